@@ -1,0 +1,89 @@
+#include "base/bytes.h"
+
+#include "base/ascii.h"
+
+int
+bytes_compare(struct bytes a, struct bytes b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int r = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+	if (r != 0)
+		return r;
+	return a.n < b.n ? -1 : a.n > b.n;
+}
+
+bool
+bytes_case_eq(struct bytes a, struct bytes b)
+{
+	return a.n == b.n && bytes_case_starts(a, b);
+}
+
+bool
+bytes_case_starts(struct bytes b, struct bytes prefix)
+{
+	if (b.n < prefix.n)
+		return false;
+	for (size_t k = 0; k < prefix.n; k++)
+		if (ascii_lower(b.p[k]) != ascii_lower(prefix.p[k]))
+			return false;
+	return true;
+}
+
+struct bytes
+bytes_trim(struct bytes b)
+{
+	while (b.n != 0 && ascii_is_wsp(b.p[b.n - 1]))
+		b.n--;
+	while (b.n != 0 && ascii_is_wsp(b.p[0]))
+		b = bytes_skip(b, 1);
+	return b;
+}
+
+size_t
+bytes_find(struct bytes b, struct bytes needle)
+{
+	const uint8_t *at;
+
+	if (needle.n == 0)
+		return 0;
+	if (b.n < needle.n)
+		return b.n;
+	at = memmem(b.p, b.n, needle.p, needle.n);
+	return at == NULL ? b.n : (size_t)(at - b.p);
+}
+
+struct bytes
+bytes_cut(struct bytes *rest, uint8_t c)
+{
+	struct bytes piece = *rest;
+	size_t at = bytes_index(*rest, c);
+
+	if (at == rest->n) {
+		*rest = (struct bytes){NULL, 0};
+		return piece;
+	}
+	*rest = bytes_skip(*rest, at + 1);
+	return bytes_first(piece, at);
+}
+
+bool
+bytes_number(struct bytes b, uint64_t max, uint64_t *value)
+{
+	uint64_t v = 0;
+
+	if (b.n == 0)
+		return false;
+	for (size_t k = 0; k < b.n; k++) {
+		uint64_t digit;
+
+		if (!ascii_is_digit(b.p[k]))
+			return false;
+		digit = (uint64_t)(b.p[k] - '0');
+		if (v > (max - digit) / 10 || digit > max)
+			return false;
+		v = v * 10 + digit;
+	}
+	*value = v;
+	return true;
+}

@@ -1,0 +1,155 @@
+/*
+ * The configuration as the daemon reads it: made once by config_load(),
+ * never changed, freed as a whole. Directives: schema.c has a row for each.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+/* An address; IPv4 in its IPv6-mapped form, so that one compare serves. */
+struct config_addr {
+	uint8_t ip[16];
+	uint16_t port;
+	bool is_any;		/* "*": every address of this machine */
+};
+
+/* An address block. */
+struct config_net {
+	uint8_t ip[16];
+	unsigned prefix;	/* 0 to 128, of the mapped form */
+};
+
+enum config_role {
+	ROLE_INBOUND, ROLE_EGRESS, ROLE_FORWARD,
+	ROLE_LIST_IN, ROLE_LIST_OUT, ROLE_APPLIANCE,	/* not built yet */
+	ROLE__N
+};
+
+enum config_verify { VERIFY_OBSERVE, VERIFY_ENFORCE, VERIFY_OFF };
+enum config_unsigned { UNSIGNED_ACCEPT, UNSIGNED_REFUSE };
+enum config_unsignable { UNSIGNABLE_PASS, UNSIGNABLE_REFUSE };
+enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
+    MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
+
+/* smtp://host:port */
+struct config_next_hop {
+	struct bytes host;	/* a name, or an address without brackets */
+	const char *host_str;	/* the same with a NUL */
+	uint16_t port;
+	bool is_ip;
+	struct config_addr addr;	/* where is_ip */
+};
+
+/* One line of an alias table: exactly one target until one to many comes. */
+struct config_alias {
+	struct bytes address;	/* "a@b" or "@b", domain in lower case */
+	struct bytes target;	/* "c@d" as written */
+};
+
+struct config_aliases {
+	const struct config_alias *rows;	/* sorted by address */
+	size_t n;
+};
+
+struct config_listener {
+	const char *name;
+	enum config_role role;
+	const struct config_addr *listen;
+	size_t n_listen;
+	const struct bytes *domains;	/* lower case A-labels */
+	size_t n_domains;
+	const struct config_net *clients;
+	size_t n_clients;
+	const struct bytes *senders;	/* lower case; none: every key's domain */
+	size_t n_senders;
+	bool has_senders;		/* said, even if empty */
+	struct config_next_hop next_hop;
+	enum config_verify verify;
+	enum config_unsigned unsigned_mail;
+	enum config_unsignable unsignable;
+	enum config_mail_from mail_from;
+	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
+	bool has_aliases;
+	struct config_aliases aliases;
+	uint64_t max_message;		/* octets */
+	uint64_t max_header;		/* octets of the header block */
+	uint32_t max_fields;
+	uint32_t max_line;		/* octets of a text line */
+	uint32_t max_received;
+	uint32_t max_connections;
+	uint32_t max_errors;		/* a session */
+	uint32_t max_commands;		/* a session */
+	uint32_t idle_timeout_s;	/* silence of a client */
+	uint32_t through_wait_s;	/* from the dot to our answer */
+	uint32_t connect_timeout_s;	/* of the next hop ... */
+	uint32_t reply_timeout_s;	/* banner, EHLO, MAIL, RCPT */
+	uint32_t data_timeout_s;	/* the 354 */
+	uint32_t send_timeout_s;	/* one block of content */
+	uint32_t end_timeout_s;		/* the reply to the final dot */
+};
+
+struct config {
+	const char *path;		/* the file it came from */
+	const char *folder;		/* which relative paths are relative to */
+	const char *hostname;
+	const char *authserv_id;
+	const char *state;
+	const char *user;
+	bool has_user;			/* said, not the default */
+	uint32_t workers;		/* 0: one a core */
+	const char *keys;		/* absolute or NULL */
+	const char *keys_file;		/* absolute or NULL */
+	const struct config_addr *resolver;	/* none: the system's */
+	size_t n_resolver;
+	uint32_t resolver_timeout_ms;
+	const struct config_listener *listeners;
+	size_t n_listeners;
+	struct arena *arena;		/* all of the above lives here */
+};
+
+/*
+ * Takes mistakes, one call each, in the order of the file.
+ *
+ * text     "file:line:column: what is wrong and what would be right"
+ */
+typedef void config_complain(void *arg, const char *text);
+
+/*
+ * Reads a configuration file and the tables it names, and checks every rule.
+ *
+ * Returns  the configuration, or NULL after at least one complaint
+ * Lifetime until config_free()
+ */
+struct config *config_load(const char *path, config_complain *complain,
+    void *arg);
+
+/* Frees *c, and leaves NULL. *c may be NULL. */
+void config_free(struct config **c);
+
+/* Prints the effective value of every directive as YAML. */
+void config_dump(const struct config *c, void (*put)(void *, const char *),
+    void *arg);
+
+/* "inbound" ...; static storage. */
+const char *config_role_name(enum config_role r);
+
+/* Whether one of the blocks holds the address (mapped form). */
+bool config_nets_hold(const struct config_net *nets, size_t n,
+    const uint8_t ip[16]);
+
+/* Whether domain (any case) is one of the list: itself, no subdomains. */
+bool config_domains_hold(const struct bytes *domains, size_t n,
+    struct bytes domain);
+
+/*
+ * The target of an address: the full address without case of its domain and
+ * with the local part as it is, then "@domain".
+ *
+ * Returns  false where the table has neither
+ */
+bool config_alias_find(const struct config_aliases *t, struct bytes local,
+    struct bytes domain, struct bytes *target);
+
+#endif

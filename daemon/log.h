@@ -1,0 +1,19 @@
+/* The log: one line an event, to stderr or, under systemd, the journal. */
+#ifndef DAEMON_LOG_H
+#define DAEMON_LOG_H
+
+#include "base/bytes.h"
+
+enum log_level { LOG_ERROR_, LOG_WARNING_, LOG_NOTICE_, LOG_DEBUG_ };
+
+/* Names the process in each line: "master", "worker/2", "signer". */
+void log_open(const char *process);
+
+/*
+ * Writes one line. Octets from the net must have been escaped (see
+ * buf_add_escaped()); control octets that are left become '?'.
+ */
+void log_line(enum log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

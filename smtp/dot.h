@@ -1,0 +1,63 @@
+/* The transparency of DATA, octet-exact both ways (RFC 5321 4.5.2). */
+#ifndef SMTP_DOT_H
+#define SMTP_DOT_H
+
+#include "base/buf.h"
+
+enum dot_step {
+	DOT_MORE,	/* all input used, or out is full; call again */
+	DOT_END,	/* CRLF "." CRLF seen; the rest is not message data */
+	DOT_BARE_CR,	/* a CR stood alone; refuse the message */
+	DOT_BARE_LF,	/* an LF stood alone; refuse the message */
+};
+
+/* Where the decoder stands: named after what was just seen. */
+enum dot_at { DOT_AT_BOL, DOT_AT_TEXT, DOT_AT_CR, DOT_AT_DOT, DOT_AT_DOTCR };
+
+struct dot {
+	enum dot_at at;
+	size_t line;		/* octets of the line so far, without CRLF */
+	size_t longest;		/* octets of the longest line so far */
+	bool has_8bit;
+	bool has_nul;
+};
+
+/* Ready for the first octet behind the 354. */
+void dot_init(struct dot *d);
+
+/*
+ * Undoes dot-stuffing and finds the end of DATA.
+ *
+ * in       octets as read; what was used is cut from its front
+ * out      message octets are appended, CRLF line ends kept as sent
+ * Returns  a step. After DOT_BARE_* the decoder must not be fed again.
+ * Source   RFC 5321 4.5.2 (transparency), 2.3.8 (no bare CR or LF)
+ */
+enum dot_step dot_decode(struct dot *d, struct bytes *in, struct buf *out);
+
+/* The sending side: only whether a line begins here. */
+struct dot_encoder {
+	bool is_bol;
+	bool is_cr;		/* the octet before was CR */
+};
+
+void dot_encoder_init(struct dot_encoder *e);
+
+/*
+ * Dot-stuffs message octets for the wire.
+ *
+ * in       octets of a message whose lines end CRLF (the decoder saw to it);
+ *          what was used is cut from its front
+ * out      as much as fits is appended; it never becomes full
+ * Returns  false when a bare CR or LF is met: nothing may follow on that
+ *          connection, since it can not be told what the peer would read
+ */
+bool dot_encode(struct dot_encoder *e, struct bytes *in, struct buf *out);
+
+/*
+ * Adds the end of DATA: CRLF first where the message did not end with it.
+ * Needs 5 octets of room. Returns false, nothing added, without them.
+ */
+bool dot_encode_end(struct dot_encoder *e, struct buf *out);
+
+#endif
