@@ -1,0 +1,25 @@
+/*
+ * All listening sockets and sessions of one worker. It makes the resolver
+ * and the signer's client of the worker, since their answers are for its
+ * sessions.
+ */
+#ifndef DAEMON_LISTENER_H
+#define DAEMON_LISTENER_H
+
+#include "daemon/worker.h"
+
+struct listener_set;
+
+/* Begins to accept. env outlives the set. NULL without memory (logged). */
+struct listener_set *listener_set_new(const struct worker_env *env);
+
+/*
+ * Stops accepting, says 421 to sessions between transactions, lets the
+ * others finish theirs, then calls env->drained (never before it returns).
+ */
+void listener_set_drain(struct listener_set *s);
+
+/* Drops what is left, without a word, and frees all. */
+void listener_set_free(struct listener_set **s);
+
+#endif
