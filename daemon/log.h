@@ -9,6 +9,9 @@ enum log_level { LOG_ERROR_, LOG_WARNING_, LOG_NOTICE_, LOG_DEBUG_ };
 /* Names the process in each line: "master", "worker/2", "signer". */
 void log_open(const char *process);
 
+/* Whether LOG_DEBUG_ lines are written; they are not, from the start. */
+void log_verbose(bool is_verbose);
+
 /*
  * Writes one line. Octets from the net must have been escaped (see
  * buf_add_escaped()); control octets that are left become '?'.

@@ -22,7 +22,7 @@ typedef void loop_call(void *arg);
 struct loop *loop_new(void);
 void loop_free(struct loop **l);
 
-/* Runs until loop_stop(). */
+/* Runs until loop_stop(), or until there is nothing to wait for. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
@@ -47,7 +47,11 @@ void loop_timer_start(struct loop_timer *t, int64_t ms);
 void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
 
-/* Calls a function when this turn's callbacks are over. Never fails. */
+/*
+ * Calls a function when this turn's callbacks are over, once, in the order
+ * of asking; what that call defers comes a turn later. Never fails. d lives
+ * until the call, which may free it; it is not asked for twice before that.
+ */
 struct loop_deferred {
 	struct loop_deferred *next;
 	loop_call *call;
