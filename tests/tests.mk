@@ -1,11 +1,76 @@
-# Tests: a program for each tests/FOLDER/test_FILE.c, on cmocka.
-TEST_SOURCES = $(filter-out $(wildcard tests/daemon/*.c),$(wildcard tests/*/test_*.c))
+# Tests. A program for each tests/FOLDER/test_FILE.c (cmocka), pytest for
+# tests/FOLDER/test_FILE.py, a replay of the corpus for each fuzz target.
+# tools/check.sh runs and counts them.
+TEST_SOURCES = $(wildcard tests/*/test_*.c)
 TESTS = $(patsubst %.c,$(B)/%,$(TEST_SOURCES))
-CMOCKA = $(shell $(PKG_CONFIG) --libs cmocka)
+# These need the objects of the program around the cores.
+DAEMON_TESTS = $(filter $(B)/tests/daemon/%,$(TESTS))
+CLI_TESTS = $(filter $(B)/tests/cli/%,$(TESTS))
+CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS),$(TESTS))
+FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
+REPLAYS = $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
+CHECK = B=$(B) T='$(T)' SAN='$(SAN)' tools/check.sh
 
-$(TESTS): $(B)/%: $(B)/%.o $(CORES)
+ifneq ($(filter check% unit,$(MAKECMDGOALS)),)
+MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) cmocka)
+ifneq ($(MISSING),)
+$(error missing Debian packages: $(MISSING); `./bootstrap check` installs what is needed)
+endif
+CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka)
+endif
+
+$(CORE_TESTS): $(B)/%: $(B)/%.o $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(CORE_LIBS)
+$(DAEMON_TESTS): $(B)/%: $(B)/%.o $(filter-out %/main.o,$(call obj,daemon)) $(CORES)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+$(CLI_TESTS): $(B)/%: $(B)/%.o $(filter-out %/main.o,$(call obj,cli)) $(CORES)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+$(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
+tested = $(TESTS) $(REPLAYS) $(if $(wildcard daemon/main.c),$(B)/hopseald) \
+	$(if $(wildcard cli/main.c),$(B)/hopseal)
+
+## check         every group below, then `N passed, N failed`; T=NAME: one test
+check: $(tested)
+	@$(CHECK) structure core smtp
+## check-core    base, dkim2, config, the commands, vectors, the peer
+check-core: $(tested)
+	@$(CHECK) structure core
+## check-smtp    SMTP, the daemon, real MTAs on loopback
+check-smtp: $(tested)
+	@$(CHECK) smtp
+## check-queue check-lists check-dsn check-ops   come with their issues
+check-queue check-lists check-dsn check-ops:
+	@:
+## check-asan    the same programs and one end-to-end run under sanitizers
+check-asan:
+	@$(MAKE) --no-print-directory SAN=1 T='$(T)' check-san
+check-san: $(tested)
+	@$(CHECK) san
+## check-long    check with more messages, kills and mutations
+check-long: $(tested)
+	@LONG=1 $(CHECK) structure core smtp
+## unit          only the cmocka programs
 unit: $(TESTS)
-	@for t in $(TESTS); do $$t 2>&1 || exit 1; done
-.PHONY: unit
+	@$(CHECK) unit
+
+## layers        who may include whom, no writable globals, sizes of files
+layers: $(CORES)
+	@B=$(B) tools/layers.sh
+## attacks       the rows of tests/attacks.txt and the tests that name them
+attacks:
+	@tools/attacks.sh
+## peer          builds the live peer of the interoperability tests
+peer:
+	@B=$(B) tests/interop/peer.sh
+
+## fuzz          each target for FUZZ_SECONDS (60) with clang's libFuzzer
+FUZZ_SECONDS = 60
+FUZZ_SEED = 1
+fuzz:
+	@B=build-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
+		CPPFLAGS='$(CPPFLAGS)' LIBS='$(CORE_LIBS)' T='$(T)' tools/fuzz.sh
+
+.PHONY: check check-core check-smtp check-queue check-lists check-dsn \
+	check-ops check-asan check-san check-long unit layers attacks peer fuzz

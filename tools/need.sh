@@ -1,8 +1,10 @@
 #!/bin/sh
-# need.sh PKG_CONFIG MODULE...   names the Debian packages whose modules are
-# missing, or nothing.
-tool=$1
-shift
+# need.sh CC PKG_CONFIG MODULE...   names the Debian packages that are missing,
+# or nothing.
+cc=$1
+tool=$2
+shift 2
+command -v "${cc%% *}" >/dev/null 2>&1 || echo gcc libc6-dev
 command -v "$tool" >/dev/null 2>&1 || { echo pkg-config; exit 0; }
 for module; do
 	"$tool" --exists "$module" && continue
@@ -12,6 +14,7 @@ for module; do
 	libevent*) echo libevent-dev ;;
 	libcares) echo libc-ares-dev ;;
 	yaml-0.1) echo libyaml-dev ;;
+	cmocka) echo libcmocka-dev ;;
 	*) echo "$module" ;;
 	esac
 done | sort -u

@@ -1,0 +1,159 @@
+#!/bin/sh
+# check.sh GROUP...   runs groups of tests: a line for each program, the whole
+# output of what fails, and at the end `N passed, N failed[, N skipped]`.
+#   B     build directory      T    only tests with this in their name
+#   SAN   set: B is a sanitizer build      CI   what can not run is a failure
+set -u
+cd "$(dirname "$0")/.." || exit 1
+B=${B:-build} T=${T:-} SAN=${SAN:-}
+export B SAN
+passed=0 failed=0 skipped=0
+out=$B/check
+mkdir -p "$out"
+
+# One line for a reader: what ran, then its counts.
+count() { # name, passed, failed, skipped
+	passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+	line="$2 passed, $3 failed"
+	[ "$4" -eq 0 ] || line="$line, $4 skipped"
+	printf '%-36s %s\n' "$1:" "$line"
+}
+
+lines() { # pattern, file
+	grep -cE "$1" "$2"
+}
+
+# A command that is one test.
+single() { # name, command...
+	name=$1
+	shift
+	if "$@" >"$out/$name.log" 2>&1; then
+		count "$name" 1 0 0
+	else
+		cat "$out/$name.log"
+		count "$name" 0 1 0
+	fi
+}
+
+# A cmocka program: its own lines say what happened to each test.
+program() { # name, program
+	log=$out/$(basename "$1").log
+	timeout 600 "$2" >"$log" 2>&1
+	status=$?
+	ran=$(lines '^\[ RUN      \]' "$log")
+	good=$(lines '^\[       OK \]' "$log")
+	skip=$(lines '^\[  SKIPPED \] [A-Za-z_]' "$log")
+	bad=$((ran - good - skip))
+	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	[ "$ran" -gt 0 ] || bad=1
+	if [ "$bad" -gt 0 ]; then
+		cat "$log"
+		[ "$status" -lt 124 ] || echo "$1: ended with status $status"
+	fi
+	count "$1" "$good" "$bad" "$skip"
+}
+
+programs() { # folder...
+	for folder; do
+		for source in tests/"$folder"/test_*"$only"*.c; do
+			[ -f "$source" ] || continue
+			program "$folder/$(basename "$source" .c)" \
+			    "$B/${source%.c}"
+		done
+	done
+}
+
+replays() {
+	for source in tests/fuzz/fuzz_*"$only"*.c; do
+		[ -f "$source" ] || continue
+		name=$(basename "$source" .c)
+		single "$name" "$B/${source%.c}" tests/fuzz/corpus/"${name#fuzz_}"
+	done
+}
+
+# pytest's own closing line has the counts.
+python() { # name, pytest arguments...
+	name=$1
+	shift
+	log=$out/pytest-$name.log
+	[ -z "$T" ] || set -- "$@" -k "$T"
+	[ -n "${PEER:-}" ] || PEER=$(tests/interop/peer.sh 2>"$out/peer.log") ||
+	    { tail -n 5 "$out/peer.log"; PEER=; }
+	export PEER
+	PYTHONDONTWRITEBYTECODE=1 timeout 2400 /usr/bin/python3 -m pytest \
+	    -c tests/pytest.ini -rs "$@" >"$log" 2>&1
+	status=$?
+	[ "$status" -ne 5 ] || return 0		# nothing was chosen
+	last=$(grep -E '(passed|failed|skipped|error).* in [0-9.]+s' "$log" | tail -n 1)
+	number() {
+		n=$(echo "$last" | grep -oE "[0-9]+ $1" | cut -d' ' -f1)
+		echo "${n:-0}"
+	}
+	bad=$(($(number failed) + $(number error)))
+	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	[ "$bad" -eq 0 ] || cat "$log"
+	grep -E '^SKIPPED' "$log"
+	count "pytest $name" "$(number passed)" "$bad" "$(number skipped)"
+}
+
+pytests() { # name, folder...
+	name=$1
+	shift
+	found=
+	for folder; do
+		for file in tests/"$folder"/test_*.py; do
+			[ ! -f "$file" ] || found="$found $file"
+		done
+	done
+	[ -z "$found" ] || python "$name" $found
+}
+
+# clang has other warnings than gcc; both must be silent.
+clang() {
+	if command -v clang >/dev/null; then
+		single clang make --no-print-directory CC=clang B=build-clang all
+	else
+		echo 'clang NOT RUN: it is not installed'
+		[ -z "${CI:-}" ] && count clang 0 0 1 || count clang 0 1 0
+	fi
+}
+
+only=$T
+for group; do
+	case $group in
+	structure)
+		[ -z "$T" ] || continue
+		single layers tools/layers.sh
+		single attacks tools/attacks.sh -q
+		clang
+		;;
+	core)
+		programs base dkim2 dsn config cli vectors interop tools
+		replays
+		pytests core dkim2 dsn config cli vectors interop tools
+		;;
+	smtp)
+		programs smtp daemon
+		pytests smtp smtp daemon e2e
+		;;
+	unit) programs base dkim2 dsn config cli smtp daemon vectors interop ;;
+	san)
+		programs base dkim2 dsn config cli vectors smtp daemon interop
+		replays
+		pytests core dkim2 dsn config cli vectors
+		pytests smtp smtp daemon
+		[ -n "$T" ] || T=sanitized
+		[ ! -d tests/e2e ] || python e2e tests/e2e
+		;;
+	*) echo "check.sh: what is $group?" >&2; exit 64 ;;
+	esac
+done
+
+if [ $((passed + failed + skipped)) -eq 0 ]; then
+	echo "check.sh: no test has ${T:-a name} in its name" >&2
+	exit 1
+fi
+line="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ "$failed" -eq 0 ]
