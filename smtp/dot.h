@@ -16,7 +16,8 @@ enum dot_at { DOT_AT_BOL, DOT_AT_TEXT, DOT_AT_CR, DOT_AT_DOT, DOT_AT_DOTCR };
 
 struct dot {
 	enum dot_at at;
-	size_t line;		/* octets of the line so far, without CRLF */
+	size_t line;		/* octets of the line so far, without CRLF and
+				   without a dot that was taken off */
 	size_t longest;		/* octets of the longest line so far */
 	bool has_8bit;
 	bool has_nul;
@@ -38,7 +39,7 @@ enum dot_step dot_decode(struct dot *d, struct bytes *in, struct buf *out);
 /* The sending side: only whether a line begins here. */
 struct dot_encoder {
 	bool is_bol;
-	bool is_cr;		/* the octet before was CR */
+	bool is_cr;		/* a CR is held back until its LF comes */
 };
 
 void dot_encoder_init(struct dot_encoder *e);
@@ -50,13 +51,16 @@ void dot_encoder_init(struct dot_encoder *e);
  *          what was used is cut from its front
  * out      as much as fits is appended; it never becomes full
  * Returns  false when a bare CR or LF is met: nothing may follow on that
- *          connection, since it can not be told what the peer would read
+ *          connection, since it can not be told what the peer would read.
+ *          A CR is written with its LF, never before it, so that nothing
+ *          bare ever left (attacks.md F3)
  */
 bool dot_encode(struct dot_encoder *e, struct bytes *in, struct buf *out);
 
 /*
  * Adds the end of DATA: CRLF first where the message did not end with it.
- * Needs 5 octets of room. Returns false, nothing added, without them.
+ * Needs 5 octets of room. Returns false, nothing added, without them, and
+ * where the message ended in a bare CR (is_cr): that can not be ended.
  */
 bool dot_encode_end(struct dot_encoder *e, struct buf *out);
 

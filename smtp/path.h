@@ -18,18 +18,25 @@ enum smtp_path_fault {
 	SMTP_PATH_OK,
 	SMTP_PATH_SYNTAX,	/* 501 5.1.3 / 5.1.7 */
 	SMTP_PATH_ROUTE,	/* a source route: refused */
-	SMTP_PATH_LONG,		/* local part over 64, domain over 255, path over 256 */
+	SMTP_PATH_LONG,		/* local part over 64, domain over 255, a label
+				   of it over 63, path over 256 octets */
 	SMTP_PATH_UTF8,		/* 8-bit octets without SMTPUTF8 */
 };
 
 /*
- * Reads a path from the front of b, in angle brackets, strictly.
+ * Reads a path from the front of b, in angle brackets, strictly: no white
+ * space, no comments, no control octets. '%' and '!' in the local part are
+ * letters like any other. A literal is an IPv4 or IPv6 address.
  *
  * is_rcpt  <> is refused, <postmaster> without a domain accepted
- * path     views of b, set on SMTP_PATH_OK
- * rest     what stands behind the closing bracket
+ * path     views of b, set on SMTP_PATH_OK only
+ * rest     what stands behind the closing bracket; set on SMTP_PATH_OK only
+ * Source   RFC 5321 4.1.2, 4.1.3, 4.5.3.1; source routes: 3.6.1, appendix C
  */
 enum smtp_path_fault smtp_path_parse(struct bytes b, bool is_rcpt,
     struct smtp_path *path, struct bytes *rest);
+
+/* Whether all of b is a domain name in the form of RFC 5321, no literal. */
+bool smtp_path_is_domain(struct bytes b);
 
 #endif
