@@ -1,0 +1,41 @@
+#!/bin/sh
+# peer.sh   builds the live peer, the Rust crate mail-auth behind a command, and
+# prints its path; or `peer NOT RUN: why` on stderr with exit 77, and 1 where
+# CI is set. PEER=PATH names one that is built already. Needs cargo 1.95 (on
+# Debian 12 the packages cargo-web gcc libc6-dev ca-certificates).
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.." || exit 1
+
+not_run() {
+	echo "peer NOT RUN: $1" >&2
+	[ -z "${CI:-}" ] || exit 1
+	exit 77
+}
+
+if [ -n "${PEER:-}" ]; then
+	[ -x "$PEER" ] || not_run "$PEER is no program"
+	echo "$PEER"
+	exit 0
+fi
+
+mkdir -p "${B:-build}/peer"
+dir=$(cd "${B:-build}/peer" && pwd)
+peer=$dir/release/dkim2-peer
+if [ -x "$peer" ] && [ -z "$(find "$here/peer" -newer "$peer" -type f)" ]; then
+	echo "$peer"
+	exit 0
+fi
+command -v cargo >/dev/null || not_run 'cargo is missing; ./bootstrap check installs it'
+
+# A copy, so that no lock file lands in the tree.
+mkdir -p "$dir/src"
+cp -R "$here/peer/." "$dir/src/"
+CARGO_HOME=$dir/cargo CARGO_TARGET_DIR=$dir nice cargo build --release \
+    --ignore-rust-version --manifest-path "$dir/src/Cargo.toml" \
+    >"$dir/build.log" 2>&1 || {
+	tail -n 20 "$dir/build.log" >&2
+	not_run 'cargo could not build it'
+}
+touch "$peer"
+echo "$peer"
