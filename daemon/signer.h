@@ -29,6 +29,51 @@ struct signer_inventory {
 size_t signer_inventory_find(const struct signer_inventory *inv,
     struct bytes domain, const struct signer_key **first);
 
+/*
+ * Takes the inventory from a signer that was just started.
+ *
+ * control  the master's end of the control pair
+ * inv      filled in from the arena
+ * status   0, or what the signer says to exit with; it has logged why
+ * Returns  0 (look at *status), -E_SYSTEM where the signer is gone or says
+ *          nothing for 30 s, -E_NOMEM
+ */
+int signer_inventory_take(struct signer_inventory *inv, int control,
+    struct arena *a, int *status);
+
+/* Gives the signer its end of a worker's pair. 0 or -E_SYSTEM. */
+int signer_peer_give(int control, int peer);
+
+/* ---- the signer's process ------------------------------------------------ */
+
+struct signer_keys;
+
+/*
+ * Reads every private key of a folder and checks it as the daemon does: safe
+ * from others (keydir_scan()), a key that signs, one file a selector.
+ *
+ * gid      as for keydir_scan()
+ * Returns  the keys, or NULL after at least one complaint
+ */
+struct signer_keys *signer_keys_load(const char *folder, unsigned gid,
+    config_complain *complain, void *arg);
+
+/* Wipes and frees; *k becomes NULL, and may be NULL. */
+void signer_keys_free(struct signer_keys **k);
+
+size_t signer_keys_count(const struct signer_keys *k);
+
+/* Sends the inventory to the master. 0 or -E_SYSTEM. */
+int signer_keys_announce(const struct signer_keys *k, int control);
+
+/*
+ * Takes peers from the control socket and signs for them, until the control
+ * socket and every peer are closed.
+ */
+void signer_serve(const struct signer_keys *k, int control);
+
+/* ---- the worker's end ---------------------------------------------------- */
+
 struct signer_client;
 
 /*

@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/log.h"
+#include "daemon/signer.h"
+#include "daemon/signer_wire.h"
+
+#define START_MS 30000		/* to read and check all keys */
+#define KEYS_MAX 1000000U
+
+/* Reads one message of exactly n octets. 0 or -E_SYSTEM. */
+static int
+take(int control, void *m, size_t n)
+{
+	struct pollfd p = {control, POLLIN, 0};
+	ssize_t got;
+	int r;
+
+	do
+		r = poll(&p, 1, START_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return -E_SYSTEM;
+	do
+		got = recv(control, m, n, MSG_TRUNC);
+	while (got < 0 && errno == EINTR);
+	return got >= 0 && (size_t)got == n ? 0 : -E_SYSTEM;
+}
+
+static int
+by_name(const void *va, const void *vb)
+{
+	const struct signer_key *a = va, *b = vb;
+	int r = bytes_compare(a->domain, b->domain);
+
+	return r != 0 ? r : bytes_compare(a->selector, b->selector);
+}
+
+static int
+take_key(struct signer_key *k, int control, struct arena *a)
+{
+	struct signer_entry m;
+	int r = take(control, &m, sizeof(m));
+
+	if (r != 0)
+		return r;
+	if (m.n_domain > sizeof(m.domain) ||
+	    m.n_selector > sizeof(m.selector) ||
+	    m.algorithm >= DKIM2_ALGORITHM__N)
+		return -E_SYSTEM;
+	k->number = m.number;
+	k->algorithm = (enum dkim2_algorithm)m.algorithm;
+	k->domain = arena_copy(a, (struct bytes){m.domain, m.n_domain});
+	k->selector = arena_copy(a, (struct bytes){m.selector, m.n_selector});
+	return k->domain.p == NULL || k->selector.p == NULL ? -E_NOMEM : 0;
+}
+
+int
+signer_inventory_take(struct signer_inventory *inv, int control,
+    struct arena *a, int *status)
+{
+	struct signer_hello hello;
+	struct signer_key *keys;
+	struct keydir_entry *entries;
+	int r = take(control, &hello, sizeof(hello));
+
+	memset(inv, 0, sizeof(*inv));
+	*status = r == 0 ? (int)hello.status : 0;
+	if (r != 0 || *status != 0)
+		return r;
+	if (hello.n_keys > KEYS_MAX)
+		return -E_SYSTEM;
+	keys = arena_array(a, hello.n_keys, sizeof(*keys));
+	entries = arena_array(a, hello.n_keys, sizeof(*entries));
+	if (keys == NULL || entries == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < hello.n_keys; k++) {
+		r = take_key(keys + k, control, a);
+		if (r != 0)
+			return r;
+	}
+	if (hello.n_keys != 0)
+		qsort(keys, hello.n_keys, sizeof(*keys), by_name);
+	for (size_t k = 0; k < hello.n_keys; k++) {
+		entries[k].domain = keys[k].domain;
+		entries[k].selector = keys[k].selector;
+		entries[k].path = "";	/* the signer's alone to know */
+	}
+	*inv = (struct signer_inventory){keys, hello.n_keys,
+	    {entries, hello.n_keys}};
+	return 0;
+}
+
+int
+signer_peer_give(int control, int peer)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u;
+	uint8_t octet = 0;
+	struct iovec iov = {&octet, 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = u.room, .msg_controllen = sizeof(u.room)};
+	struct cmsghdr *c;
+
+	memset(&u, 0, sizeof(u));
+	c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &peer, sizeof(peer));
+	return sendmsg(control, &m, MSG_NOSIGNAL) == 1 ? 0 : -E_SYSTEM;
+}
+
+/* The first key whose domain is not before the one asked for. */
+static size_t
+lower_bound(const struct signer_inventory *inv, struct bytes domain)
+{
+	size_t from = 0, to = inv->n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (bytes_compare(inv->keys[mid].domain, domain) < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
+size_t
+signer_inventory_find(const struct signer_inventory *inv, struct bytes domain,
+    const struct signer_key **first)
+{
+	size_t at = lower_bound(inv, domain), n = 0;
+
+	while (at + n < inv->n && bytes_eq(inv->keys[at + n].domain, domain))
+		n++;
+	if (n != 0)
+		*first = inv->keys + at;
+	return n;
+}

@@ -1,0 +1,310 @@
+#include "daemon/signer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/log.h"
+#include "daemon/signer_wire.h"
+#include "dkim2/crypto.h"
+
+#define PEERS_MAX 1024		/* workers of one generation, restarts too */
+#define PEM_MAX 65536
+#define ARENA_MAX (64U << 20)
+
+struct signer_keys {
+	struct arena *arena;
+	struct keydir dir;
+	struct dkim2_private_key **keys;	/* dir.n of them */
+};
+
+static void
+complain_of(config_complain *complain, void *arg, const char *path,
+    const char *what)
+{
+	char text[1024];
+	struct buf b = BUF_ON(text);
+
+	b.cap--;
+	buf_add_escaped(&b, bytes_of(path), 700);
+	buf_add_str(&b, ": ");
+	buf_add_str(&b, what);
+	text[b.n] = '\0';
+	complain(arg, text);
+}
+
+/* Reads a file of at most out->cap - 1 octets. 0, -E_SYSTEM or -E_LIMIT. */
+static int
+read_file(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -E_SYSTEM;
+	while (out->n < out->cap) {
+		n = read(fd, out->p + out->n, out->cap - out->n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		out->n += (size_t)n;
+	}
+	close(fd);
+	if (n < 0)
+		return -E_SYSTEM;
+	return out->n == out->cap ? -E_LIMIT : 0;
+}
+
+static int
+load_key(struct dkim2_private_key **k, const char *path,
+    config_complain *complain, void *arg)
+{
+	uint8_t pem[PEM_MAX];
+	struct buf b = BUF_ON(pem);
+	const char *why = NULL;
+	int r = read_file(path, &b);
+
+	if (r == -E_SYSTEM)
+		why = strerror(errno);
+	else if (r == 0)
+		r = dkim2_private_key_load(k, buf_bytes(&b), &why);
+	explicit_bzero(pem, sizeof(pem));
+	if (r != 0)
+		complain_of(complain, arg, path, why != NULL ? why :
+		    r == -E_LIMIT ? "too long for a private key" : err_text(r));
+	return r;
+}
+
+/* Names of DNS know no case: S1.pem and s1.pem are one record. */
+static bool
+is_double(const struct keydir *d, size_t at)
+{
+	const struct keydir_entry *e = d->entries + at;
+
+	for (size_t k = at; k-- != 0;) {
+		if (!bytes_case_eq(d->entries[k].domain, e->domain))
+			return false;
+		if (bytes_case_eq(d->entries[k].selector, e->selector))
+			return true;
+	}
+	return false;
+}
+
+static bool
+load_all(struct signer_keys *k, config_complain *complain, void *arg)
+{
+	bool good = true;
+
+	k->keys = arena_array(k->arena, k->dir.n, sizeof(struct dkim2_private_key *));
+	if (k->keys == NULL) {
+		complain(arg, err_text(-E_NOMEM));
+		return false;
+	}
+	for (size_t n = 0; n < k->dir.n; n++) {
+		const struct keydir_entry *e = k->dir.entries + n;
+
+		if (e->domain.n > 255 || e->selector.n > 255) {
+			complain_of(complain, arg, e->path,
+			    "name too long for the DNS");
+			good = false;
+		} else if (is_double(&k->dir, n)) {
+			complain_of(complain, arg, e->path,
+			    "a second key of this domain and selector");
+			good = false;
+		} else if (load_key(&k->keys[n], e->path, complain, arg) != 0) {
+			good = false;
+		}
+	}
+	return good;
+}
+
+struct signer_keys *
+signer_keys_load(const char *folder, unsigned gid, config_complain *complain,
+    void *arg)
+{
+	struct arena *a = arena_new(ARENA_MAX);
+	struct signer_keys *k = a == NULL ? NULL : arena_alloc(a, sizeof(*k));
+	int r;
+
+	if (k == NULL) {
+		complain(arg, err_text(-E_NOMEM));
+		arena_free(&a);
+		return NULL;
+	}
+	k->arena = a;
+	r = keydir_scan(&k->dir, folder, gid, a, complain, arg);
+	if (r == -E_NOMEM)
+		complain(arg, err_text(r));
+	if (r != 0)
+		k->dir.n = 0;
+	if (r != 0 || !load_all(k, complain, arg))
+		signer_keys_free(&k);
+	return k;
+}
+
+void
+signer_keys_free(struct signer_keys **kp)
+{
+	struct signer_keys *k = *kp;
+	struct arena *a;
+
+	if (k == NULL)
+		return;
+	for (size_t n = 0; k->keys != NULL && n < k->dir.n; n++)
+		dkim2_private_key_free(&k->keys[n]);
+	a = k->arena;	/* k itself is in it */
+	arena_free(&a);
+	*kp = NULL;
+}
+
+size_t
+signer_keys_count(const struct signer_keys *k)
+{
+	return k->dir.n;
+}
+
+int
+signer_keys_announce(const struct signer_keys *k, int control)
+{
+	struct signer_hello hello = {0, (uint32_t)k->dir.n};
+
+	if (send(control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+		return -E_SYSTEM;
+	for (size_t n = 0; n < k->dir.n; n++) {
+		const struct keydir_entry *e = k->dir.entries + n;
+		struct signer_entry m = {.number = (uint32_t)n,
+		    .n_domain = (uint32_t)e->domain.n,
+		    .n_selector = (uint32_t)e->selector.n};
+
+		m.algorithm = dkim2_private_key_algorithm(k->keys[n]);
+		memcpy(m.domain, e->domain.p, e->domain.n);
+		memcpy(m.selector, e->selector.p, e->selector.n);
+		if (send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+			return -E_SYSTEM;
+	}
+	return 0;
+}
+
+struct signer {
+	const struct signer_keys *keys;
+	struct pollfd fds[1 + PEERS_MAX];	/* the control socket first */
+	nfds_t n;
+};
+
+/* Takes the descriptor that came with a message; -1 without one. */
+static int
+take_peer(int control, bool *is_over)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u;
+	uint8_t octet;
+	struct iovec iov = {&octet, 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = u.room, .msg_controllen = sizeof(u.room)};
+	ssize_t n = recvmsg(control, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	struct cmsghdr *c;
+	int fd = -1;
+
+	*is_over = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+	if (n <= 0)
+		return -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
+	    c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+static void
+on_control(struct signer *s)
+{
+	bool is_over;
+	int fd = take_peer(s->fds[0].fd, &is_over);
+
+	if (is_over) {
+		close(s->fds[0].fd);
+		s->fds[0].fd = -1;
+	} else if (fd >= 0 && s->n == 1 + PEERS_MAX) {
+		log_line(LOG_ERROR_, "more than %d workers at once", PEERS_MAX);
+		close(fd);
+	} else if (fd >= 0) {
+		s->fds[s->n++] = (struct pollfd){fd, POLLIN, 0};
+	}
+}
+
+static void
+sign(const struct signer_keys *k, const struct signer_request *q,
+    struct signer_reply *a)
+{
+	struct buf out = BUF_ON(a->signature);
+
+	a->tag = q->tag;
+	if (q->key >= k->dir.n) {
+		a->status = -E_ABSENT;
+		return;
+	}
+	a->status = dkim2_private_key_sign(k->keys[q->key], q->digest, &out);
+	a->n = a->status == 0 ? (uint32_t)out.n : 0;
+}
+
+/* Answers one request. Returns false where this peer is to be closed. */
+static bool
+on_peer(struct signer *s, int fd)
+{
+	struct signer_request q;
+	struct signer_reply a = {.n = 0};
+	ssize_t n = recv(fd, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (n <= 0)
+		return false;
+	if ((size_t)n != sizeof(q)) {
+		log_line(LOG_ERROR_, "a request of %zd octets; "
+		    "that worker is not served any more", n);
+		return false;
+	}
+	sign(s->keys, &q, &a);
+	/* a worker has no more under way than its socket holds answers for;
+	 * one that does not read must not hold up the others */
+	if (send(fd, &a, sizeof(a), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		log_line(LOG_ERROR_, "cannot answer a worker: %m");
+		return false;
+	}
+	return true;
+}
+
+void
+signer_serve(const struct signer_keys *k, int control)
+{
+	struct signer s = {.keys = k, .n = 1};
+
+	s.fds[0] = (struct pollfd){control, POLLIN, 0};
+	while (s.fds[0].fd >= 0 || s.n > 1) {
+		if (poll(s.fds, s.n, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			log_line(LOG_ERROR_, "poll: %m");
+			break;
+		}
+		for (nfds_t p = s.n; p-- > 1;) {
+			if (s.fds[p].revents == 0 || on_peer(&s, s.fds[p].fd))
+				continue;
+			close(s.fds[p].fd);
+			s.fds[p] = s.fds[--s.n];
+		}
+		if (s.fds[0].fd >= 0 && s.fds[0].revents != 0)
+			on_control(&s);
+	}
+	while (s.n > 1)
+		close(s.fds[--s.n].fd);
+	if (s.fds[0].fd >= 0)
+		close(s.fds[0].fd);
+}

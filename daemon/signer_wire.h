@@ -1,0 +1,45 @@
+/*
+ * What goes between the signer, its master and its workers: messages of one
+ * fixed size each way over SOCK_SEQPACKET pairs, between processes of one
+ * program, so in the machine's own byte order.
+ */
+#ifndef DAEMON_SIGNER_WIRE_H
+#define DAEMON_SIGNER_WIRE_H
+
+#include "dkim2/dkim2.h"
+
+/* Worker to signer. */
+struct signer_request {
+	uint64_t tag;
+	uint32_t key;
+	uint32_t zero;
+	uint8_t digest[32];
+};
+
+/* Signer to worker. */
+struct signer_reply {
+	uint64_t tag;
+	int32_t status;		/* 0 or -E_* */
+	uint32_t n;
+	uint8_t signature[DKIM2_SIGNATURE_MAX];
+};
+
+/* Signer to master, at its start: whether it has its keys, and how many. */
+struct signer_hello {
+	uint32_t status;	/* 0, or what to exit with (sysexits.h) */
+	uint32_t n_keys;
+};
+
+/* Signer to master, once for each key. */
+struct signer_entry {
+	uint32_t number;
+	uint32_t algorithm;
+	uint32_t n_domain;
+	uint32_t n_selector;
+	uint8_t domain[256];
+	uint8_t selector[256];
+};
+
+/* Master to signer: one octet, and the signer's end of a worker's pair. */
+
+#endif
