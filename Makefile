@@ -62,7 +62,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(wildcard $(foreach f,$(FOLDERS) daemon cli tests/*,$(B)/$(f)/*.d))
 
 ## demo          two hops and a real message on loopback, explained
 demo: all
