@@ -19,11 +19,16 @@ endif
 CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka)
 endif
 
+.SECONDEXPANSION:
 $(CORE_TESTS): $(B)/%: $(B)/%.o $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(CORE_LIBS)
-$(DAEMON_TESTS): $(B)/%: $(B)/%.o $(filter-out %/main.o,$(call obj,daemon)) $(CORES)
+# As archives, so that a test links only with what it needs.
+$(B)/parts-%.a: $$(filter-out %/main.o,$$(call obj,$$*))
+	@rm -f $@
+	$(AR) rcsD $@ $^
+$(DAEMON_TESTS): $(B)/%: $(B)/%.o $(B)/parts-daemon.a $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
-$(CLI_TESTS): $(B)/%: $(B)/%.o $(filter-out %/main.o,$(call obj,cli)) $(CORES)
+$(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
