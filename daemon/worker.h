@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/keysfile.h"
 #include "daemon/loop.h"
+#include "daemon/priv.h"
 #include "daemon/signer.h"
 
 /* One listening descriptor, and whose it is. */
@@ -28,5 +29,21 @@ struct worker_env {
 	loop_call *drained;	/* the last session is gone after a drain */
 	void *drained_arg;
 };
+
+/* Signals of the master to a worker. */
+#define WORKER_STOP SIGTERM	/* finish your sessions, within 30 s */
+#define WORKER_LEAVE SIGUSR1	/* finish your sessions, a newer one is there */
+
+/* What a worker is forked with; env but for its loop and drained. */
+struct worker_start {
+	struct worker_env env;
+	unsigned number;
+	struct priv priv;
+	pid_t parent;
+	int ready_fd;		/* gets a worker's pid once it accepts */
+};
+
+/* Runs a worker in a process of its own. Returns what to exit with. */
+int worker_main(const struct worker_start *start);
 
 #endif

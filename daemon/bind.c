@@ -1,0 +1,193 @@
+#include "daemon/bind.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/log.h"
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static bool
+is_v4(const struct config_addr *a)
+{
+	return memcmp(a->ip, mapped, sizeof(mapped)) == 0;
+}
+
+void
+bind_addr_text(const struct config_addr *a, struct buf *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (a->is_any) {
+		buf_add_str(out, "*");
+	} else if (is_v4(a)) {
+		inet_ntop(AF_INET, a->ip + 12, text, sizeof(text));
+		buf_add_str(out, text);
+	} else {
+		inet_ntop(AF_INET6, a->ip, text, sizeof(text));
+		buf_add_octet(out, '[');
+		buf_add_str(out, text);
+		buf_add_octet(out, ']');
+	}
+	buf_add_octet(out, ':');
+	buf_add_number(out, a->port);
+}
+
+static bool
+is_same(const struct config_addr *a, const struct config_addr *b)
+{
+	return a->is_any == b->is_any && a->port == b->port &&
+	    (a->is_any || memcmp(a->ip, b->ip, sizeof(a->ip)) == 0);
+}
+
+static int
+find(const struct bind_set *s, const struct config_addr *a)
+{
+	for (size_t k = 0; k < s->n; k++)
+		if (is_same(&s->sockets[k].addr, a))
+			return (int)k;
+	return -1;
+}
+
+int
+bind_find(const struct bind_set *s, const struct config_addr *a)
+{
+	int k = find(s, a);
+
+	return k < 0 ? -1 : s->sockets[k].fd;
+}
+
+/* A listening socket, or -1 with errno. */
+static int
+listen_on(int family, const struct sockaddr *sa, socklen_t n, int v6only)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, why;
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	    (family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    &v6only, sizeof(v6only)) == 0) &&
+	    bind(fd, sa, n) == 0 && listen(fd, SOMAXCONN) == 0)
+		return fd;
+	why = errno;
+	close(fd);
+	errno = why;
+	return -1;
+}
+
+static int
+open_v4(const struct config_addr *a)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET,
+	    .sin_port = htons(a->port)};
+
+	if (!a->is_any)
+		memcpy(&sin.sin_addr, a->ip + 12, 4);
+	return listen_on(AF_INET, (struct sockaddr *)&sin, sizeof(sin), 0);
+}
+
+/* "*" is one socket for both families; where there is no IPv6, for one. */
+static int
+open_addr(const struct config_addr *a)
+{
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6,
+	    .sin6_port = htons(a->port)};
+	int fd;
+
+	if (!a->is_any && is_v4(a))
+		return open_v4(a);
+	if (!a->is_any)
+		memcpy(&sin6.sin6_addr, a->ip, 16);
+	fd = listen_on(AF_INET6, (struct sockaddr *)&sin6, sizeof(sin6),
+	    !a->is_any);
+	if (fd < 0 && a->is_any &&
+	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+		fd = open_v4(a);
+	return fd;
+}
+
+static int
+add(struct bind_set *s, const struct config_addr *a)
+{
+	struct bind_socket *more = reallocarray(s->sockets, s->n + 1,
+	    sizeof(*more));
+	char text[64];
+	struct buf b = BUF_ON(text);
+	int fd;
+
+	if (more == NULL)
+		return -E_NOMEM;
+	s->sockets = more;
+	fd = open_addr(a);
+	if (fd < 0) {
+		bind_addr_text(a, &b);
+		log_line(LOG_ERROR_, "cannot listen on %.*s: %s",
+		    BYTES_FMT(buf_bytes(&b)), strerror(errno));
+		return -E_SYSTEM;
+	}
+	s->sockets[s->n++] = (struct bind_socket){*a, fd, false};
+	return 0;
+}
+
+static void
+want(struct bind_set *s, const struct config *c)
+{
+	for (size_t k = 0; k < s->n; k++)
+		s->sockets[k].is_wanted = false;
+	for (size_t l = 0; l < c->n_listeners; l++)
+		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
+			s->sockets[find(s, c->listeners[l].listen + k)]
+			    .is_wanted = true;
+}
+
+int
+bind_update(struct bind_set *s, const struct config *c)
+{
+	size_t before = s->n;
+
+	for (size_t l = 0; l < c->n_listeners; l++) {
+		for (size_t k = 0; k < c->listeners[l].n_listen; k++) {
+			const struct config_addr *a =
+			    c->listeners[l].listen + k;
+			int r = find(s, a) >= 0 ? 0 : add(s, a);
+
+			if (r == 0)
+				continue;
+			while (s->n > before)
+				close(s->sockets[--s->n].fd);
+			return r;
+		}
+	}
+	want(s, c);
+	return 0;
+}
+
+void
+bind_trim(struct bind_set *s)
+{
+	size_t kept = 0;
+
+	for (size_t k = 0; k < s->n; k++) {
+		if (s->sockets[k].is_wanted)
+			s->sockets[kept++] = s->sockets[k];
+		else
+			close(s->sockets[k].fd);
+	}
+	s->n = kept;
+}
+
+void
+bind_fini(struct bind_set *s)
+{
+	while (s->n != 0)
+		close(s->sockets[--s->n].fd);
+	free(s->sockets);
+	s->sockets = NULL;
+}

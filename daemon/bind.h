@@ -1,0 +1,41 @@
+/*
+ * Listening sockets: bound by the master before anything is forked, shared
+ * by all workers, kept over a reload where the address stays.
+ */
+#ifndef DAEMON_BIND_H
+#define DAEMON_BIND_H
+
+#include "base/buf.h"
+#include "config/config.h"
+
+struct bind_socket {
+	struct config_addr addr;
+	int fd;
+	bool is_wanted;		/* by the newest configuration */
+};
+
+struct bind_set {
+	struct bind_socket *sockets;
+	size_t n;
+};
+
+/*
+ * Binds what the configuration wants and we do not have yet, and marks what
+ * it wants. On failure nothing has changed.
+ *
+ * Returns  0, -E_NOMEM, or -E_SYSTEM (logged: the address and the reason)
+ */
+int bind_update(struct bind_set *s, const struct config *c);
+
+/* Closes what the newest configuration does not want. */
+void bind_trim(struct bind_set *s);
+
+void bind_fini(struct bind_set *s);
+
+/* The descriptor of an address; -1 where there is none. */
+int bind_find(const struct bind_set *s, const struct config_addr *a);
+
+/* Adds an address for people: "192.0.2.1:25", "[2001:db8::1]:25", "*:25". */
+void bind_addr_text(const struct config_addr *a, struct buf *out);
+
+#endif

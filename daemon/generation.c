@@ -1,0 +1,416 @@
+#include "daemon/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/log.h"
+#include "daemon/signer_wire.h"
+
+#define ARENA_MAX (256U << 20)	/* the keys-file and the inventory */
+#define RESTART_MS 1000		/* a worker starts at most once in this */
+
+static int64_t
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static size_t
+count_cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	return (size_t)CPU_COUNT(&set);
+}
+
+static void
+to_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_ERROR_, "%s", text);
+}
+
+/* ---- the signer ---------------------------------------------------------- */
+
+static int
+signer_main(const struct generation *g, int control)
+{
+	struct signer_hello failed = {EX_CONFIG, 0};
+	const struct priv *p = &g->start.priv;
+	struct signer_keys *keys;
+	bool is_locked;
+
+	log_open("signer");
+	prctl(PR_SET_NAME, "hopseald-signer");
+	/* it goes when its peers are gone, and not before */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	priv_lock_memory();
+	keys = signer_keys_load(g->shared->config->keys, p->gid, to_log, NULL);
+	if (keys == NULL || priv_drop(p, g->start.parent, 0) != 0) {
+		if (keys != NULL)
+			failed.status = EX_OSERR;
+		(void)!send(control, &failed, sizeof(failed), MSG_NOSIGNAL);
+		signer_keys_free(&keys);
+		return (int)failed.status;
+	}
+	is_locked = priv_lock_memory();
+	if (!is_locked)
+		log_line(LOG_NOTICE_, "RLIMIT_MEMLOCK is too low to lock "
+		    "more memory than that of the keys themselves");
+	if (signer_keys_announce(keys, control) == 0)
+		signer_serve(keys, control);
+	signer_keys_free(&keys);
+	return 0;
+}
+
+static int
+start_signer(struct generation *g, int *status)
+{
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -E_SYSTEM;
+	pid = fork();
+	if (pid == 0) {
+		int control = pair[1];
+
+		priv_close_others(&control, 1);
+		exit(signer_main(g, control));
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -E_SYSTEM;
+	}
+	g->signer = pid;
+	g->control = pair[0];
+	r = signer_inventory_take(&g->inventory, g->control, g->arena, status);
+	if (r != 0)
+		log_line(LOG_ERROR_, "the signer did not start");
+	return *status != 0 ? -E_UNSAFE : r;
+}
+
+/* ---- workers ------------------------------------------------------------- */
+
+/* The descriptors that a worker needs, and no other; that many + 6. */
+static void
+close_others(const struct worker_start *s, int *keep)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < s->env.n_sockets; k++)
+		keep[n++] = s->env.sockets[k].fd;
+	keep[n++] = s->ready_fd;
+	if (s->env.signer_fd >= 0)
+		keep[n++] = s->env.signer_fd;
+	if (s->env.spool_fd >= 0)
+		keep[n++] = s->env.spool_fd;
+	priv_close_others(keep, n);
+}
+
+static int
+start_worker(struct generation *g, size_t at)
+{
+	struct worker_start s = g->start;
+	struct child *c = g->children + at;
+	int pair[2] = {-1, -1};
+	pid_t pid = -1;
+
+	s.number = (unsigned)at + 1;
+	c->started_ms = now();
+	c->restart_ms = c->started_ms + RESTART_MS;
+	c->is_ready = false;
+	if (g->control >= 0) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+		    pair) != 0)
+			return -E_SYSTEM;
+		if (signer_peer_give(g->control, pair[1]) != 0)
+			goto out;
+		s.env.signer_fd = pair[0];
+	}
+	pid = fork();
+	if (pid == 0) {
+		int *keep = calloc(s.env.n_sockets + 6, sizeof(*keep));
+
+		if (keep == NULL)
+			exit(EX_OSERR);
+		close_others(&s, keep);
+		free(keep);
+		exit(worker_main(&s));
+	}
+	c->pid = pid < 0 ? 0 : pid;
+out:
+	if (pair[0] >= 0) {
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return pid < 0 ? -E_SYSTEM : 0;
+}
+
+static int
+map_sockets(struct generation *g, const struct bind_set *set)
+{
+	const struct config *c = g->shared->config;
+	struct worker_socket *s;
+	size_t n = 0;
+
+	for (size_t l = 0; l < c->n_listeners; l++)
+		n += c->listeners[l].n_listen;
+	s = arena_array(g->arena, n, sizeof(*s));
+	if (s == NULL)
+		return -E_NOMEM;
+	g->start.env.sockets = s;
+	g->start.env.n_sockets = n;
+	for (size_t l = 0; l < c->n_listeners; l++)
+		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
+			*s++ = (struct worker_socket){bind_find(set,
+			    c->listeners[l].listen + k), c->listeners + l};
+	return 0;
+}
+
+/* ---- a generation -------------------------------------------------------- */
+
+static int
+prepare(struct generation *g, const struct bind_set *sockets, int *status)
+{
+	const struct config *c = g->shared->config;
+	struct worker_env *env = &g->start.env;
+	char why[512];
+	struct buf b = BUF_ON(why);
+	struct keysfile *k;
+
+	if (priv_find(&g->start.priv, c) != 0) {
+		*status = EX_CONFIG;
+		return -E_ABSENT;
+	}
+	if (c->keys_file != NULL) {
+		if (keysfile_load(&k, c->keys_file, g->arena, &b) != 0) {
+			log_line(LOG_ERROR_, "%s: %.*s", c->keys_file,
+			    BYTES_FMT(buf_bytes(&b)));
+			*status = EX_CONFIG;
+			return -E_SYNTAX;
+		}
+		env->keysfile = k;
+	}
+	env->config = c;
+	env->inventory = &g->inventory;
+	env->signer_fd = -1;
+	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	g->n_children = c->workers != 0 ? c->workers : count_cores();
+	g->children = calloc(g->n_children, sizeof(*g->children));
+	return g->children == NULL ? -E_NOMEM : map_sockets(g, sockets);
+}
+
+static int
+start_all(struct generation *g, int *status)
+{
+	int r = 0;
+
+	if (g->shared->config->keys != NULL)
+		r = start_signer(g, status);
+	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
+		r = start_worker(g, k);
+		if (r != 0)
+			log_line(LOG_ERROR_, "cannot fork a worker: %m");
+	}
+	return r;
+}
+
+/* Ends what is running and waits for it: only for one that never was up. */
+static void
+abandon(struct generation **gp)
+{
+	struct generation *g = *gp;
+
+	generation_end(g, SIGKILL);
+	if (g->signer != 0)
+		waitpid(g->signer, NULL, 0);
+	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
+		if (g->children[k].pid != 0)
+			waitpid(g->children[k].pid, NULL, 0);
+	generation_free(gp);
+}
+
+struct generation *
+generation_new(struct shared_config *config, const struct bind_set *sockets,
+    unsigned number, int ready_fd, int *status)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+	int r = -E_NOMEM;
+
+	*status = 0;
+	if (g == NULL)
+		goto out;
+	g->control = -1;
+	g->start.env.spool_fd = -1;
+	g->number = number;
+	g->shared = config;
+	config->uses++;
+	g->start.parent = getpid();
+	g->start.ready_fd = ready_fd;
+	g->arena = arena_new(ARENA_MAX);
+	if (g->arena != NULL)
+		r = prepare(g, sockets, status);
+	if (r == 0)
+		r = start_all(g, status);
+	if (r == 0)
+		return g;
+	abandon(&g);
+out:
+	if (*status == 0) {
+		log_line(LOG_ERROR_, "cannot start: %s", err_text(r));
+		*status = EX_OSERR;
+	}
+	return NULL;
+}
+
+void
+generation_free(struct generation **gp)
+{
+	struct generation *g = *gp;
+
+	if (g == NULL)
+		return;
+	if (--g->shared->uses == 0) {
+		config_free(&g->shared->config);
+		free(g->shared);
+	}
+	if (g->control >= 0)
+		close(g->control);
+	if (g->start.env.spool_fd >= 0)
+		close(g->start.env.spool_fd);
+	arena_free(&g->arena);
+	free(g->children);
+	free(g);
+	*gp = NULL;
+}
+
+bool
+generation_ready(struct generation *g, pid_t pid)
+{
+	bool is_ours = false, is_up = true;
+
+	for (size_t k = 0; k < g->n_children; k++) {
+		if (g->children[k].pid == pid) {
+			g->children[k].is_ready = true;
+			is_ours = true;
+		}
+		is_up = is_up && g->children[k].is_ready;
+	}
+	g->is_up = g->is_up || is_up;
+	return is_ours;
+}
+
+static void
+log_end(const char *who, size_t number, pid_t pid, int status)
+{
+	char name[32];
+	struct buf b = BUF_ON(name);
+
+	buf_add_str(&b, who);
+	if (number != 0) {
+		buf_add_octet(&b, '/');
+		buf_add_number(&b, number);
+	}
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "%.*s (pid %ld) died of signal %d, %s",
+		    BYTES_FMT(buf_bytes(&b)), (long)pid, WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		log_line(LOG_ERROR_, "%.*s (pid %ld) ended with status %d",
+		    BYTES_FMT(buf_bytes(&b)), (long)pid, WEXITSTATUS(status));
+}
+
+enum generation_loss
+generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
+{
+	if (pid == g->signer) {
+		g->signer = 0;
+		if (!g->is_leaving || status != 0)
+			log_end("signer", 0, pid, status);
+		if (g->control >= 0)
+			close(g->control);
+		g->control = -1;
+		return g->is_leaving ? GENERATION_EXPECTED : GENERATION_SIGNER;
+	}
+	for (size_t k = 0; k < g->n_children; k++) {
+		struct child *c = g->children + k;
+
+		if (c->pid != pid)
+			continue;
+		c->pid = 0;
+		if (!g->is_leaving || status != 0)
+			log_end("worker", k + 1, pid, status);
+		if (g->is_leaving)
+			return GENERATION_EXPECTED;
+		if (c->restart_ms < now_ms)
+			c->restart_ms = now_ms;
+		return GENERATION_WORKER;
+	}
+	return GENERATION_NOT_OURS;
+}
+
+int64_t
+generation_tick(struct generation *g, int64_t now_ms)
+{
+	bool needs_signer = g->shared->config->keys != NULL;
+	int64_t next = INT64_MAX;
+
+	/* without its signer it is being replaced as a whole */
+	if (g->is_leaving || (needs_signer && g->control < 0))
+		return next;
+	for (size_t k = 0; k < g->n_children; k++) {
+		struct child *c = g->children + k;
+
+		if (c->pid != 0)
+			continue;
+		if (c->restart_ms <= now_ms && start_worker(g, k) != 0)
+			log_line(LOG_ERROR_, "cannot start a worker: %m");
+		if (c->pid == 0 && c->restart_ms < next)
+			next = c->restart_ms;
+	}
+	return next;
+}
+
+void
+generation_end(struct generation *g, int signal)
+{
+	g->is_leaving = true;
+	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
+		if (g->children[k].pid != 0)
+			kill(g->children[k].pid, signal);
+	if (g->signer != 0 && signal == SIGKILL)
+		kill(g->signer, SIGKILL);
+	/* the signer leaves behind the last worker */
+	if (g->control >= 0)
+		close(g->control);
+	g->control = -1;
+}
+
+bool
+generation_is_gone(const struct generation *g)
+{
+	for (size_t k = 0; k < g->n_children; k++)
+		if (g->children[k].pid != 0)
+			return false;
+	return g->signer == 0;
+}

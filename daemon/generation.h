@@ -1,0 +1,81 @@
+/*
+ * A generation: the signer and the workers of one configuration. A reload
+ * makes a new one; the old one finishes its sessions and leaves.
+ */
+#ifndef DAEMON_GENERATION_H
+#define DAEMON_GENERATION_H
+
+#include "daemon/bind.h"
+#include "daemon/worker.h"
+
+/* A configuration, and how many generations use it. */
+struct shared_config {
+	struct config *config;
+	unsigned uses;
+};
+
+struct child {
+	pid_t pid;		/* 0: it is not there */
+	bool is_ready;
+	int64_t started_ms;
+	int64_t restart_ms;	/* not before */
+};
+
+struct generation {
+	struct generation *next;	/* the one before */
+	unsigned number;
+	struct shared_config *shared;
+	struct arena *arena;
+	struct signer_inventory inventory;
+	struct worker_start start;	/* of each worker, but for its own */
+	pid_t signer;			/* 0: none */
+	int control;			/* of the signer; -1: none */
+	struct child *children;
+	size_t n_children;
+	bool is_up;			/* every worker has been ready */
+	bool is_leaving;
+};
+
+/* What became of a process that ended. */
+enum generation_loss {
+	GENERATION_NOT_OURS,
+	GENERATION_EXPECTED,	/* it was told to */
+	GENERATION_WORKER,	/* it will be started again */
+	GENERATION_SIGNER,	/* the generation can sign no more */
+};
+
+/*
+ * Forks a generation. Its configuration's sockets are bound already.
+ *
+ * config   gets one use more
+ * ready_fd where workers write their pid when they accept
+ * status   set on failure: what to exit with (sysexits.h)
+ * Returns  NULL on failure (logged); nothing is left behind then
+ */
+struct generation *generation_new(struct shared_config *config,
+    const struct bind_set *sockets, unsigned number, int ready_fd,
+    int *status);
+
+/* Frees what is gone; *g becomes NULL. */
+void generation_free(struct generation **g);
+
+/* A worker says that it accepts. False where it is not one of ours. */
+bool generation_ready(struct generation *g, pid_t pid);
+
+/* A process ended. */
+enum generation_loss generation_reap(struct generation *g, pid_t pid,
+    int status, int64_t now_ms);
+
+/*
+ * Starts workers again that are due.
+ *
+ * Returns  when the next one is due; INT64_MAX: none
+ */
+int64_t generation_tick(struct generation *g, int64_t now_ms);
+
+/* Has it finish its sessions: WORKER_LEAVE or WORKER_STOP; or SIGKILL. */
+void generation_end(struct generation *g, int signal);
+
+bool generation_is_gone(const struct generation *g);
+
+#endif

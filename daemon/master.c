@@ -1,0 +1,427 @@
+#include "daemon/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/version.h"
+#include "daemon/generation.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+
+#define STOP_MS (32 * 1000)	/* a worker's own limit, and a little */
+#define RENEW_MIN_MS 1000
+#define RENEW_MAX_MS (60 * 1000)
+
+struct master {
+	const char *path;
+	struct bind_set sockets;
+	struct generation *newest;	/* all that are not gone yet */
+	unsigned count;			/* generations made so far */
+	int signal_fd;
+	int ready[2];			/* workers write into [1] */
+	int status;			/* what to exit with */
+	bool is_stopping;
+	int64_t kill_ms;		/* while stopping */
+	bool is_reload_due;		/* asked while one is under way */
+	bool is_renewal_due;		/* the newest has lost its signer */
+	int64_t renew_ms;		/* not before */
+	int64_t renew_wait_ms;
+};
+
+static int64_t
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+to_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_ERROR_, "%s", text);
+}
+
+/* ---- generations --------------------------------------------------------- */
+
+static struct shared_config *
+share(struct config **c)
+{
+	struct shared_config *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		config_free(c);
+		return NULL;
+	}
+	s->config = *c;
+	*c = NULL;
+	return s;
+}
+
+/* Binds and forks; 0, or what to exit with where that is all there is. */
+static int
+start(struct master *m, struct shared_config *s)
+{
+	struct generation *g;
+	int status = EX_OSERR;
+
+	s->uses++;	/* ours, for as long as this takes */
+	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
+	    generation_new(s, &m->sockets, m->count + 1, m->ready[1], &status);
+	if (--s->uses == 0) {
+		config_free(&s->config);
+		free(s);
+	}
+	if (g == NULL)
+		return status;
+	m->count++;
+	g->next = m->newest;
+	m->newest = g;
+	return 0;
+}
+
+/* The newest generation that took over; NULL before the first did. */
+static struct generation *
+serving(const struct master *m)
+{
+	struct generation *g = m->newest;
+
+	while (g != NULL && (!g->is_up || g->is_leaving))
+		g = g->next;
+	return g;
+}
+
+/* Whether a generation is starting and has not taken over yet. */
+static bool
+is_pending(const struct master *m)
+{
+	return m->newest != NULL && !m->newest->is_up &&
+	    !m->newest->is_leaving;
+}
+
+/* The sockets go back to what the one that goes on with wants. */
+static void
+go_on_with_old(struct master *m)
+{
+	struct generation *g = serving(m);
+
+	log_line(LOG_ERROR_, "the old configuration goes on");
+	if (g != NULL && bind_update(&m->sockets, g->shared->config) == 0)
+		bind_trim(&m->sockets);
+	notify("READY=1");
+}
+
+static void
+say_ready(const struct master *m)
+{
+	char text[2048];
+	struct buf b = BUF_ON(text);
+
+	for (size_t k = 0; k < m->sockets.n; k++) {
+		if (b.n + 100 > b.cap) {
+			buf_add_str(&b, " ...");
+			break;
+		}
+		buf_add_str(&b, k == 0 ? "" : ", ");
+		bind_addr_text(&m->sockets.sockets[k].addr, &b);
+	}
+	log_line(LOG_NOTICE_, "hopseald %s ready: %zu worker%s, "
+	    "listening on %.*s", HOPSEAL_VERSION, m->newest->n_children,
+	    m->newest->n_children == 1 ? "" : "s", BYTES_FMT(buf_bytes(&b)));
+	notify("READY=1");
+}
+
+/* Every worker of the newest generation accepts: the others may leave. */
+static void
+take_over(struct master *m)
+{
+	for (struct generation *g = m->newest->next; g != NULL; g = g->next)
+		if (!g->is_leaving)
+			generation_end(g, WORKER_LEAVE);
+	bind_trim(&m->sockets);
+	m->renew_wait_ms = 0;
+	say_ready(m);
+}
+
+static void
+stop(struct master *m, int status)
+{
+	m->is_stopping = true;
+	m->status = status;
+	m->kill_ms = now() + STOP_MS;
+	for (struct generation *g = m->newest; g != NULL; g = g->next)
+		generation_end(g, WORKER_STOP);
+	bind_fini(&m->sockets);
+}
+
+static void
+kill_all(struct master *m)
+{
+	m->kill_ms = INT64_MAX;
+	for (struct generation *g = m->newest; g != NULL; g = g->next)
+		generation_end(g, SIGKILL);
+}
+
+/* The newest generation can not start, or not go on, on its own. */
+static void
+fail_start(struct master *m, int status)
+{
+	generation_end(m->newest, WORKER_LEAVE);
+	if (serving(m) != NULL)
+		go_on_with_old(m);
+	else
+		stop(m, status == 0 ? EX_SOFTWARE : status);
+}
+
+static void
+renew_later(struct master *m)
+{
+	m->renew_wait_ms = m->renew_wait_ms == 0 ? RENEW_MIN_MS :
+	    m->renew_wait_ms * 2;
+	if (m->renew_wait_ms > RENEW_MAX_MS)
+		m->renew_wait_ms = RENEW_MAX_MS;
+	m->is_renewal_due = true;
+	m->renew_ms = now() + m->renew_wait_ms;
+}
+
+static void
+renew(struct master *m)
+{
+	struct generation *g = serving(m);
+
+	m->is_renewal_due = false;
+	if (g == NULL || g->control >= 0)
+		return;		/* a reload has brought a new signer */
+	if (is_pending(m))
+		renew_later(m);
+	else if (start(m, g->shared) != 0)
+		renew_later(m);
+}
+
+static void
+reload(struct master *m)
+{
+	struct config *c;
+	struct shared_config *s = NULL;
+
+	if (is_pending(m)) {
+		m->is_reload_due = true;
+		return;
+	}
+	m->is_reload_due = false;
+	log_line(LOG_NOTICE_, "reading %s again", m->path);
+	notify("RELOADING=1");
+	c = config_load(m->path, to_log, NULL);
+	if (c != NULL)
+		s = share(&c);
+	if (s == NULL || start(m, s) != 0)
+		go_on_with_old(m);
+}
+
+/* ---- signals and children ------------------------------------------------ */
+
+static void
+lost(struct master *m, struct generation *g, enum generation_loss what,
+    int status)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+
+	if (m->is_stopping)
+		return;
+	if (!g->is_up && !g->is_leaving)
+		fail_start(m, code);
+	else if (what == GENERATION_SIGNER)
+		renew_later(m);
+}
+
+static void
+reap(struct master *m)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct generation *g = m->newest;
+		enum generation_loss what = GENERATION_NOT_OURS;
+
+		for (; g != NULL; g = g->next) {
+			what = generation_reap(g, pid, status, now());
+			if (what != GENERATION_NOT_OURS)
+				break;
+		}
+		if (what == GENERATION_WORKER || what == GENERATION_SIGNER)
+			lost(m, g, what, status);
+	}
+}
+
+static void
+bury(struct master *m)
+{
+	struct generation **at = &m->newest;
+
+	while (*at != NULL) {
+		struct generation *g = *at;
+
+		if (!g->is_leaving || !generation_is_gone(g)) {
+			at = &g->next;
+			continue;
+		}
+		*at = g->next;
+		generation_free(&g);
+	}
+}
+
+static void
+take_signals(struct master *m)
+{
+	struct signalfd_siginfo s;
+
+	while (read(m->signal_fd, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+		switch (s.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			if (m->is_stopping) {
+				log_line(LOG_WARNING_, "told to stop twice");
+				kill_all(m);
+				break;
+			}
+			log_line(LOG_NOTICE_, "stopping");
+			notify("STOPPING=1");
+			stop(m, 0);
+			break;
+		case SIGHUP:
+			m->is_reload_due = !m->is_stopping;
+			break;
+		default:
+			break;	/* SIGCHLD: reap() comes in any case */
+		}
+	}
+}
+
+static void
+take_ready(struct master *m)
+{
+	pid_t pid;
+
+	while (read(m->ready[0], &pid, sizeof(pid)) == (ssize_t)sizeof(pid)) {
+		bool was_pending = is_pending(m);
+
+		for (struct generation *g = m->newest; g != NULL; g = g->next)
+			if (generation_ready(g, pid))
+				break;
+		if (was_pending && m->newest->is_up)
+			take_over(m);
+	}
+}
+
+/* Does what is due. Returns for how long poll() may wait then. */
+static int
+tick(struct master *m)
+{
+	int64_t t = now(), next = INT64_MAX;
+
+	if (m->is_stopping && m->kill_ms <= t) {
+		log_line(LOG_WARNING_, "killing what would not stop");
+		kill_all(m);
+	}
+	if (m->is_stopping)
+		next = m->kill_ms;
+	if (!m->is_stopping && m->is_reload_due && !is_pending(m))
+		reload(m);
+	if (!m->is_stopping && m->is_renewal_due && m->renew_ms <= t)
+		renew(m);
+	if (!m->is_stopping && m->is_renewal_due)
+		next = m->renew_ms;
+	for (struct generation *g = m->newest; g != NULL; g = g->next) {
+		int64_t at = generation_tick(g, t);
+
+		if (at < next)
+			next = at;
+	}
+	if (next == INT64_MAX)
+		return -1;
+	t = now();
+	return next <= t ? 0 : (int)(next - t);
+}
+
+static void
+loop(struct master *m)
+{
+	for (;;) {
+		struct pollfd fds[2] = {{m->signal_fd, POLLIN, 0},
+		    {m->ready[0], POLLIN, 0}};
+		int ms;
+
+		reap(m);
+		bury(m);
+		if (m->is_stopping && m->newest == NULL)
+			return;
+		ms = tick(m);
+		if (poll(fds, 2, ms) < 0 && errno != EINTR) {
+			log_line(LOG_ERROR_, "poll: %m");
+			m->status = EX_OSERR;
+			kill_all(m);
+			return;
+		}
+		take_signals(m);
+		take_ready(m);
+	}
+}
+
+/* Signals are read from a descriptor; children unblock what they handle. */
+static int
+open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, WORKER_LEAVE);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -1;
+	sigdelset(&set, WORKER_LEAVE);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int
+master_run(const char *path, struct config *c)
+{
+	struct master m = {.path = path};
+	struct shared_config *s = share(&c);
+	int status;
+
+	m.signal_fd = open_signals();
+	if (s == NULL || m.signal_fd < 0 ||
+	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {
+		log_line(LOG_ERROR_, "cannot start: %m");
+		if (s != NULL)
+			config_free(&s->config);
+		free(s);
+		return EX_OSERR;
+	}
+	status = start(&m, s);
+	if (status == 0) {
+		loop(&m);
+		status = m.status;
+		log_line(LOG_NOTICE_, "stopped");
+	}
+	bind_fini(&m.sockets);
+	close(m.signal_fd);
+	close(m.ready[0]);
+	close(m.ready[1]);
+	return status;
+}

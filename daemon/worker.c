@@ -1,0 +1,162 @@
+#include "daemon/worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/listener.h"
+#include "daemon/log.h"
+
+#define STOP_MS (30 * 1000)
+#define LEAVE_MS (3600 * 1000)	/* longer than any session we allow */
+
+struct worker {
+	struct worker_env env;
+	struct listener_set *set;
+	struct loop_timer *limit;
+	bool is_draining;
+};
+
+static void
+drained(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_stop(w->env.loop);
+}
+
+static void
+out_of_time(void *arg)
+{
+	struct worker *w = arg;
+
+	log_line(LOG_WARNING_, "sessions that would not end are dropped");
+	loop_stop(w->env.loop);
+}
+
+static void
+drain(struct worker *w, int64_t ms)
+{
+	loop_timer_start(w->limit, ms);
+	if (w->is_draining)
+		return;
+	w->is_draining = true;
+	log_line(LOG_DEBUG_, "no new sessions");
+	listener_set_drain(w->set);
+}
+
+static void
+on_stop(void *arg)
+{
+	drain(arg, STOP_MS);
+}
+
+static void
+on_leave(void *arg)
+{
+	struct worker *w = arg;
+
+	if (!w->is_draining)	/* or it would lengthen a stop */
+		drain(w, LEAVE_MS);
+}
+
+/* A folder is of use only where this user may make files in it. */
+static int
+usable_spool(int fd)
+{
+	int test;
+
+	if (fd < 0)
+		return -1;
+	test = openat(fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (test < 0)
+		return -1;
+	close(test);
+	return fd;
+}
+
+static int
+setup(struct worker *w)
+{
+	w->env.drained = drained;
+	w->env.drained_arg = w;
+	w->env.spool_fd = usable_spool(w->env.spool_fd);
+	w->env.loop = loop_new();
+	if (w->env.loop == NULL)
+		return EX_OSERR;
+	w->limit = loop_timer_new(w->env.loop, out_of_time, w);
+	if (w->limit == NULL ||
+	    loop_signal(w->env.loop, WORKER_STOP, on_stop, w) != 0 ||
+	    loop_signal(w->env.loop, WORKER_LEAVE, on_leave, w) != 0)
+		return EX_OSERR;
+	w->set = listener_set_new(&w->env);
+	return w->set == NULL ? EX_OSERR : 0;
+}
+
+/* Signals that came between the fork and here are pending, not lost. */
+static void
+unblock_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGINT, SIG_IGN);	/* of a terminal; the master tells us */
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int
+worker_main(const struct worker_start *start)
+{
+	struct worker w = {.env = start->env};
+	pid_t self = getpid();
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "worker/%u", start->number);
+	log_open(name);
+	prctl(PR_SET_NAME, "hopseald-worker");
+	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0)
+		return EX_OSERR;
+	r = setup(&w);
+	if (r == 0) {
+		unblock_signals();
+		if (write(start->ready_fd, &self, sizeof(self)) < 0)
+			r = EX_OSERR;
+		close(start->ready_fd);
+	} else {
+		log_line(LOG_ERROR_, "cannot start: no memory or descriptors");
+	}
+	if (r == 0)
+		loop_run(w.env.loop);
+	listener_set_free(&w.set);
+	loop_timer_free(&w.limit);
+	loop_free(&w.env.loop);
+	return r;
+}
+
+/* Until there is a listener.c. */
+__attribute__((weak)) struct listener_set *
+listener_set_new(const struct worker_env *env)
+{
+	return (struct listener_set *)(uintptr_t)env;
+}
+
+__attribute__((weak)) void
+listener_set_drain(struct listener_set *s)
+{
+	struct worker_env *env = (struct worker_env *)s;
+	static struct loop_deferred d;
+
+	loop_defer(env->loop, &d, env->drained, env->drained_arg);
+}
+
+__attribute__((weak)) void
+listener_set_free(struct listener_set **s)
+{
+	*s = NULL;
+}
