@@ -1,0 +1,182 @@
+#include "daemon/decide.h"
+
+#include <stdio.h>
+
+static void
+refuse(struct decision *d, int code, const char *enhanced, const char *text)
+{
+	d->kind = DECIDE_REFUSE;
+	d->code = code;
+	d->enhanced = enhanced;
+	snprintf(d->text, sizeof(d->text), "%s", text);
+}
+
+/* "STATE: the draft's text", as interface.md has it. */
+static void
+refuse_verdict(struct decision *d, const struct dkim2_verdict *v)
+{
+	static const char *const name[] = {
+		[DKIM2_NONE] = "NONE", [DKIM2_PASS] = "PASS",
+		[DKIM2_FAIL] = "FAIL", [DKIM2_PERMERROR] = "PERMERROR",
+		[DKIM2_TEMPERROR] = "TEMPERROR",
+	};
+	char octets[512];
+	struct buf text = BUF_ON(octets);
+	bool is_temporary = v->state == DKIM2_TEMPERROR;
+
+	dkim2_verdict_text(v, &text);
+	refuse(d, is_temporary ? 451 : 550, is_temporary ? "4.7.5" : "5.7.1",
+	    "");
+	snprintf(d->text, sizeof(d->text), "%s: %.*s", name[v->state],
+	    BYTES_FMT(buf_bytes(&text)));
+}
+
+void
+decide_unsignable(struct decision *d, const struct config_listener *l,
+    const char *rule)
+{
+	d->kind = DECIDE_PASS;
+	d->rule = rule;
+	if (l->unsignable == UNSIGNABLE_PASS)
+		return;
+	refuse(d, 550, "5.7.1", "");
+	snprintf(d->text, sizeof(d->text), "Cannot be signed: %s", rule);
+}
+
+bool
+decide_is_sender(const struct config_listener *l, const struct keydir *keys,
+    struct bytes domain)
+{
+	if (l->has_senders) {
+		for (size_t k = 0; k < l->n_senders; k++)
+			if (dkim2_domain_covers(l->senders[k], domain))
+				return true;
+		return false;
+	}
+	/* Neither senders nor keys: nothing to enforce, nothing to sign. */
+	return keys->n == 0 || keydir_cover(keys, &domain, 1).n != 0;
+}
+
+/* What the verdict alone decides. Returns whether it did. */
+static bool
+by_verdict(struct decision *d, const struct decide_facts *f)
+{
+	const struct dkim2_verdict *v = &f->result->full;
+
+	if (v->state == DKIM2_NONE) {
+		if (f->listener->unsigned_mail != UNSIGNED_REFUSE)
+			return false;
+		refuse(d, 550, "5.7.1", "This message has no DKIM2 signature "
+		    "and is not accepted without one");
+		return true;
+	}
+	if (f->listener->verify != VERIFY_ENFORCE || v->state == DKIM2_PASS)
+		return false;
+	refuse_verdict(d, v);
+	return true;
+}
+
+static bool
+is_report(const struct dkim2_message *m)
+{
+	const struct dkim2_field *type;
+	struct bytes v;
+
+	if (dkim2_message_find(m, BYTES_LIT("content-type"), &type) == 0)
+		return false;
+	v = type->value;
+	while (v.n != 0 && (v.p[0] == ' ' || v.p[0] == '\t' ||
+	    v.p[0] == '\r' || v.p[0] == '\n'))
+		v = bytes_skip(v, 1);
+	return bytes_case_starts(v, BYTES_LIT("multipart/report"));
+}
+
+static bool
+has_chain(const struct dkim2_message *m)
+{
+	const struct dkim2_field *first;
+
+	return dkim2_message_find(m, BYTES_LIT("dkim2-signature"),
+	    &first) != 0 ||
+	    dkim2_message_find(m, BYTES_LIT("message-instance"), &first) != 0;
+}
+
+/* New mail of ours: i=1, by the domain that covers From and MAIL FROM. */
+static void
+originate(struct decision *d, const struct decide_facts *f)
+{
+	struct bytes name[2] = {{NULL, 0}, dkim2_path_domain(f->mail_from_out)};
+	enum dkim2_from from = dkim2_message_from(f->message, f->arena,
+	    &name[0]);
+
+	if (from == DKIM2_FROM_NONE || from == DKIM2_FROM_MANY) {
+		refuse(d, 550, "5.6.0", from == DKIM2_FROM_NONE
+		    ? "The message has no From field"
+		    : "The message has more than one From field");
+	} else if (bytes_eq(f->mail_from_in, BYTES_LIT("<>")) &&
+	    is_report(f->message)) {
+		refuse(d, 550, "5.7.1", "Bounces are not relayed yet");
+	} else if (from == DKIM2_FROM_UNCLEAR) {
+		decide_unsignable(d, f->listener,
+		    "From does not hold exactly one mailbox");
+	} else if (!decide_is_sender(f->listener, f->keys, name[0])) {
+		refuse(d, 550, "5.7.1",
+		    "The domain of From is not one that this client may use");
+	} else if (has_chain(f->message)) {
+		decide_unsignable(d, f->listener,
+		    "a chain without an arrival record");
+	} else if (keydir_cover(f->keys, &name[0], 1).n == 0) {
+		decide_unsignable(d, f->listener,
+		    "no key for the domain of From");
+	} else {
+		d->kind = DECIDE_SIGN;
+		d->domain = keydir_cover(f->keys, name, 2);
+		if (d->domain.n == 0)
+			decide_unsignable(d, f->listener,
+			    "no key covers both From and MAIL FROM");
+	}
+}
+
+/* A chain that came to us: i=n+1, by the domain it was sent to. */
+static void
+extend(struct decision *d, const struct decide_facts *f)
+{
+	struct bytes name[2] = {dkim2_path_domain(f->rcpt_to_in),
+	    dkim2_path_domain(f->mail_from_out)};
+	const struct dkim2_field *list;
+
+	d->kind = DECIDE_PASS;
+	if (!has_chain(f->message))
+		return;
+	if (f->result == NULL) {
+		decide_unsignable(d, f->listener,
+		    "the chain was not verified: verify is off");
+	} else if (f->result->full.state == DKIM2_TEMPERROR) {
+		refuse_verdict(d, &f->result->full);
+	} else if (f->result->full.state != DKIM2_PASS) {
+		decide_unsignable(d, f->listener,
+		    "the chain is not Fully Verified");
+	} else {
+		d->kind = DECIDE_SIGN;
+		d->domain = keydir_cover(f->keys, name, 2);
+		if (dkim2_message_find(f->message, BYTES_LIT("list-id"),
+		        &list) != 0)
+			d->flags |= DKIM2_FLAG_EXPLODED;
+		if (d->domain.n == 0)
+			decide_unsignable(d, f->listener,
+			    "no key covers both the recipient's domain and "
+			    "the new MAIL FROM");
+	}
+}
+
+void
+decide(struct decision *d, const struct decide_facts *f)
+{
+	*d = (struct decision){.kind = DECIDE_PASS};
+	if (f->result != NULL && by_verdict(d, f))
+		return;
+	if (f->listener->role == ROLE_EGRESS)
+		originate(d, f);
+	else if (f->listener->role == ROLE_FORWARD)
+		extend(d, f);
+}

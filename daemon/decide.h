@@ -1,0 +1,46 @@
+/*
+ * What becomes of a message, once it is verified: refused, passed on as it
+ * is, or signed (product.md, Decide and Sign). Facts in, a decision out.
+ */
+#ifndef DAEMON_DECIDE_H
+#define DAEMON_DECIDE_H
+
+#include "config/config.h"
+#include "config/keydir.h"
+#include "dkim2/dkim2.h"
+
+enum decision_kind { DECIDE_REFUSE, DECIDE_PASS, DECIDE_SIGN };
+
+struct decision {
+	enum decision_kind kind;
+	int code;		/* DECIDE_REFUSE: the reply */
+	const char *enhanced;
+	char text[640];
+	const char *rule;	/* DECIDE_PASS: why it is not signed; NULL: that
+				   was never the question */
+	struct bytes domain;	/* DECIDE_SIGN: d= */
+	unsigned flags;		/* DECIDE_SIGN: DKIM2_FLAG_* */
+};
+
+struct decide_facts {
+	const struct config_listener *listener;
+	const struct keydir *keys;		/* whose domains we sign for */
+	const struct dkim2_message *message;
+	const struct dkim2_result *result;	/* NULL: verify is off */
+	struct bytes mail_from_in;	/* paths, with brackets */
+	struct bytes rcpt_to_in;
+	struct bytes mail_from_out;
+	struct arena *arena;
+};
+
+void decide(struct decision *d, const struct decide_facts *f);
+
+/* A change of mind: the signer refused for a rule; follows `unsignable`. */
+void decide_unsignable(struct decision *d, const struct config_listener *l,
+    const char *rule);
+
+/* Whether a sender's domain may be used at an egress listener. */
+bool decide_is_sender(const struct config_listener *l,
+    const struct keydir *keys, struct bytes domain);
+
+#endif

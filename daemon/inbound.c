@@ -1,0 +1,281 @@
+#include "daemon/inbound.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+
+#include "daemon/conn.h"
+#include "daemon/log.h"
+#include "daemon/relay.h"
+#include "smtp/server.h"
+
+struct inbound {
+	struct hub *hub;
+	const struct config_listener *listener;
+	struct conn *conn;
+	struct smtp_server server;
+	struct smtp_server_config config;
+	struct inbound_client client;
+	struct relay *relay;		/* the transaction, or NULL */
+	struct outbound *outbound;	/* idle, for the next one, or NULL */
+	struct inbound_link link;
+	inbound_gone *gone;
+	void *arg;
+	bool is_pumping;
+	bool is_closing;	/* the last reply is on its way out */
+	bool is_draining;
+	bool is_dying;
+	struct loop_deferred deferred;
+};
+
+static void pump(struct inbound *s);
+
+static void
+destroy(void *arg)
+{
+	struct inbound *s = arg;
+
+	s->gone(s->arg, s);
+	free(s);
+}
+
+void
+inbound_kill(struct inbound *s)
+{
+	if (s->is_dying)
+		return;
+	s->is_dying = true;
+	if (s->relay != NULL)
+		relay_abandon(s->relay);
+	s->relay = NULL;
+	outbound_free(&s->outbound);
+	conn_kill(&s->conn);
+	loop_defer(s->hub->loop, &s->deferred, destroy, s);
+}
+
+/* Ends once the last reply is written. */
+static void
+close_after_reply(struct inbound *s)
+{
+	s->is_closing = true;
+	conn_flush(s->conn);
+	if (s->server.out.n == 0)
+		inbound_kill(s);
+	else
+		conn_deadline(s->conn, 10000);
+}
+
+static void
+begin(struct inbound *s)
+{
+	s->relay = relay_new(s->hub, s->listener, s, s->outbound);
+	if (s->relay == NULL) {
+		inbound_answer(s, 452, "4.3.1", BYTES_LIT("Out of memory"));
+		return;
+	}
+	s->outbound = NULL;
+	relay_mail(s->relay, &s->server.mail_from, s->server.size,
+	    s->server.is_8bit);
+}
+
+static void
+handle(struct inbound *s, enum smtp_server_event what)
+{
+	switch (what) {
+	case SMTP_SERVER_MAIL:
+		begin(s);
+		break;
+	case SMTP_SERVER_RCPT:
+		relay_rcpt(s->relay, &s->server.rcpt_to);
+		break;
+	case SMTP_SERVER_DATA:
+		relay_data(s->relay);
+		break;
+	case SMTP_SERVER_CONTENT:
+		relay_content(s->relay, s->server.content);
+		break;
+	case SMTP_SERVER_END:
+		relay_end(s->relay, s->server.dot.has_8bit);
+		break;
+	case SMTP_SERVER_RESET:
+		if (s->relay != NULL)
+			relay_abandon(s->relay);
+		s->relay = NULL;
+		break;
+	case SMTP_SERVER_CLOSE:
+		close_after_reply(s);
+		break;
+	case SMTP_SERVER_HELO:
+		s->client.helo = s->server.helo;
+		s->client.is_esmtp = s->server.is_esmtp;
+		break;
+	case SMTP_SERVER_MORE:
+		break;
+	}
+}
+
+/* What is to be waited for now, and how long. */
+static void
+rest(struct inbound *s)
+{
+	bool is_ours = s->server.pending != 0;
+
+	if (s->conn->is_eof && !is_ours && s->server.out.n == 0) {
+		inbound_kill(s);
+		return;
+	}
+	if (s->is_draining && !is_ours && !smtp_server_is_busy(&s->server)) {
+		smtp_server_shutdown(&s->server, false);
+		close_after_reply(s);
+		return;
+	}
+	/* While the answer is ours to give, the relay has its own timers. */
+	conn_deadline(s->conn, is_ours && s->server.out.n == 0
+	    ? 0 : s->listener->idle_timeout_s * 1000LL);
+}
+
+static void
+pump(struct inbound *s)
+{
+	s->is_pumping = true;
+	while (!s->is_dying && !s->is_closing && s->server.pending == 0) {
+		struct bytes in = buf_bytes(&s->conn->in);
+		size_t had = in.n;
+		enum smtp_server_event what = smtp_server_next(&s->server, &in);
+
+		buf_drop(&s->conn->in, had - in.n);
+		conn_used(s->conn);
+		if (what == SMTP_SERVER_MORE && s->server.out.n != 0) {
+			conn_flush(s->conn);
+			if (s->server.out.n == 0 && s->conn->in.n != 0)
+				continue;	/* it had waited for room */
+		}
+		if (what == SMTP_SERVER_MORE)
+			break;
+		handle(s, what);
+	}
+	s->is_pumping = false;
+	if (s->is_dying || s->is_closing)
+		return;
+	conn_flush(s->conn);
+	rest(s);
+}
+
+static void
+on_conn(void *arg, enum conn_event what)
+{
+	struct inbound *s = arg;
+
+	switch (what) {
+	case CONN_TIMEOUT:
+		if (s->is_closing || s->server.out.n != 0) {
+			inbound_kill(s);	/* it does not even read */
+			break;
+		}
+		log_line(LOG_NOTICE_, "timeout: client=[%s]:%u, listener=%s",
+		    s->client.ip, s->client.addr.port, s->listener->name);
+		if (s->relay != NULL)
+			relay_abandon(s->relay);
+		s->relay = NULL;
+		smtp_server_shutdown(&s->server, true);
+		close_after_reply(s);
+		break;
+	case CONN_BROKEN:
+		inbound_kill(s);
+		break;
+	case CONN_OUT:
+		if (s->is_closing) {
+			inbound_kill(s);
+			break;
+		}
+		/* FALLTHROUGH */
+	case CONN_CONNECTED:
+	case CONN_IN:
+	case CONN_EOF:
+		if (!s->is_closing)
+			pump(s);
+		break;
+	}
+}
+
+static void
+name_client(struct inbound_client *c, const struct config_addr *peer)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	c->addr = *peer;
+	if (memcmp(peer->ip, mapped, sizeof(mapped)) == 0)
+		inet_ntop(AF_INET, peer->ip + 12, c->ip, sizeof(c->ip));
+	else
+		inet_ntop(AF_INET6, peer->ip, c->ip, sizeof(c->ip));
+}
+
+struct inbound *
+inbound_new(struct hub *h, const struct config_listener *l, int fd,
+    const struct config_addr *peer, inbound_gone *gone, void *arg)
+{
+	struct inbound *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		close(fd);
+		return NULL;
+	}
+	s->hub = h;
+	s->listener = l;
+	s->gone = gone;
+	s->arg = arg;
+	s->config = (struct smtp_server_config){
+	    .hostname = h->config->hostname,
+	    .max_message = l->max_message,
+	    .max_line = l->max_line,
+	    .offer_8bitmime = true,
+	    .max_errors = l->max_errors,
+	    .max_commands = l->max_commands,
+	};
+	name_client(&s->client, peer);
+	smtp_server_init(&s->server, &s->config);
+	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
+	if (s->conn == NULL) {
+		free(s);
+		return NULL;
+	}
+	pump(s);
+	return s;
+}
+
+void
+inbound_drain(struct inbound *s)
+{
+	s->is_draining = true;
+	if (!s->is_dying && !s->is_closing && !s->is_pumping)
+		rest(s);
+}
+
+struct inbound_link *
+inbound_link(struct inbound *s)
+{
+	return &s->link;
+}
+
+const struct inbound_client *
+inbound_client(const struct inbound *s)
+{
+	return &s->client;
+}
+
+void
+inbound_answer(struct inbound *s, int code, const char *enhanced,
+    struct bytes text)
+{
+	smtp_server_answer(&s->server, code, enhanced, text);
+	if (!s->is_pumping && !s->is_dying)
+		pump(s);
+}
+
+void
+inbound_release(struct inbound *s, struct outbound *o)
+{
+	s->relay = NULL;
+	s->outbound = o;
+}

@@ -1,0 +1,61 @@
+/*
+ * One client: its socket, the server's side of SMTP, and one transaction at
+ * a time, which relay.c carries out.
+ */
+#ifndef DAEMON_INBOUND_H
+#define DAEMON_INBOUND_H
+
+#include "daemon/hub.h"
+#include "daemon/outbound.h"
+
+struct inbound;
+
+/* Who is talking to us. */
+struct inbound_client {
+	struct config_addr addr;
+	char ip[48];		/* "192.0.2.1", "2001:db8::1" */
+	struct bytes helo;	/* empty before EHLO; octets as they came */
+	bool is_esmtp;
+};
+
+/* Called once when the session is over and its memory is about to go. */
+typedef void inbound_gone(void *arg, struct inbound *s);
+
+/*
+ * Takes over an accepted socket and greets.
+ *
+ * peer     the client's address
+ * gone     told at the end, never before this returns
+ * Returns  NULL without memory; fd is then closed
+ */
+struct inbound *inbound_new(struct hub *h, const struct config_listener *l,
+    int fd, const struct config_addr *peer, inbound_gone *gone, void *arg);
+
+/* Says 421 now between transactions, else after the one under way. */
+void inbound_drain(struct inbound *s);
+
+/* Ends the session at once, without a word. */
+void inbound_kill(struct inbound *s);
+
+/* Threads the sessions of a listener; the listener's to use. */
+struct inbound_link {
+	struct inbound *before, *behind;
+};
+struct inbound_link *inbound_link(struct inbound *s);
+
+/* ---- for relay.c ---- */
+
+const struct inbound_client *inbound_client(const struct inbound *s);
+
+/* Answers what the client asked last; reading goes on. */
+void inbound_answer(struct inbound *s, int code, const char *enhanced,
+    struct bytes text);
+
+/*
+ * The transaction is over, as far as the session is concerned: call before
+ * the last inbound_answer(). o goes to the session for its next
+ * transaction; NULL where there is none to be kept.
+ */
+void inbound_release(struct inbound *s, struct outbound *o);
+
+#endif

@@ -1,0 +1,55 @@
+#include "daemon/received.h"
+
+#include <time.h>
+
+#include "base/ascii.h"
+
+void
+received_date(int64_t time_s, struct buf *out)
+{
+	static const char day[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu",
+	    "Fri", "Sat"};
+	static const char month[12][4] = {"Jan", "Feb", "Mar", "Apr", "May",
+	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	time_t t = (time_t)time_s;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL)
+		return;
+	buf_printf(out, "%s, %d %s %d %02d:%02d:%02d +0000", day[tm.tm_wday],
+	    tm.tm_mday, month[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
+	    tm.tm_min, tm.tm_sec);
+}
+
+/* HELO says anything: what has a meaning in a field becomes '?'. */
+static void
+add_helo(struct bytes helo, struct buf *out)
+{
+	if (helo.n == 0)
+		buf_add_str(out, "unknown");
+	for (size_t k = 0; k < helo.n && k < 255; k++) {
+		uint8_t c = helo.p[k];
+
+		buf_add_octet(out, ascii_is_graph(c) && c != '(' && c != ')' &&
+		    c != '\\' && c != '"' && c != ';' ? c : '?');
+	}
+}
+
+void
+received_write(const struct received *r, struct buf *out)
+{
+	buf_add_str(out, "Received: from ");
+	add_helo(r->helo, out);
+	buf_printf(out, " ([%s%s])\r\n\tby ",
+	    strchr(r->ip, ':') != NULL ? "IPv6:" : "", r->ip);
+	buf_add_str(out, r->hostname);
+	buf_printf(out, " (hopseal) with %s id %s",
+	    r->is_esmtp ? "ESMTP" : "SMTP", r->id);
+	if (r->rcpt.n != 0) {
+		buf_add_str(out, "\r\n\tfor ");
+		buf_add(out, r->rcpt);
+	}
+	buf_add_str(out, ";\r\n\t");
+	received_date(r->time_s, out);
+	buf_add_str(out, "\r\n");
+}

@@ -1,0 +1,25 @@
+/* Our trace field (RFC 5321 4.4). */
+#ifndef DAEMON_RECEIVED_H
+#define DAEMON_RECEIVED_H
+
+#include "base/buf.h"
+
+struct received {
+	struct bytes helo;	/* as the client said it; anything */
+	const char *ip;		/* the client's address as text */
+	const char *hostname;	/* ours */
+	const char *id;		/* of the message */
+	bool is_esmtp;
+	struct bytes rcpt;	/* the one recipient, with brackets; or empty */
+	int64_t time_s;
+};
+
+#define RECEIVED_MAX 2048
+
+/* Adds the field, folded, with CRLF line ends. */
+void received_write(const struct received *r, struct buf *out);
+
+/* Adds a date as RFC 5322 3.3 has it, in UTC. */
+void received_date(int64_t time_s, struct buf *out);
+
+#endif

@@ -1,0 +1,895 @@
+#include "daemon/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "base/err.h"
+#include "daemon/content.h"
+#include "daemon/decide.h"
+#include "daemon/log.h"
+#include "daemon/received.h"
+#include "daemon/rewrite.h"
+
+/* Named after what was just done. */
+enum state {
+	BEGUN,		/* MAIL was answered 250 */
+	ASKING,		/* the next hop is asked for the recipient */
+	ACCEPTED,	/* the next hop accepts the recipient */
+	RECEIVING,	/* 354: the content comes */
+	VERIFYING,	/* it is all there; keys are not */
+	SIGNING,	/* signatures are not */
+	SENDING,	/* the next hop has it, or is getting it */
+	OVER,		/* being freed */
+};
+
+/* What the content is refused for, at its dot. */
+struct fault {
+	int code;		/* 0: nothing */
+	const char *enhanced;
+	const char *text;
+};
+
+struct relay {
+	struct hub *hub;
+	const struct config_listener *listener;
+	struct inbound *session;	/* NULL: the client is not waiting */
+	struct outbound *outbound;	/* NULL: none yet */
+	enum state state;
+	char id[16];
+	int64_t begun_ms;
+	uint64_t tag;			/* of key and signature questions */
+	struct arena *arena;
+	struct loop_timer *timer;	/* through-wait */
+	struct smtp_path from;		/* octets in the arena */
+	struct smtp_path to;
+	uint64_t size;			/* said at MAIL */
+	bool is_8bit;			/* said at MAIL */
+	struct rewrite onward;
+	struct content content;
+	struct fault fault;
+	struct dkim2_message message;
+	struct dkim2_envelope arrived;	/* the envelope it came with */
+	struct dkim2_envelope leaves;	/* the envelope it is sent with */
+	struct dkim2_verify *verify;
+	struct decision decision;
+	struct dkim2_sign *sign;
+	size_t n_unsigned;		/* signatures that have not come */
+	const struct signer_key *keys;
+	char signed_as[320];		/* for the log: "i=.. d=.." */
+	char received_octets[RECEIVED_MAX];
+	struct loop_deferred deferred;
+};
+
+static void go_on(struct relay *r);
+static void send_it(struct relay *r);
+
+/* ---- beginning and end ---- */
+
+static void
+make_id(struct relay *r)
+{
+	static const char alphabet[] = "0123456789bcdfghjklmnpqrstvwxyz";
+	uint64_t v = (uint64_t)loop_time_us(r->hub->loop) << 12 ^
+	    randombytes_random();
+
+	for (size_t k = 0; k < 12; k++) {
+		r->id[k] = alphabet[v % (sizeof(alphabet) - 1)];
+		v /= sizeof(alphabet) - 1;
+	}
+}
+
+static void
+destroy(void *arg)
+{
+	struct relay *r = arg;
+	struct hub *h = r->hub;
+
+	loop_timer_free(&r->timer);
+	dkim2_verify_fini(r->verify);
+	content_fini(&r->content);
+	arena_free(&r->arena);
+	free(r);
+	h->n_relays--;
+	h->relay_gone(h);
+}
+
+/* The relay is over: what still comes for it finds nobody. */
+static void
+leave(struct relay *r)
+{
+	if (r->state == OVER)
+		return;
+	r->state = OVER;
+	slots_leave(&r->hub->slots, r->tag);
+	if (r->timer != NULL)
+		loop_timer_stop(r->timer);
+	if (r->outbound != NULL)
+		outbound_owner(r->outbound, NULL, NULL);
+	outbound_free(&r->outbound);
+	loop_defer(r->hub->loop, &r->deferred, destroy, r);
+}
+
+/* The session goes on without this transaction; it gets the connection. */
+static struct inbound *
+part(struct relay *r)
+{
+	struct inbound *s = r->session;
+	struct outbound *o = r->outbound;
+
+	r->session = NULL;
+	if (o != NULL && !outbound_is_committed(o)) {
+		outbound_abort(o);
+		outbound_owner(o, NULL, NULL);
+		r->outbound = NULL;
+	} else {
+		o = NULL;
+	}
+	inbound_release(s, o);
+	return s;
+}
+
+/* ---- the log ---- */
+
+static void
+escape(struct bytes octets, char *out, size_t n)
+{
+	struct buf b = {(uint8_t *)out, 0, n - 1, false};
+
+	buf_add_escaped(&b, octets, (n - 8) / 4);
+	out[b.n] = '\0';
+}
+
+static void
+log_reject(struct relay *r, const char *stage, int code, const char *enhanced,
+    const char *text, struct bytes to)
+{
+	const struct inbound_client *c = inbound_client(r->session);
+	char from[600], rcpt[600], helo[300];
+
+	escape(r->from.raw, from, sizeof(from));
+	escape(to, rcpt, sizeof(rcpt));
+	escape(c->helo, helo, sizeof(helo));
+	log_line(LOG_NOTICE_, "%s: reject: %s from [%s]:%u: %d %s %s; from=%s "
+	    "to=%s proto=%s helo=<%s> listener=%s", r->id, stage, c->ip,
+	    c->addr.port, code, enhanced, text, from, rcpt,
+	    c->is_esmtp ? "ESMTP" : "SMTP", helo, r->listener->name);
+}
+
+/* One line tells the fate of the recipient. */
+static void
+log_fate(struct relay *r, const char *status, const char *dsn,
+    struct bytes said)
+{
+	char to[600], orig[620] = "", reply[1200];
+	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
+
+	escape(r->onward.rcpt_to, to, sizeof(to));
+	escape(said, reply, sizeof(reply));
+	if (!bytes_eq(r->onward.rcpt_to, r->to.raw)) {
+		memcpy(orig, "orig_to=", 8);
+		escape(r->to.raw, orig + 8, sizeof(orig) - 16);
+		strcat(orig, ", ");
+	}
+	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
+	    "dsn=%s, status=%s (%s) %s", r->id, to, orig,
+	    r->outbound == NULL ? "none" : outbound_relay(r->outbound),
+	    (long long)ms / 1000, (long long)ms % 1000 / 10, dsn, status,
+	    reply, r->signed_as);
+}
+
+static void
+log_verdict(struct relay *r, const struct dkim2_result *v)
+{
+	char octets[600];
+	struct buf text = BUF_ON(octets);
+	const struct dkim2_signature_result *top = v->n_signatures == 0
+	    ? NULL : &v->signatures[v->n_signatures - 1];
+	char d[300] = "-";
+
+	dkim2_verdict_text(&v->full, &text);
+	if (top != NULL)
+		escape(top->d, d, sizeof(d));
+	log_line(LOG_NOTICE_, "%s: verdict=%s i=%u d=%s listener=%s%s%.*s",
+	    r->id, dkim2_state_name(v->full.state),
+	    top == NULL ? 0 : top->i, d, r->listener->name,
+	    text.n == 0 ? "" : " reason=", BYTES_FMT(buf_bytes(&text)));
+}
+
+/* ---- answers ---- */
+
+/* The last answer of the transaction, in our own words. */
+static void
+end_with(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	struct inbound *s;
+	char octets[800];
+	struct buf said = BUF_ON(octets);
+
+	if (r->session == NULL) {
+		leave(r);
+		return;
+	}
+	log_reject(r, "DATA", code, enhanced, text, r->to.raw);
+	buf_printf(&said, "%s (id %s)", text, r->id);
+	s = part(r);
+	leave(r);
+	inbound_answer(s, code, enhanced, buf_bytes(&said));
+}
+
+/*
+ * The next hop's reply as it goes to the client: same class, same text. A 421
+ * would end the client's session, which has done nothing: 451.
+ */
+struct answer {
+	int code;
+	char enhanced[16];
+	struct bytes text;
+};
+
+static void
+answer_of(struct answer *a, const struct smtp_reply *reply)
+{
+	a->code = reply->code == 421 ? 451 : reply->code;
+	a->text = reply->text.n == 0 ? BYTES_LIT("Ok") : reply->text;
+	if (reply->enhanced.n != 0 &&
+	    reply->enhanced.p[0] == '0' + a->code / 100)
+		snprintf(a->enhanced, sizeof(a->enhanced), "%.*s",
+		    BYTES_FMT(bytes_first(reply->enhanced, 15)));
+	else
+		snprintf(a->enhanced, sizeof(a->enhanced), "%d.0.0",
+		    a->code / 100);
+}
+
+/* ---- MAIL and RCPT ---- */
+
+static int
+copy_path(struct relay *r, const struct smtp_path *from, struct smtp_path *to)
+{
+	struct bytes raw = arena_copy(r->arena, from->raw);
+
+	if (raw.p == NULL)
+		return -E_NOMEM;
+	*to = *from;
+	to->raw = raw;
+	if (from->local.n != 0)
+		to->local.p = raw.p + (from->local.p - from->raw.p);
+	if (from->domain.n != 0)
+		to->domain.p = raw.p + (from->domain.p - from->raw.p);
+	return 0;
+}
+
+static void
+refuse_mail(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	struct inbound *s;
+
+	log_reject(r, "MAIL", code, enhanced, text, BYTES_LIT("<>"));
+	s = part(r);
+	leave(r);
+	inbound_answer(s, code, enhanced, bytes_of(text));
+}
+
+void
+relay_mail(struct relay *r, const struct smtp_path *from, uint64_t size,
+    bool is_8bit)
+{
+	r->size = size;
+	r->is_8bit = is_8bit;
+	if (copy_path(r, from, &r->from) != 0) {
+		refuse_mail(r, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	if (r->listener->role == ROLE_EGRESS && !from->is_null &&
+	    !decide_is_sender(r->listener, &r->hub->inventory->domains,
+	        from->domain)) {
+		refuse_mail(r, 550, "5.7.1",
+		    "This client may not send from that domain");
+		return;
+	}
+	inbound_answer(r->session, 250, "2.1.0", BYTES_LIT("Ok"));
+}
+
+static void
+refuse_rcpt(struct relay *r, const struct smtp_path *to, int code,
+    const char *enhanced, const char *text)
+{
+	char said[700];
+	struct buf b = BUF_ON(said);
+
+	log_reject(r, "RCPT", code, enhanced, text, to->raw);
+	buf_add_escaped(&b, to->raw, 300);
+	buf_printf(&b, ": %s", text);
+	inbound_answer(r->session, code, enhanced, buf_bytes(&b));
+}
+
+/* Whether this client may send to that recipient through us at all. */
+static bool
+may_relay(const struct relay *r, const struct smtp_path *to)
+{
+	const struct config_listener *l = r->listener;
+
+	if (config_nets_hold(l->clients, l->n_clients,
+	        inbound_client(r->session)->addr.ip))
+		return true;
+	if (to->domain.n == 0)		/* <postmaster> */
+		return l->role == ROLE_INBOUND && l->n_domains != 0;
+	return !to->is_literal &&
+	    config_domains_hold(l->domains, l->n_domains, to->domain);
+}
+
+static void on_outbound(void *arg, enum outbound_event what);
+
+/* Asks the next hop; what we add is counted in. */
+static void
+ask_next_hop(struct relay *r)
+{
+	const struct outbound_envelope e = {
+	    .mail_from = r->onward.mail_from,
+	    .rcpt_to = r->onward.rcpt_to,
+	    .size = r->size == 0 ? 0 : r->size + RECEIVED_MAX,
+	    .is_8bit = r->is_8bit,
+	};
+
+	if (r->outbound == NULL)
+		r->outbound = outbound_new(r->hub, r->listener);
+	if (r->outbound == NULL) {
+		refuse_rcpt(r, &r->to, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	r->state = ASKING;
+	outbound_owner(r->outbound, on_outbound, r);
+	outbound_begin(r->outbound, &e);
+}
+
+void
+relay_rcpt(struct relay *r, const struct smtp_path *to)
+{
+	if (r->state != BEGUN) {
+		/* Interim, until one message goes to many. */
+		inbound_answer(r->session, 452, "4.5.3",
+		    BYTES_LIT("One recipient a transaction, send the others "
+			      "in their own"));
+		return;
+	}
+	if (!may_relay(r, to)) {
+		refuse_rcpt(r, to, 554, "5.7.1", "Relay access denied");
+		return;
+	}
+	if (copy_path(r, to, &r->to) != 0 || rewrite_envelope(&r->onward,
+	        r->listener, &r->from, &r->to, r->arena) != 0) {
+		refuse_rcpt(r, to, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	if (r->onward.code != 0)
+		refuse_rcpt(r, to, r->onward.code, r->onward.enhanced,
+		    r->onward.text);
+	else
+		ask_next_hop(r);
+}
+
+static void
+on_rcpt_refused(struct relay *r, const struct smtp_reply *reply)
+{
+	struct answer a;
+
+	r->state = BEGUN;
+	answer_of(&a, reply);
+	log_fate(r, a.code < 500 ? "deferred" : "refused", a.enhanced,
+	    reply->text);
+	inbound_answer(r->session, a.code, a.enhanced, a.text);
+}
+
+static void
+on_rcpt_accepted(struct relay *r, const struct smtp_reply *reply)
+{
+	uint64_t max;
+	struct answer a;
+
+	if (r->is_8bit && !(outbound_can(r->outbound, &max) &
+	        SMTP_CAN_8BITMIME)) {
+		outbound_abort(r->outbound);
+		r->state = BEGUN;
+		refuse_rcpt(r, &r->to, 550, "5.6.3",
+		    "The next hop does not take 8-bit content");
+		return;
+	}
+	r->state = ACCEPTED;
+	answer_of(&a, reply);
+	inbound_answer(r->session, a.code, a.enhanced, a.text);
+}
+
+/* ---- DATA ---- */
+
+void
+relay_data(struct relay *r)
+{
+	const struct inbound_client *c = inbound_client(r->session);
+	char from[600];
+
+	if (r->fault.code != 0) {	/* the next hop is lost meanwhile */
+		inbound_answer(r->session, r->fault.code, r->fault.enhanced,
+		    bytes_of(r->fault.text));
+		return;
+	}
+	escape(r->from.raw, from, sizeof(from));
+	log_line(LOG_NOTICE_, "%s: client=[%s]:%u, listener=%s, from=%s",
+	    r->id, c->ip, c->addr.port, r->listener->name, from);
+	r->state = RECEIVING;
+	inbound_answer(r->session, 354, NULL,
+	    BYTES_LIT("End data with <CR><LF>.<CR><LF>"));
+}
+
+static void
+set_fault(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	if (r->fault.code == 0)
+		r->fault = (struct fault){code, enhanced, text};
+}
+
+/* A failure of ours while the message was read. */
+static void
+fail(struct relay *r, int error)
+{
+	if (error == -E_NOMEM)
+		set_fault(r, 452, "4.3.1", "The message needs more memory "
+		    "than one message may have");
+	else if (error == -E_SYSTEM)
+		set_fault(r, 452, "4.3.1", "No room for the message now");
+	else
+		set_fault(r, 451, "4.3.0", "The message could not be checked");
+	if (error == -E_SYSTEM)
+		log_line(LOG_ERROR_, "%s: storing the body failed: %m", r->id);
+}
+
+static void
+ask_keys(struct relay *r)
+{
+	const struct bytes *names;
+	size_t n = dkim2_verify_wants(r->verify, &names);
+
+	if (r->listener->verify == VERIFY_OFF)
+		return;
+	for (size_t k = 0; k < n; k++)
+		resolve_ask_txt(r->hub->resolve, names[k], r->tag | k);
+}
+
+static bool
+too_many_received(const struct relay *r)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->message.n_fields; k++)
+		n += bytes_case_eq(r->message.fields[k].name,
+		    BYTES_LIT("received"));
+	return n > r->listener->max_received;
+}
+
+/* The header block is complete: look at it while the body still comes. */
+static void
+on_header(struct relay *r)
+{
+	const struct dkim2_verify_options opts = {
+	    .now_s = loop_time_s(r->hub->loop),
+	    .envelope = &r->arrived,
+	    .hashes = 1U << DKIM2_SHA256,
+	};
+	int error = dkim2_message_parse(&r->message,
+	    content_block(&r->content), r->listener->max_fields, r->arena);
+
+	r->arrived = (struct dkim2_envelope){r->from.raw, &r->to.raw, 1};
+	if (error == -E_SYNTAX) {
+		set_fault(r, 550, "5.6.0", "The message header has a line "
+		    "that is no header field");
+	} else if (error == -E_LIMIT) {
+		set_fault(r, 550, "5.6.0",
+		    "The message has too many header fields");
+	} else if (error != 0) {
+		fail(r, error);
+	} else if (too_many_received(r)) {
+		set_fault(r, 554, "5.4.6",
+		    "Too many Received fields: is this a mail loop?");
+	} else {
+		error = dkim2_verify_new(&r->verify, r->arena, &opts);
+		if (error == 0)
+			error = dkim2_verify_header(r->verify, &r->message);
+		if (error != 0)
+			fail(r, error);
+		else
+			ask_keys(r);
+	}
+}
+
+void
+relay_content(struct relay *r, struct bytes octets)
+{
+	int error;
+
+	if (r->fault.code != 0)
+		return;		/* told at the dot */
+	if (!r->content.has_header) {
+		error = content_add_header(&r->content, &octets,
+		    (size_t)r->listener->max_header);
+		if (error == -E_LIMIT)
+			set_fault(r, 552, "5.3.4",
+			    "The message header is too long");
+		else if (error != 0)
+			fail(r, error);
+		else if (r->content.has_header)
+			on_header(r);
+	}
+	if (r->fault.code != 0 || octets.n == 0)
+		return;
+	error = content_add_body(&r->content, octets);
+	if (error == 0)
+		error = dkim2_verify_body(r->verify, octets);
+	if (error != 0)
+		fail(r, error);
+}
+
+static void
+too_late(void *arg)
+{
+	struct relay *r = arg;
+
+	if (r->outbound != NULL && outbound_is_committed(r->outbound)) {
+		struct inbound *s = part(r);
+
+		log_line(LOG_WARNING_, "%s: no answer of the next hop yet, "
+		    "the client was told 451; still waiting", r->id);
+		inbound_answer(s, 451, "4.4.2",
+		    BYTES_LIT("The next hop has not answered in time"));
+		return;
+	}
+	end_with(r, 451, "4.4.2", "This takes too long, try again later");
+}
+
+void
+relay_end(struct relay *r, bool has_8bit)
+{
+	bool had_header = r->content.has_header;
+	int error;
+
+	r->is_8bit = has_8bit;
+	loop_timer_start(r->timer, r->listener->through_wait_s * 1000LL);
+	if (r->fault.code == 0) {
+		error = content_end(&r->content);
+		if (error != 0)
+			fail(r, error);
+	}
+	if (r->fault.code == 0 && !had_header)
+		on_header(r);
+	if (r->fault.code == 0) {
+		error = dkim2_verify_end(r->verify, content_body(&r->content));
+		if (error != 0)
+			fail(r, error);
+	}
+	if (r->fault.code != 0) {
+		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+		return;
+	}
+	r->state = VERIFYING;
+	go_on(r);
+}
+
+/* ---- the verdict, and what follows from it ---- */
+
+void
+relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
+{
+	int error;
+
+	if (r->verify == NULL || r->fault.code != 0)
+		return;
+	error = dkim2_verify_answer(r->verify, k, txt->found, txt->records,
+	    txt->n);
+	if (error != 0)
+		fail(r, error);
+	if (r->state == VERIFYING)
+		go_on(r);
+}
+
+/* Asks the signer for one signature with each key of d=. */
+static void
+ask_signatures(struct relay *r)
+{
+	struct bytes digest = dkim2_sign_want(r->sign);
+
+	r->state = SIGNING;
+	for (size_t k = 0; k < r->n_unsigned; k++) {
+		if (signer_client_ask(r->hub->signer, r->keys[k].number,
+		        digest, r->tag | k) != 0) {
+			end_with(r, 451, "4.3.0",
+			    "The message can not be signed now");
+			return;
+		}
+	}
+}
+
+/* Returns E_* or 0; why is set. */
+static int
+begin_to_sign(struct relay *r, enum dkim2_refusal *why)
+{
+	size_t n = signer_inventory_find(r->hub->inventory,
+	    r->decision.domain, &r->keys);
+	struct dkim2_signing_key *keys = arena_array(r->arena, n,
+	    sizeof(*keys));
+	struct dkim2_sign_options opts = {
+	    .domain = r->decision.domain,
+	    .keys = keys,
+	    .n_keys = n,
+	    .envelope = &r->leaves,
+	    .timestamp_s = loop_time_s(r->hub->loop),
+	    .flags = r->decision.flags,
+	};
+
+	if (keys == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < n; k++)
+		keys[k] = (struct dkim2_signing_key){r->keys[k].selector,
+		    r->keys[k].algorithm};
+	r->n_unsigned = n;
+	r->leaves = (struct dkim2_envelope){r->onward.mail_from,
+	    &r->onward.rcpt_to, 1};
+	return dkim2_sign_new(&r->sign, r->arena, &r->message,
+	    dkim2_verify_digests(r->verify), &opts, why);
+}
+
+static void
+sign_it(struct relay *r)
+{
+	enum dkim2_refusal why = DKIM2_MAY_SIGN;
+
+	if (r->hub->signer == NULL || begin_to_sign(r, &why) != 0) {
+		end_with(r, 451, "4.3.0", "The message can not be signed now");
+		return;
+	}
+	if (why == DKIM2_MAY_SIGN) {
+		ask_signatures(r);
+		return;
+	}
+	decide_unsignable(&r->decision, r->listener, dkim2_refusal_text(why));
+	r->sign = NULL;
+	if (r->decision.kind == DECIDE_REFUSE)
+		end_with(r, r->decision.code, r->decision.enhanced,
+		    r->decision.text);
+	else
+		send_it(r);
+}
+
+static void
+on_verdict(struct relay *r, const struct dkim2_result *result)
+{
+	const struct decide_facts facts = {
+	    .listener = r->listener,
+	    .keys = &r->hub->inventory->domains,
+	    .message = &r->message,
+	    .result = result,
+	    .mail_from_in = r->from.raw,
+	    .rcpt_to_in = r->to.raw,
+	    .mail_from_out = r->onward.mail_from,
+	    .arena = r->arena,
+	};
+
+	if (result != NULL)
+		log_verdict(r, result);
+	decide(&r->decision, &facts);
+	switch (r->decision.kind) {
+	case DECIDE_REFUSE:
+		end_with(r, r->decision.code, r->decision.enhanced,
+		    r->decision.text);
+		break;
+	case DECIDE_PASS:
+		send_it(r);
+		break;
+	case DECIDE_SIGN:
+		sign_it(r);
+		break;
+	}
+}
+
+static void
+go_on(struct relay *r)
+{
+	if (r->fault.code != 0) {
+		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+		return;
+	}
+	if (r->listener->verify == VERIFY_OFF)
+		on_verdict(r, NULL);
+	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
+		on_verdict(r, dkim2_verify_result(r->verify));
+}
+
+void
+relay_signature(struct relay *r, size_t k, struct bytes signature)
+{
+	if (r->state != SIGNING)
+		return;
+	if (signature.n == 0 || dkim2_sign_answer(r->sign, k, signature) != 0) {
+		end_with(r, 451, "4.3.0", "The message can not be signed now");
+		return;
+	}
+	if (dkim2_sign_step(r->sign) == DKIM2_DONE)
+		send_it(r);
+}
+
+/* ---- to the next hop ---- */
+
+static struct bytes
+our_received(struct relay *r)
+{
+	const struct inbound_client *c = inbound_client(r->session);
+	const struct received t = {
+	    .helo = c->helo,
+	    .ip = c->ip,
+	    .hostname = r->hub->config->hostname,
+	    .id = r->id,
+	    .is_esmtp = c->is_esmtp,
+	    .rcpt = r->to.raw,
+	    .time_s = loop_time_s(r->hub->loop),
+	};
+	struct buf out = BUF_ON(r->received_octets);
+
+	received_write(&t, &out);
+	return buf_bytes(&out);
+}
+
+static void
+describe_signing(struct relay *r)
+{
+	char d[300];
+
+	escape(r->decision.domain, d, sizeof(d));
+	if (r->sign != NULL)
+		snprintf(r->signed_as, sizeof(r->signed_as), "signed=yes d=%s",
+		    d);
+	else if (r->decision.rule != NULL)
+		snprintf(r->signed_as, sizeof(r->signed_as),
+		    "signed=no rule=\"%s\"", r->decision.rule);
+	else
+		snprintf(r->signed_as, sizeof(r->signed_as), "signed=no");
+}
+
+static void
+send_it(struct relay *r)
+{
+	struct bytes pieces[OUTBOUND_PIECES] = {{NULL, 0}, our_received(r),
+	    content_header(&r->content), content_body(&r->content)};
+	uint64_t max, total = 0;
+	unsigned can = outbound_can(r->outbound, &max);
+
+	if (r->sign != NULL)
+		pieces[0] = dkim2_sign_fields(r->sign);
+	describe_signing(r);
+	for (size_t k = 0; k < OUTBOUND_PIECES; k++)
+		total += pieces[k].n;
+	if ((can & SMTP_CAN_SIZE) && max != 0 && total > max) {
+		end_with(r, 552, "5.3.4",
+		    "The message is larger than the next hop takes");
+	} else if (r->is_8bit && !(can & SMTP_CAN_8BITMIME)) {
+		end_with(r, 550, "5.6.3",
+		    "The next hop does not take 8-bit content");
+	} else {
+		r->state = SENDING;
+		outbound_send(r->outbound, pieces);
+	}
+}
+
+/* The next hop answered the dot, or DATA: its answer is the client's. */
+static void
+on_answer(struct relay *r, const char *status)
+{
+	const struct smtp_reply *reply = &outbound_result(r->outbound)->reply;
+	struct inbound *s;
+	char octets[1800];
+	struct buf text = BUF_ON(octets);
+	struct answer a;
+
+	answer_of(&a, reply);
+	log_fate(r, status, a.enhanced, reply->text);
+	if (r->session == NULL) {
+		leave(r);
+		return;
+	}
+	buf_add(&text, bytes_first(a.text, sizeof(octets) - 64));
+	if (a.code / 100 == 2)
+		buf_printf(&text, " (id %s)", r->id);
+	s = part(r);
+	leave(r);
+	inbound_answer(s, a.code, a.enhanced, buf_bytes(&text));
+}
+
+static void
+on_lost(struct relay *r)
+{
+	const struct outbound_result *o = outbound_result(r->outbound);
+
+	log_fate(r, "deferred", "4.4.2", bytes_of(o->fault));
+	if (r->state == SENDING) {
+		end_with(r, 451, "4.4.2", o->stage == OUTBOUND_AT_END
+		    ? "The next hop hung up before it answered"
+		    : "The next hop can not be reached now");
+		return;
+	}
+	if (r->state == ASKING) {
+		r->state = BEGUN;
+		refuse_rcpt(r, &r->to, 451, "4.4.1",
+		    "The next hop can not be reached now");
+		return;
+	}
+	/* Lost while the client sends or we verify: told at the dot. */
+	set_fault(r, 451, "4.4.2", "The next hop can not be reached now");
+	if (r->state == VERIFYING || r->state == SIGNING)
+		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+}
+
+static void
+on_outbound(void *arg, enum outbound_event what)
+{
+	struct relay *r = arg;
+	const struct outbound_result *o = outbound_result(r->outbound);
+
+	switch (what) {
+	case OUTBOUND_ACCEPTED:
+		on_rcpt_accepted(r, &o->reply);
+		break;
+	case OUTBOUND_REFUSED:
+		if (r->state == ASKING)
+			on_rcpt_refused(r, &o->reply);
+		else
+			on_answer(r, o->reply.code < 500 ? "deferred"
+							 : "refused");
+		break;
+	case OUTBOUND_DELIVERED:
+		on_answer(r, "sent");
+		break;
+	case OUTBOUND_LOST:
+		on_lost(r);
+		break;
+	}
+}
+
+/* ---- from outside ---- */
+
+struct relay *
+relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
+    struct outbound *o)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->hub = h;
+	r->listener = l;
+	h->n_relays++;
+	r->session = s;
+	r->begun_ms = loop_now_ms(h->loop);
+	content_init(&r->content, h->env->spool_fd);
+	make_id(r);
+	r->arena = arena_new((16U << 20) + 4 * (size_t)l->max_header);
+	r->timer = loop_timer_new(h->loop, too_late, r);
+	if (r->arena == NULL || r->timer == NULL ||
+	    !slots_take(&h->slots, r, &r->tag)) {
+		destroy(r);
+		return NULL;
+	}
+	r->outbound = o;
+	return r;
+}
+
+void
+relay_abandon(struct relay *r)
+{
+	if (r->state == SENDING && outbound_is_committed(r->outbound)) {
+		log_line(LOG_NOTICE_, "%s: the client is gone; the next hop's "
+		    "answer is awaited", r->id);
+		part(r);
+		return;
+	}
+	if (r->state >= RECEIVING)
+		log_line(LOG_NOTICE_, "%s: abandoned before its end", r->id);
+	part(r);
+	leave(r);
+}

@@ -1,0 +1,43 @@
+/*
+ * The life of one message: asked for, verified, decided, signed, delivered.
+ * The client waits; its answer is the next hop's (product.md, through).
+ */
+#ifndef DAEMON_RELAY_H
+#define DAEMON_RELAY_H
+
+#include "daemon/inbound.h"
+#include "smtp/path.h"
+
+struct relay;
+
+/*
+ * Begins a transaction, at MAIL.
+ *
+ * o        the session's connection to the next hop, idle, or NULL; taken
+ * Returns  NULL without memory; o is then still the caller's
+ */
+struct relay *relay_new(struct hub *h, const struct config_listener *l,
+    struct inbound *s, struct outbound *o);
+
+/*
+ * What the client asks. Each is answered with inbound_answer(), at once or
+ * later; a refused MAIL ends the relay.
+ */
+void relay_mail(struct relay *r, const struct smtp_path *from, uint64_t size,
+    bool is_8bit);
+void relay_rcpt(struct relay *r, const struct smtp_path *to);
+void relay_data(struct relay *r);
+void relay_content(struct relay *r, struct bytes octets);
+void relay_end(struct relay *r, bool has_8bit);
+
+/*
+ * The client gave the transaction up, or is gone. What went out with its
+ * final dot is still awaited and logged; all else is dropped. r is gone.
+ */
+void relay_abandon(struct relay *r);
+
+/* Answers for tags of the hub: the k-th wanted key, the k-th signature. */
+void relay_key(struct relay *r, size_t k, const struct resolve_txt *txt);
+void relay_signature(struct relay *r, size_t k, struct bytes signature);
+
+#endif
