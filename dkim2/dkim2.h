@@ -41,6 +41,12 @@ struct dkim2_message {
 size_t dkim2_header_end(struct bytes b, size_t *body_at);
 
 /*
+ * The same for one who calls again as b grows: the first `seen` octets were
+ * there at an earlier call that found no end, and are not searched again.
+ */
+size_t dkim2_header_end_from(struct bytes b, size_t seen, size_t *body_at);
+
+/*
  * Splits a header block into fields.
  *
  * header   without the empty line; what m then holds are views of it

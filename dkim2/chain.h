@@ -1,0 +1,73 @@
+/*
+ * The DKIM2 fields of a message as a chain: who comes after whom, and
+ * whether each may.
+ */
+#ifndef DKIM2_CHAIN_H
+#define DKIM2_CHAIN_H
+
+#include "dkim2/canon.h"
+#include "dkim2/instance.h"
+#include "dkim2/reason.h"
+#include "dkim2/signature.h"
+
+/*
+ * Both tables are in the order of the numbers. Where is_numbered, they run
+ * from 1 without gap or double: instances[m - 1] and signatures[i - 1]; the
+ * contents of each may still have a fault of its own.
+ */
+struct chain {
+	struct instance *instances;
+	size_t n_instances;
+	struct signature *signatures;
+	size_t n_signatures;
+	bool is_numbered;
+};
+
+/*
+ * Reads all DKIM2 fields of a message and checks their numbers and contents,
+ * but for what is inside recipes.
+ *
+ * faults   all that is wrong, in the order of the draft, is added; a message
+ *          without any DKIM2 field adds DKIM2_NO_FIELDS
+ * Returns  0 or -E_NOMEM
+ * Lifetime of c: that of the arena and of the message
+ * Source   draft 14.2
+ */
+int chain_read(struct chain *c, const struct dkim2_message *m,
+    const struct dkim2_limits *limits, struct arena *a,
+    struct reason_list *faults);
+
+/* How many faults chain_read() may add for a message at most. */
+size_t chain_faults_max(const struct dkim2_limits *limits);
+
+/*
+ * Says whether s may follow prev: custody (draft 14.4, 12.2). Only d, mf,
+ * rt, nd and i of both are looked at, so that a signer may ask too.
+ */
+struct dkim2_verdict chain_custody(const struct signature *prev,
+    const struct signature *s);
+
+/* Says whether d= covers the domain of mf= (draft 10.5). */
+struct dkim2_verdict chain_mail_from_domain(const struct signature *s);
+
+/*
+ * Compares the envelope with that of a signature: MAIL FROM first, then each
+ * RCPT TO in turn (draft 14.4).
+ */
+struct dkim2_verdict chain_envelope(const struct signature *s,
+    const struct dkim2_envelope *e);
+
+/* Equal paths: the domain without case, the rest octet by octet. */
+bool chain_path_eq(struct bytes a, struct bytes b);
+
+/*
+ * Makes the signing input of signature i, from 1, of a chain that
+ * is_numbered.
+ *
+ * Returns  0 or what sink returned
+ * Source   draft 12.8
+ */
+int chain_signing_input(const struct chain *c, size_t i, canon_sink *sink,
+    void *to);
+
+#endif
