@@ -1,0 +1,451 @@
+#include "config/load.h"
+
+#include "config/file.h"
+#include "config/keysfile.h"
+#include "config/role.h"
+#include "config/table.h"
+#include "config/value.h"
+
+#define TABLE_MAX (4U << 20)
+
+/* What is looked at of one listener. */
+struct look {
+	struct load *l;
+	const struct config_listener *listener;
+	const struct load_listener *own;
+	size_t no;
+};
+
+static const struct config_node *
+value_of(const struct load_said *said, const char *directive)
+{
+	return said->value[config_row_of(directive)];
+}
+
+static bool
+is_bad(const struct load_said *said, const char *directive)
+{
+	return said->is_bad[config_row_of(directive)];
+}
+
+/* Not there, or there and an empty list; not if it is bad already. */
+static bool
+lacks(const struct load_said *said, const char *directive)
+{
+	const struct config_node *value = value_of(said, directive);
+
+	if (value == NULL)
+		return true;
+	return !is_bad(said, directive) && value->kind == NODE_LIST &&
+	    value->n == 0;
+}
+
+/* There, good, and not empty. */
+static bool
+has(const struct load_said *said, const char *directive)
+{
+	return !lacks(said, directive) && !is_bad(said, directive);
+}
+
+/* Where a rule about a directive points: to it, or to the listener. */
+static struct config_place
+place_of(const struct look *k, const char *directive)
+{
+	size_t no = config_row_of(directive);
+
+	return k->own->said.is_own[no] ? k->own->said.value[no]->at :
+	    k->own->name->at;
+}
+
+static void
+need(const struct look *k, const char *directive, const char *why)
+{
+	config_fault_add(&k->l->faults, k->own->name->at,
+	    "%s: `%s` is needed: %s", k->listener->name, directive, why);
+}
+
+/* Every listener says what it is, where it listens and where mail goes. */
+static void
+check_needs(const struct look *k)
+{
+	const struct load_said *said = &k->own->said;
+
+	if (lacks(said, "role"))
+		need(k, "role", "write inbound, egress or forward");
+	if (lacks(said, "listen"))
+		need(k, "listen", "write \"*:25\", an address with a port, or "
+		    "a port on loopback");
+	if (lacks(said, "next-hop"))
+		need(k, "next-hop", "write smtp://HOST:PORT");
+}
+
+/* Nobody relays by accident: someone must be named. */
+static void
+check_relay(const struct look *k)
+{
+	const struct load_said *said = &k->own->said;
+	bool is_nobody = lacks(said, "clients") && lacks(said, "domains");
+
+	if (k->own->has_role && k->listener->role == ROLE_EGRESS) {
+		if (lacks(said, "clients"))
+			need(k, "clients", "role egress signs for them alone; "
+			    "write the networks that may send");
+	} else if (k->own->has_role && k->listener->role == ROLE_FORWARD) {
+		if (lacks(said, "domains"))
+			need(k, "domains", "role forward forwards mail to "
+			    "them; write the domains of the aliases");
+	} else if (is_nobody) {
+		config_fault_add(&k->l->faults, k->own->name->at,
+		    "%s: has neither `clients` nor `domains`, so nobody could "
+		    "send; write who may send, or to whom",
+		    k->listener->name);
+	}
+}
+
+/* A block that holds all of IPv4, or all there is. */
+static bool
+is_everybody(const struct config_net *net)
+{
+	static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff};
+
+	return net->prefix <= 96 && config_nets_hold(net, 1, v4);
+}
+
+static void
+check_clients(const struct look *k)
+{
+	const struct config_node *value = value_of(&k->own->said, "clients");
+	const struct config_node *at;
+
+	if (!has(&k->own->said, "clients"))
+		return;
+	at = value->kind == NODE_LIST ? value->first : value;
+	for (size_t i = 0; i < k->listener->n_clients; i++, at = at->next)
+		if (is_everybody(&k->listener->clients[i]))
+			config_fault_add(&k->l->faults, at->at, "clients: `%s` "
+			    "is everybody, and this an open relay; write the "
+			    "networks that may send",
+			    config_fault_show(&k->l->faults, at->text));
+}
+
+static void
+check_egress(const struct look *k)
+{
+	if (k->listener->role != ROLE_EGRESS)
+		return;
+	if (lacks(&k->own->said, "senders") && lacks(&k->l->said, "keys"))
+		need(k, "senders", "with no `keys` at top level either, no "
+		    "sender would be accepted; write the domains of the "
+		    "senders");
+}
+
+static bool
+is_own_domain(const struct look *k, struct bytes domain)
+{
+	return config_domains_hold(k->listener->domains,
+	    k->listener->n_domains, domain);
+}
+
+static void
+check_forward(const struct look *k)
+{
+	const struct load_said *said = &k->own->said;
+	const struct bytes address = k->listener->mail_from_address;
+
+	if (k->listener->role != ROLE_FORWARD)
+		return;
+	if (lacks(said, "aliases"))
+		need(k, "aliases", "without a line no recipient is taken; "
+		    "write file:PATH or a map");
+	if (lacks(&k->l->said, "keys"))
+		need(k, "keys", "role forward signs; write the folder of the "
+		    "keys at top level");
+	if (lacks(said, "mail-from"))
+		need(k, "mail-from", "role forward signs only what leaves "
+		    "from a domain of its own; write LOCAL@DOMAIN, or keep");
+	if (has(said, "mail-from") && has(said, "domains") && address.n != 0 &&
+	    said->is_own[config_row_of("mail-from")] &&
+	    !is_own_domain(k, bytes_skip(address,
+	    bytes_index(address, '@') + 1)))
+		config_fault_add(&k->l->faults, place_of(k, "mail-from"),
+		    "mail-from: `%s` is in none of the listener's `domains`; "
+		    "write an address of one of them",
+		    config_fault_show(&k->l->faults, address));
+}
+
+static void
+check_bounds(const struct look *k)
+{
+	if (is_bad(&k->own->said, "max-header") ||
+	    is_bad(&k->own->said, "max-message"))
+		return;
+	if (k->listener->max_header > k->listener->max_message)
+		config_fault_add(&k->l->faults, place_of(k, "max-header"),
+		    "max-header: more than `max-message`; write less");
+}
+
+static const uint8_t unspecified[16];
+
+static bool
+is_v4_wild(const struct config_addr *a)
+{
+	return config_value_is_v4(a->ip) &&
+	    memcmp(a->ip + 12, unspecified, 4) == 0;
+}
+
+/* Whether what is sent to address b arrives at a listening address a. */
+static bool
+is_covered(const struct config_addr *a, const struct config_addr *b)
+{
+	bool is_v4 = config_value_is_v4(b->ip);
+
+	if (a->port != b->port)
+		return false;
+	if (a->is_any)
+		return true;
+	if (is_v4_wild(a))
+		return is_v4 && !b->is_any;
+	if (memcmp(a->ip, unspecified, 16) == 0)
+		return !is_v4 && !b->is_any;
+	return !b->is_any && memcmp(a->ip, b->ip, 16) == 0;
+}
+
+/* Where the i-th address of a listener stands. */
+static struct config_place
+listen_place(const struct look *k, size_t i)
+{
+	const struct config_node *at = value_of(&k->own->said, "listen");
+
+	if (!k->own->said.is_own[config_row_of("listen")])
+		return k->own->name->at;
+	if (at->kind != NODE_LIST)
+		return at->at;
+	for (at = at->first; i != 0; i--)
+		at = at->next;
+	return at->at;
+}
+
+/* One address of a listener against all addresses before it. */
+static void
+check_listen_one(const struct look *k, size_t i)
+{
+	const struct config_addr *mine = &k->listener->listen[i];
+	char text[64];
+	struct buf out = BUF_ON(text);
+
+	for (size_t no = 0; no <= k->no; no++) {
+		const struct config_listener *other = &k->l->listeners[no];
+		size_t n = no == k->no ? i : other->n_listen;
+
+		for (size_t j = 0; j < n; j++) {
+			const struct config_addr *its = &other->listen[j];
+
+			if (!is_covered(mine, its) && !is_covered(its, mine))
+				continue;
+			config_value_put_addr(&out, its);
+			buf_add_octet(&out, '\0');
+			config_fault_add(&k->l->faults, listen_place(k, i),
+			    "listen: listener %s has %s already; give each "
+			    "its own address or port", other->name, text);
+			return;
+		}
+	}
+}
+
+static void
+check_listen(const struct look *k)
+{
+	if (!has(&k->own->said, "listen"))
+		return;
+	for (size_t i = 0; i < k->listener->n_listen; i++)
+		check_listen_one(k, i);
+}
+
+/* Addresses that are this machine's wherever it stands. */
+static bool
+is_loopback(const uint8_t ip[16])
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return (config_value_is_v4(ip) && ip[12] == 127) ||
+	    memcmp(ip, v6, 16) == 0;
+}
+
+/* Whether mail to a next hop at ip comes back to us: attacks.md L2. */
+static const struct config_listener *
+loop_find(const struct load *l, const struct config_addr *hop)
+{
+	for (size_t no = 0; no < l->n; no++)
+		for (size_t i = 0; i < l->listeners[no].n_listen; i++) {
+			const struct config_addr *a =
+			    &l->listeners[no].listen[i];
+
+			if (is_covered(a, hop) && (is_loopback(hop->ip) ||
+			    memcmp(a->ip, hop->ip, 16) == 0))
+				return &l->listeners[no];
+		}
+	return NULL;
+}
+
+static void
+check_loop(const struct look *k)
+{
+	const struct config_next_hop *hop = &k->listener->next_hop;
+	struct config_addr v4 = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 127,
+	    [15] = 1}, .port = hop->port};
+	struct config_addr v6 = {.ip = {[15] = 1}, .port = hop->port};
+	const struct config_listener *self = NULL;
+
+	if (!has(&k->own->said, "next-hop"))
+		return;
+	if (hop->is_ip)
+		self = loop_find(k->l, &hop->addr);
+	else if (bytes_case_eq(hop->host, BYTES_LIT("localhost")))
+		self = loop_find(k->l, &v4) != NULL ? loop_find(k->l, &v4) :
+		    loop_find(k->l, &v6);
+	if (self != NULL)
+		config_fault_add(&k->l->faults, place_of(k, "next-hop"),
+		    "next-hop: is our own listener %s, and mail would go "
+		    "round; write the server behind us", self->name);
+}
+
+static void
+check_top(struct load *l)
+{
+	if (lacks(&l->said, "hostname"))
+		config_fault_add(&l->faults, l->root->at,
+		    "`hostname` is needed: write our name in the DNS, such as "
+		    "mx.example.org");
+	if (lacks(&l->said, "listeners"))
+		config_fault_add(&l->faults, l->root->at,
+		    "`listeners` is needed: write a map of them by name");
+}
+
+void
+config_check(struct load *l)
+{
+	check_top(l);
+	for (size_t no = 0; no < l->n; no++) {
+		struct look k = {l, &l->listeners[no], &l->said_of[no], no};
+
+		if (k.own->is_broken)
+			continue;
+		check_needs(&k);
+		check_relay(&k);
+		check_clients(&k);
+		check_listen(&k);
+		check_loop(&k);
+		check_bounds(&k);
+		if (k.own->has_role) {
+			check_egress(&k);
+			check_forward(&k);
+		}
+	}
+}
+
+static void
+table_read_map(struct config_table *t, const struct config_node *map)
+{
+	for (const struct config_node *at = map->first; at != NULL;
+	    at = at->next) {
+		if (at->key->kind != NODE_TEXT)
+			continue;
+		if (at->kind == NODE_TEXT)
+			config_table_add(t, at->key->text, at->key->at,
+			    at->text, at->at);
+		else if (at->kind != NODE_BROKEN)
+			config_fault_add_unbuilt(t->faults, at->at, "aliases",
+			    "more than one target", "one address");
+	}
+}
+
+/* The path of file:PATH. */
+static const char *
+table_path(struct load *l, struct bytes text)
+{
+	struct buf out;
+
+	text = bytes_skip(text, strlen("file:"));
+	if (text.p[0] == '/')
+		return (const char *)text.p;
+	if (arena_buf(l->scratch, strlen(l->config->folder) + text.n + 2,
+	    &out) != 0) {
+		l->faults.is_full = true;
+		return NULL;
+	}
+	buf_add_str(&out, l->config->folder);
+	buf_add_octet(&out, '/');
+	buf_add(&out, text);
+	return (const char *)out.p;
+}
+
+static void
+table_read_file(struct load *l, struct config_table *t, unsigned file_no,
+    const struct config_node *value)
+{
+	const char *path = table_path(l, value->text);
+	struct bytes octets;
+	const char *why;
+
+	if (path == NULL)
+		return;
+	if (config_file_read(path, TABLE_MAX, l->scratch, &octets, &why) == 0)
+		config_table_read(t, octets, path, file_no);
+	else
+		config_fault_add(&l->faults, value->at,
+		    "aliases: can not read %s: %s", path, why);
+}
+
+static void
+check_table(struct load *l, size_t no, bool has_files)
+{
+	const struct load_said *said = &l->said_of[no].said;
+	const struct config_node *value = value_of(said, "aliases");
+	struct config_listener *listener = &l->listeners[no];
+	struct config_table t = {l->config->arena, &l->faults, NULL, 0};
+	const struct config_table_rules rules = {listener->domains,
+	    listener->n_domains, listener->mail_from_address};
+	size_t n = l->faults.n;
+
+	if (value == NULL || is_bad(said, "aliases") ||
+	    l->said_of[no].is_broken ||
+	    (value->kind != NODE_MAP && !has_files))
+		return;
+	if (value->kind == NODE_MAP)
+		table_read_map(&t, value);
+	else
+		table_read_file(l, &t, (unsigned)no + 1, value);
+	if (t.n == 0 && l->faults.n == n && !l->faults.is_full)
+		config_fault_add(&l->faults, value->at,
+		    "aliases: no line is in the table, so that no recipient "
+		    "is taken; write ADDRESS TARGET");
+	if (has(said, "domains") &&
+	    config_table_end(&t, &rules, &listener->aliases) != 0)
+		l->faults.is_full = true;
+	listener->has_aliases = true;
+}
+
+void
+config_check_tables(struct load *l, bool has_files)
+{
+	for (size_t no = 0; no < l->n; no++)
+		check_table(l, no, has_files);
+}
+
+void
+config_check_files(struct load *l)
+{
+	const struct config_node *keys = value_of(&l->said, "keys");
+	struct config_file_facts facts;
+	const char *why;
+
+	if (keys == NULL || is_bad(&l->said, "keys"))
+		return;
+	if (config_file_look(l->config->keys, true, &facts, &why) != 0)
+		config_fault_add(&l->faults, keys->at,
+		    "keys: can not read %s: %s", l->config->keys, why);
+	else if (facts.kind != CONFIG_FILE_FOLDER)
+		config_fault_add(&l->faults, keys->at,
+		    "keys: %s is no folder; write the folder that holds "
+		    "DOMAIN/SELECTOR.pem", l->config->keys);
+}

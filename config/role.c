@@ -1,0 +1,64 @@
+#include "config/role.h"
+
+struct preset {
+	enum config_role role;
+	const char *directive;
+	const char *text;	/* the value, or the reason */
+};
+
+static const struct preset presets[] = {
+	/* What we originate, any server must be able to take on. */
+	{ROLE_EGRESS, "max-line", "998"},
+};
+
+static const struct preset refusals[] = {
+	{ROLE_INBOUND, "aliases", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "senders", "it never signs"},
+	{ROLE_INBOUND, "unsignable", "it never signs"},
+	{ROLE_EGRESS, "aliases", "it leaves the envelope as it came"},
+	{ROLE_EGRESS, "domains", "strangers could have mail signed there"},
+	{ROLE_EGRESS, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_EGRESS, "unsigned", "mail without DKIM2 is what it signs"},
+	{ROLE_FORWARD, "senders", "it signs for the domain of the recipient"},
+};
+
+static const char *
+preset_find(const struct preset *list, size_t n, enum config_role role,
+    const struct config_row *row)
+{
+	for (size_t k = 0; k < n; k++)
+		if (list[k].role == role &&
+		    strcmp(list[k].directive, row->name) == 0)
+			return list[k].text;
+	return NULL;
+}
+
+const char *
+config_role_preset(enum config_role role, const struct config_row *row)
+{
+	return preset_find(presets, sizeof(presets) / sizeof(presets[0]),
+	    role, row);
+}
+
+const char *
+config_role_refuses(enum config_role role, const struct config_row *row)
+{
+	return preset_find(refusals, sizeof(refusals) / sizeof(refusals[0]),
+	    role, row);
+}
+
+const char *
+config_role_name(enum config_role role)
+{
+	static const char *const names[ROLE__N] = {
+		[ROLE_INBOUND] = "inbound",
+		[ROLE_EGRESS] = "egress",
+		[ROLE_FORWARD] = "forward",
+		[ROLE_LIST_IN] = "list-in",
+		[ROLE_LIST_OUT] = "list-out",
+		[ROLE_APPLIANCE] = "appliance",
+	};
+
+	return role < ROLE__N ? names[role] : "unknown";
+}

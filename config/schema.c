@@ -1,0 +1,275 @@
+#include "config/schema.h"
+
+#include <assert.h>
+
+#include "base/ascii.h"
+
+#define SIZE_OF(type, field) sizeof(((type *)NULL)->field)
+
+/* From the first of some fields to the last, which stand side by side. */
+#define SPAN(type, first, last) offsetof(type, first), \
+	offsetof(type, last) + SIZE_OF(type, last) - offsetof(type, first)
+
+#define TOP(first, last) SCOPE_TOP, SPAN(struct config, first, last)
+#define AT(first, last) SCOPE_LISTENER, SPAN(struct config_listener, first, last)
+#define TOP_NOWHERE SCOPE_TOP, 0, 0
+#define NOWHERE SCOPE_LISTENER, 0, 0
+
+/* A list is a pointer with its count right behind it. */
+#define IS_LIST(type, p, n) \
+	_Static_assert(offsetof(type, n) == offsetof(type, p) + sizeof(void *), "")
+IS_LIST(struct config, resolver, n_resolver);
+IS_LIST(struct config_listener, listen, n_listen);
+IS_LIST(struct config_listener, domains, n_domains);
+IS_LIST(struct config_listener, clients, n_clients);
+IS_LIST(struct config_listener, senders, n_senders);
+
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+
+/* Of times, min and max are milliseconds. */
+#define SEC 1000ULL
+#define MIN (60 * SEC)
+
+const struct config_row config_rows[] = {
+	/* name             kind         where                       min    max      default   doc */
+	{"hostname",        K_NAME,      TOP(hostname, hostname),    0,     0,       NULL,     "our name in the banner, EHLO and Received"},
+	{"authserv-id",     K_ID,        TOP(authserv_id, authserv_id), 0,  0,       NULL,     "our name in Authentication-Results; hostname unless given"},
+	{"state",           K_PATH,      TOP(state, state),          0,     0,       "/var/lib/hopseal", "folder of spool and store"},
+	{"user",            K_USER,      TOP(user, user),            0,     0,       "hopseal", "who to run as when started as root"},
+	{"workers",         K_UINT32,    TOP(workers, workers),      0,     256,     "0",      "worker processes; 0 is one a core"},
+	{"keys",            K_PATH,      TOP(keys, keys),            0,     0,       NULL,     "folder of private keys, DOMAIN/SELECTOR.pem"},
+	{"keys-file",       K_PATH,      TOP(keys_file, keys_file),  0,     0,       NULL,     "JSON file of DNS answers, for demos and tests"},
+	{"resolver",        K_RESOLVERS, TOP(resolver, n_resolver),  0,     8,       NULL,     "DNS resolvers; the system's unless given"},
+	{"resolver-timeout", K_MILLIS,   TOP(resolver_timeout_ms, resolver_timeout_ms), 100, 20 * SEC, "5s", "one try of a DNS question; all tries end within 20s"},
+	{"listeners",       K_LISTENERS, TOP_NOWHERE,                1,     64,      NULL,     "what listens, by name"},
+
+	{"role",            K_WORD,      AT(role, role),             0,     0,       NULL,     "named preset for the listener"},
+	{"listen",          K_ADDRS,     AT(listen, n_listen),       1,     64,      NULL,     "addresses with ports; a port alone is on loopback"},
+	{"domains",         K_DOMAINS,   AT(domains, n_domains),     0,     65536,   NULL,     "recipient domains that anybody may send to"},
+	{"clients",         K_NETS,      AT(clients, n_clients),     0,     4096,    NULL,     "networks that may send to anybody"},
+	{"senders",         K_DOMAINS,   AT(senders, has_senders),   0,     65536,   NULL,     "domains to sign for; every one with a key unless given"},
+	{"next-hop",        K_NEXT_HOP,  AT(next_hop, next_hop),     0,     0,       NULL,     "where mail goes, smtp://HOST:PORT"},
+	{"verify",          K_WORD,      AT(verify, verify),         0,     0,       "observe", "what a verdict does: reject, annotate or nothing"},
+	{"unsigned",        K_WORD,      AT(unsigned_mail, unsigned_mail), 0, 0,     "accept", "mail without DKIM2"},
+	{"unsignable",      K_WORD,      AT(unsignable, unsignable), 0,     0,       "pass",   "mail that we may not sign"},
+	{"mail-from",       K_MAIL_FROM, AT(mail_from, mail_from_address), 0, 0,     "keep",   "MAIL FROM of forwarded mail"},
+	{"aliases",         K_ALIASES,   AT(has_aliases, aliases),   0,     0,       NULL,     "file:PATH or a map of ADDRESS: TARGET"},
+
+	{"max-message",     K_SIZE,      AT(max_message, max_message), 64 * KIB, 1024 * MIB, "50M",    "octets of a message"},
+	{"max-header",      K_SIZE,      AT(max_header, max_header), 4 * KIB,   16 * MIB,    "1M",     "octets of a header block"},
+	{"max-fields",      K_UINT32,    AT(max_fields, max_fields), 10,    10000,   "1000",   "header fields of a message"},
+	{"max-line",        K_SIZE,      AT(max_line, max_line),     998,   64 * KIB,    "64K",    "octets of a text line"},
+	{"max-received",    K_UINT32,    AT(max_received, max_received), 1, 1000,    "50",     "Received fields before mail is taken to loop"},
+	{"max-connections", K_UINT32,    AT(max_connections, max_connections), 1, 100000, "1000", "clients at a time"},
+	{"max-errors",      K_UINT32,    AT(max_errors, max_errors), 1,     1000,    "20",     "errors in a session before 421"},
+	{"max-commands",    K_UINT32,    AT(max_commands, max_commands), 10, 1000000, "10000", "commands in a session before 421"},
+	{"idle-timeout",    K_SECONDS,   AT(idle_timeout_s, idle_timeout_s), 1 * SEC, 60 * MIN, "5m",   "silence of a client before 421"},
+	{"through-wait",    K_SECONDS,   AT(through_wait_s, through_wait_s), 1 * SEC, 30 * MIN, "4m", "from a client's final dot to our answer"},
+	{"connect-timeout", K_SECONDS,   AT(connect_timeout_s, connect_timeout_s), 1 * SEC, 10 * MIN, "30s", "to connect to the next hop"},
+	{"reply-timeout",   K_SECONDS,   AT(reply_timeout_s, reply_timeout_s), 1 * SEC, 60 * MIN, "5m", "for a reply of the next hop"},
+	{"data-timeout",    K_SECONDS,   AT(data_timeout_s, data_timeout_s), 1 * SEC, 60 * MIN, "2m",   "for the next hop's 354"},
+	{"send-timeout",    K_SECONDS,   AT(send_timeout_s, send_timeout_s), 1 * SEC, 60 * MIN, "3m",   "for the next hop to take a block of content"},
+	{"end-timeout",     K_SECONDS,   AT(end_timeout_s, end_timeout_s), 1 * SEC, 60 * MIN, "10m",    "for the next hop's reply to the final dot"},
+
+	/* What is built is what their default says; "off" becomes "once". */
+	{"adopt",           K_UNBUILT,   NOWHERE,                    0,     0,       "never",  "taking mail into DKIM2 that never was in it"},
+	{"delivery",        K_WORD,      NOWHERE,                    0,     0,       "through", "while the client waits, or from a queue"},
+	{"dkim1",           K_WORD,      NOWHERE,                    0,     0,       "no",     "a DKIM-Signature beside"},
+	{"from-rewrite",    K_UNBUILT,   NOWHERE,                    0,     0,       "never",  "rewriting From where DMARC asks for it"},
+	{"pass-client",     K_WORD,      NOWHERE,                    0,     0,       "none",   "telling the next hop who connected"},
+	{"repair",          K_WORD,      NOWHERE,                    0,     0,       "no",     "mending what devices get wrong"},
+	{"replay",          K_WORD,      NOWHERE,                    0,     0,       "off",    "the same message a second time"},
+	{"tls",             K_UNBUILT,   NOWHERE,                    0,     0,       "none",   "certificate and key of STARTTLS"},
+
+	{"auth-file",       K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "name and password for the next hop"},
+	{"copies",          K_UNBUILT,   TOP_NOWHERE,                0,     0,       NULL,     "size and age of kept messages"},
+	{"extend",          K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "extending chains without an arrival record"},
+	{"legacy-bounce-in", K_UNBUILT,  NOWHERE,                    0,     0,       NULL,     "bounces without DKIM2 to addresses that we made"},
+	{"legacy-bounce-out", K_UNBUILT, NOWHERE,                    0,     0,       NULL,     "bounces of the server behind us"},
+	{"max-copies",      K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "copies that one message is sent in"},
+	{"max-recipients",  K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "recipients of a transaction"},
+	{"memory",          K_UNBUILT,   TOP_NOWHERE,                0,     0,       NULL,     "age and size of the delivered memory"},
+	{"mixed",           K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "when answers of recipients differ"},
+	{"normalize",       K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "networks whose bare CR and LF are mended"},
+	{"on-failure",      K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "when signer, store or proof is broken"},
+	{"pair",            K_UNBUILT,   NOWHERE,                    0,     0,       NULL,     "the inbound listener whose mail comes back"},
+	{"secrets",         K_UNBUILT,   TOP_NOWHERE,                0,     0,       NULL,     "folder of secrets for return addresses"},
+	{"store",           K_UNBUILT,   TOP_NOWHERE,                0,     0,       NULL,     "where what nodes share is kept"},
+};
+
+const size_t config_n_rows = sizeof(config_rows) / sizeof(config_rows[0]);
+_Static_assert(sizeof(config_rows) / sizeof(config_rows[0]) <= CONFIG_ROWS_MAX,
+    "arrays by row number are too short");
+
+static const struct config_word words[] = {
+	/* directive    word         value              built */
+	{"role",        "inbound",   ROLE_INBOUND,      true},
+	{"role",        "egress",    ROLE_EGRESS,       true},
+	{"role",        "forward",   ROLE_FORWARD,      true},
+	{"role",        "list-in",   ROLE_LIST_IN,      false},
+	{"role",        "list-out",  ROLE_LIST_OUT,     false},
+	{"role",        "appliance", ROLE_APPLIANCE,    false},
+	{"verify",      "observe",   VERIFY_OBSERVE,    true},
+	{"verify",      "enforce",   VERIFY_ENFORCE,    true},
+	{"verify",      "off",       VERIFY_OFF,        true},
+	{"unsigned",    "accept",    UNSIGNED_ACCEPT,   true},
+	{"unsigned",    "refuse",    UNSIGNED_REFUSE,   true},
+	{"unsignable",  "pass",      UNSIGNABLE_PASS,   true},
+	{"unsignable",  "refuse",    UNSIGNABLE_REFUSE, true},
+	{"delivery",    "through",   0,                 true},
+	{"delivery",    "queue",     0,                 false},
+	{"dkim1",       "no",        0,                 true},
+	{"dkim1",       "yes",       0,                 false},
+	{"pass-client", "none",      0,                 true},
+	{"pass-client", "xclient",   0,                 false},
+	{"pass-client", "proxy-v1",  0,                 false},
+	{"pass-client", "proxy-v2",  0,                 false},
+	{"repair",      "no",        0,                 true},
+	{"repair",      "yes",       0,                 false},
+	{"replay",      "off",       0,                 true},
+	{"replay",      "once",      0,                 false},
+	{"replay",      "refuse",    0,                 false},
+};
+
+static const size_t n_words = sizeof(words) / sizeof(words[0]);
+
+const struct config_row *
+config_row_find(struct bytes name)
+{
+	for (size_t k = 0; k < config_n_rows; k++)
+		if (bytes_eq(name, bytes_of(config_rows[k].name)))
+			return &config_rows[k];
+	return NULL;
+}
+
+size_t
+config_row_no(const struct config_row *row)
+{
+	return (size_t)(row - config_rows);
+}
+
+size_t
+config_row_of(const char *name)
+{
+	const struct config_row *row = config_row_find(bytes_of(name));
+
+	assert(row != NULL);
+	return config_row_no(row);
+}
+
+#define NEAR_MAX 32U
+
+/*
+ * How many octets must be put in, left out, changed or swapped with their
+ * neighbour to make b out of a, without case; both at most NEAR_MAX long.
+ */
+static unsigned
+slips(struct bytes a, struct bytes b)
+{
+	unsigned d[NEAR_MAX + 1][NEAR_MAX + 1];
+
+	for (unsigned i = 0; i <= a.n; i++)
+		d[i][0] = i;
+	for (unsigned j = 0; j <= b.n; j++)
+		d[0][j] = j;
+	for (size_t i = 1; i <= a.n; i++)
+		for (size_t j = 1; j <= b.n; j++) {
+			uint8_t x = ascii_lower(a.p[i - 1]);
+			uint8_t y = ascii_lower(b.p[j - 1]);
+			unsigned least = d[i - 1][j - 1] + (x != y);
+
+			if (d[i - 1][j] + 1 < least)
+				least = d[i - 1][j] + 1;
+			if (d[i][j - 1] + 1 < least)
+				least = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && x != y &&
+			    x == ascii_lower(b.p[j - 2]) &&
+			    ascii_lower(a.p[i - 2]) == y &&
+			    d[i - 2][j - 2] + 1 < least)
+				least = d[i - 2][j - 2] + 1;
+			d[i][j] = least;
+		}
+	return d[a.n][b.n];
+}
+
+/* Keeps what is nearer than the best so far, if it is near at all. */
+static void
+nearer(struct bytes name, const char *candidate, unsigned *best,
+    const char **found)
+{
+	struct bytes c = bytes_of(candidate);
+	unsigned n;
+
+	if (name.n > NEAR_MAX || c.n > NEAR_MAX)
+		return;
+	n = slips(name, c);
+	if (n < *best && n * 3 <= c.n) {
+		*best = n;
+		*found = candidate;
+	}
+}
+
+const char *
+config_row_near(struct bytes name)
+{
+	const char *found = NULL;
+	unsigned best = 3;
+
+	for (size_t k = 0; k < config_n_rows; k++)
+		nearer(name, config_rows[k].name, &best, &found);
+	return found;
+}
+
+const struct config_word *
+config_word_find(const struct config_row *row, struct bytes word)
+{
+	for (size_t k = 0; k < n_words; k++)
+		if (strcmp(words[k].directive, row->name) == 0 &&
+		    bytes_eq(word, bytes_of(words[k].word)))
+			return &words[k];
+	return NULL;
+}
+
+const char *
+config_word_name(const struct config_row *row, unsigned value)
+{
+	for (size_t k = 0; k < n_words; k++)
+		if (strcmp(words[k].directive, row->name) == 0 &&
+		    words[k].value == value && words[k].is_built)
+			return words[k].word;
+	return NULL;
+}
+
+const char *
+config_word_near(const struct config_row *row, struct bytes word)
+{
+	const char *found = NULL;
+	unsigned best = 3;
+
+	for (size_t k = 0; k < n_words; k++)
+		if (strcmp(words[k].directive, row->name) == 0)
+			nearer(word, words[k].word, &best, &found);
+	return found;
+}
+
+void
+config_word_list(const struct config_row *row, struct buf *out)
+{
+	const char *last = NULL;
+	size_t n = out->n;
+
+	for (size_t k = 0; k < n_words; k++) {
+		if (strcmp(words[k].directive, row->name) != 0 ||
+		    !words[k].is_built)
+			continue;
+		if (last != NULL) {
+			buf_add_str(out, out->n == n ? "" : ", ");
+			buf_add_str(out, last);
+		}
+		last = words[k].word;
+	}
+	if (out->n != n)
+		buf_add_str(out, " or ");
+	buf_add_str(out, last);
+}
