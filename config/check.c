@@ -128,17 +128,6 @@ check_clients(const struct look *k)
 			    config_fault_show(&k->l->faults, at->text));
 }
 
-static void
-check_egress(const struct look *k)
-{
-	if (k->listener->role != ROLE_EGRESS)
-		return;
-	if (lacks(&k->own->said, "senders") && lacks(&k->l->said, "keys"))
-		need(k, "senders", "with no `keys` at top level either, no "
-		    "sender would be accepted; write the domains of the "
-		    "senders");
-}
-
 static bool
 is_own_domain(const struct look *k, struct bytes domain)
 {
@@ -336,10 +325,8 @@ config_check(struct load *l)
 		check_listen(&k);
 		check_loop(&k);
 		check_bounds(&k);
-		if (k.own->has_role) {
-			check_egress(&k);
+		if (k.own->has_role)
 			check_forward(&k);
-		}
 	}
 }
 

@@ -335,6 +335,9 @@ set_list(const struct setting *s, item_read *read, size_t size)
 		return full(s);
 	if (!items_read(s, read, size, items))
 		return false;
+	/* Nothing said and an empty list said are the same octets. */
+	if (n == 0)
+		items = NULL;
 	memcpy(place(s), &items, sizeof(items));
 	memcpy((uint8_t *)place(s) + sizeof(items), &n, sizeof(n));
 	return true;

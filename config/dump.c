@@ -1,0 +1,297 @@
+#include "config/config.h"
+
+#include "config/schema.h"
+#include "config/value.h"
+
+/* Room for the longest single value: an address of a table, escaped. */
+#define TEXT_MAX 1024U
+
+struct dump {
+	void (*put)(void *, const char *);
+	void *arg;
+	const char *indent;
+};
+
+/* A path of the file system may be longer: it is put in pieces. */
+static void
+put_quoted(const struct dump *d, struct bytes text)
+{
+	char piece[3] = "";
+
+	d->put(d->arg, "\"");
+	for (size_t k = 0; k < text.n; k++) {
+		bool is_special = text.p[k] == '"' || text.p[k] == '\\';
+
+		piece[0] = is_special ? '\\' : (char)text.p[k];
+		piece[1] = is_special ? (char)text.p[k] : '\0';
+		d->put(d->arg, piece);
+	}
+	d->put(d->arg, "\"");
+}
+
+static void
+put_buf(const struct dump *d, struct buf *b)
+{
+	buf_add_octet(b, '\0');
+	d->put(d->arg, (const char *)b->p);
+}
+
+static void
+put_name(const struct dump *d, const struct config_row *row)
+{
+	d->put(d->arg, d->indent);
+	d->put(d->arg, row->name);
+	d->put(d->arg, ": ");
+}
+
+/* Says in a comment what holds where nothing was said. */
+static void
+put_absent(const struct dump *d, const struct config_row *row,
+    const char *what)
+{
+	d->put(d->arg, d->indent);
+	d->put(d->arg, "# ");
+	d->put(d->arg, row->name);
+	d->put(d->arg, ": ");
+	d->put(d->arg, what);
+	d->put(d->arg, "\n");
+}
+
+/* The pointer and count of a list. */
+static size_t
+list_of(const void *place, const void **items)
+{
+	size_t n;
+
+	memcpy(items, place, sizeof(*items));
+	memcpy(&n, (const uint8_t *)place + sizeof(*items), sizeof(n));
+	return n;
+}
+
+static void
+put_item(const struct dump *d, enum config_kind kind, const void *items,
+    size_t k)
+{
+	char text[TEXT_MAX];
+	struct buf b = BUF_ON(text);
+
+	d->put(d->arg, k == 0 ? "" : ", ");
+	if (kind == K_DOMAINS) {
+		put_quoted(d, ((const struct bytes *)items)[k]);
+		return;
+	}
+	buf_add_octet(&b, '"');
+	if (kind == K_NETS)
+		config_value_put_net(&b, (const struct config_net *)items + k);
+	else
+		config_value_put_addr(&b,
+		    (const struct config_addr *)items + k);
+	buf_add_octet(&b, '"');
+	put_buf(d, &b);
+}
+
+static void
+dump_list(const struct dump *d, const struct config_row *row,
+    const void *place, bool is_said)
+{
+	const void *items;
+	size_t n = list_of(place, &items);
+
+	if (n == 0 && !is_said) {
+		put_absent(d, row, row->doc);
+		return;
+	}
+	put_name(d, row);
+	d->put(d->arg, "[");
+	for (size_t k = 0; k < n; k++)
+		put_item(d, row->kind, items, k);
+	d->put(d->arg, "]\n");
+}
+
+static void
+dump_text(const struct dump *d, const struct config_row *row,
+    const void *place, bool is_said)
+{
+	const char *text;
+
+	memcpy(&text, place, sizeof(text));
+	if (text == NULL || !is_said) {
+		put_absent(d, row, text == NULL ? row->doc : text);
+		return;
+	}
+	put_name(d, row);
+	put_quoted(d, bytes_of(text));
+	d->put(d->arg, "\n");
+}
+
+static void
+dump_number(const struct dump *d, const struct config_row *row,
+    const void *place)
+{
+	char text[TEXT_MAX];
+	struct buf b = BUF_ON(text);
+	uint64_t wide = 0;
+	uint32_t narrow;
+
+	if (row->size == sizeof(wide)) {
+		memcpy(&wide, place, sizeof(wide));
+	} else {
+		memcpy(&narrow, place, sizeof(narrow));
+		wide = narrow;
+	}
+	put_name(d, row);
+	if (row->kind == K_SIZE)
+		config_value_put_size(&b, wide);
+	else if (row->kind == K_UINT32)
+		buf_add_number(&b, wide);
+	else
+		config_value_put_time(&b,
+		    row->kind == K_SECONDS ? wide * 1000 : wide);
+	buf_add_octet(&b, '\n');
+	put_buf(d, &b);
+}
+
+static void
+dump_word(const struct dump *d, const struct config_row *row,
+    const void *place)
+{
+	const char *word = row->fallback;
+	unsigned value;
+
+	if (row->size != 0) {
+		memcpy(&value, place, sizeof(value));
+		word = config_word_name(row, value);
+	}
+	put_name(d, row);
+	d->put(d->arg, word);
+	d->put(d->arg, "\n");
+}
+
+static void
+dump_next_hop(const struct dump *d, const struct config_row *row,
+    const struct config_next_hop *hop)
+{
+	char text[TEXT_MAX];
+	struct buf b = BUF_ON(text);
+	bool is_v6 = hop->is_ip && bytes_index(hop->host, ':') != hop->host.n;
+
+	put_name(d, row);
+	buf_add_str(&b, is_v6 ? "\"smtp://[" : "\"smtp://");
+	buf_add(&b, hop->host);
+	buf_add_str(&b, is_v6 ? "]:" : ":");
+	buf_add_number(&b, hop->port);
+	buf_add_str(&b, "\"\n");
+	put_buf(d, &b);
+}
+
+static void
+dump_mail_from(const struct dump *d, const struct config_row *row,
+    const struct config_listener *l)
+{
+	put_name(d, row);
+	if (l->mail_from == MAIL_FROM_FIXED)
+		put_quoted(d, l->mail_from_address);
+	else
+		d->put(d->arg, "keep");
+	d->put(d->arg, "\n");
+}
+
+/* As a map, wherever the table came from: its lines are what counts. */
+static void
+dump_aliases(const struct dump *d, const struct config_row *row,
+    const struct config_listener *l)
+{
+	if (!l->has_aliases) {
+		put_absent(d, row, row->doc);
+		return;
+	}
+	d->put(d->arg, d->indent);
+	d->put(d->arg, row->name);
+	d->put(d->arg, ":\n");
+	for (size_t k = 0; k < l->aliases.n; k++) {
+		d->put(d->arg, d->indent);
+		d->put(d->arg, "  ");
+		put_quoted(d, l->aliases.rows[k].address);
+		d->put(d->arg, ": ");
+		put_quoted(d, l->aliases.rows[k].target);
+		d->put(d->arg, "\n");
+	}
+}
+
+static void
+dump_row(const struct dump *d, const struct config_row *row, const void *base,
+    bool is_said)
+{
+	const void *place = (const uint8_t *)base + row->at;
+
+	switch (row->kind) {
+	case K_NAME:
+	case K_ID:
+	case K_USER:
+	case K_PATH:
+		dump_text(d, row, place, is_said);
+		return;
+	case K_UINT32:
+	case K_SIZE:
+	case K_SECONDS:
+	case K_MILLIS:
+		dump_number(d, row, place);
+		return;
+	case K_WORD:
+		dump_word(d, row, place);
+		return;
+	case K_ADDRS:
+	case K_RESOLVERS:
+	case K_NETS:
+	case K_DOMAINS:
+		dump_list(d, row, place, is_said);
+		return;
+	case K_NEXT_HOP:
+		dump_next_hop(d, row, place);
+		return;
+	case K_MAIL_FROM:
+		dump_mail_from(d, row, base);
+		return;
+	case K_ALIASES:
+		dump_aliases(d, row, base);
+		return;
+	case K_UNBUILT:
+		if (row->fallback != NULL)
+			dump_word(d, row, NULL);
+		return;
+	case K_LISTENERS:
+	case K__N:
+		return;
+	}
+}
+
+void
+config_dump(const struct config *c, void (*put)(void *, const char *),
+    void *arg)
+{
+	struct dump d = {put, arg, ""};
+	const struct config_row *row;
+
+	for (size_t k = 0; k < config_n_rows; k++) {
+		row = &config_rows[k];
+		if (row->scope == SCOPE_TOP)
+			dump_row(&d, row, c, row->kind == K_USER ?
+			    c->has_user : row->kind != K_RESOLVERS);
+	}
+	put(arg, "listeners:\n");
+	d.indent = "    ";
+	for (size_t no = 0; no < c->n_listeners; no++) {
+		const struct config_listener *l = &c->listeners[no];
+
+		put(arg, "  ");
+		put(arg, l->name);
+		put(arg, ":\n");
+		for (size_t k = 0; k < config_n_rows; k++) {
+			row = &config_rows[k];
+			if (row->scope == SCOPE_LISTENER)
+				dump_row(&d, row, l, row->at !=
+				    offsetof(struct config_listener,
+				    senders) || l->has_senders);
+		}
+	}
+}
