@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import harness
+import nameserver
 import postfix as postfix_module
 
 
@@ -87,3 +88,21 @@ def postfix(folder):
     yield start
     for instance in reversed(started):
         instance.stop()
+
+
+@pytest.fixture
+def nsd(folder):
+    """nsd(zone lines): a real name server, ended with the test."""
+    why = nameserver.Nsd.cannot_run()
+    if why:
+        missing(why)
+    started = []
+
+    def start(lines):
+        server = nameserver.Nsd(folder, lines)
+        started.append(server)
+        return server.__enter__()
+
+    yield start
+    for server in started:
+        server.__exit__()

@@ -53,7 +53,8 @@ def until(condition, what, seconds=WAIT):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
+            raise AssertionError(f"waited {seconds} s in vain for "
+                                 f"{what() if callable(what) else what}")
         time.sleep(0.02)
 
 

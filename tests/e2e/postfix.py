@@ -7,48 +7,16 @@ import subprocess
 from pathlib import Path
 
 import harness
+import unpacked
 
-PACKAGES = harness.ROOT / "build" / "packages"
-UNPACKED = PACKAGES / "postfix"
-
-
-def _download():
-    """apt's own lists first; where there are none, some under the build
-    directory (this needs no rights)."""
-    def get(*options):
-        return subprocess.run(["apt-get", "-qq", *options, "download", "postfix"],
-                              cwd=PACKAGES, capture_output=True, text=True)
-    done = get()
-    if done.returncode != 0:
-        state = PACKAGES / "apt"
-        (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-        (state / "cache" / "archives" / "partial").mkdir(parents=True,
-                                                         exist_ok=True)
-        own = ["-o", f"Dir::State::Lists={state}/lists",
-               "-o", f"Dir::Cache={state}/cache"]
-        subprocess.run(["apt-get", "-qq", *own, "update"], capture_output=True)
-        done = get(*own)
-    return done.stderr.strip() if done.returncode != 0 else None
+UNPACKED = unpacked.folder("postfix")
 
 
 def cannot_run():
     """Why real Postfix can not run here, or None."""
     if os.geteuid() != 0:
         return "Postfix needs root"
-    if (UNPACKED / "usr/sbin/postfix").exists():
-        return None
-    if not shutil.which("apt-get"):
-        return "Postfix is unpacked from a Debian package; apt-get is missing"
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    why = _download()
-    if why is not None:
-        return f"the package postfix can not be downloaded: {why}"
-    package = sorted(PACKAGES.glob("postfix_*.deb"))[-1]
-    temporary = PACKAGES / "postfix.new"
-    shutil.rmtree(temporary, ignore_errors=True)
-    subprocess.run(["dpkg", "-x", str(package), str(temporary)], check=True)
-    temporary.rename(UNPACKED)
-    return None
+    return unpacked.unpack("postfix")
 
 
 class Postfix:
