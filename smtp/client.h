@@ -8,17 +8,9 @@
 
 #include "base/buf.h"
 #include "smtp/dot.h"
+#include "smtp/ehlo.h"
 #include "smtp/path.h"
-
-/* A reply, parsed and bounded; views of the client's buffers. */
-struct smtp_reply {
-	int code;		/* 200 to 599 */
-	struct bytes enhanced;	/* "5.1.1"; empty where there is none */
-	struct bytes text;	/* lines joined by LF, without code and enhanced
-				   status; control octets are still in it */
-};
-
-#define SMTP_REPLY_MAX 2048	/* octets of text kept of a reply */
+#include "smtp/replyparse.h"
 
 enum smtp_client_event {
 	SMTP_CLIENT_MORE,	/* all input is used; read more */
@@ -33,38 +25,30 @@ enum smtp_client_event {
 	SMTP_CLIENT_BROKEN,	/* not a reply, or one nobody asked for; over */
 };
 
-#define SMTP_CAN_PIPELINE 1U
-#define SMTP_CAN_8BITMIME 2U
-#define SMTP_CAN_SIZE 4U
-#define SMTP_CAN_ENHANCED 8U
-#define SMTP_CAN_SMTPUTF8 16U
-#define SMTP_CAN_STARTTLS 32U
-#define SMTP_CAN_CHUNKING 64U
-#define SMTP_CAN_DSN 128U
-
 #define SMTP_CLIENT_OUT 32768
+
+#define SMTP_CLIENT_ASKED 8
 
 struct smtp_client {
 	const char *hostname;	/* what we say in EHLO */
 	int state;
-	uint8_t asked[8];	/* commands under way, the oldest first */
+	uint8_t asked[SMTP_CLIENT_ASKED]; /* under way, the oldest first */
 	unsigned n_asked;
 	unsigned can;		/* SMTP_CAN_* of the next hop */
 	uint64_t max_size;	/* of its SIZE; 0: no limit said */
 	struct buf out;		/* octets to be written; drain it */
 	uint8_t out_octets[SMTP_CLIENT_OUT];
 	struct smtp_reply reply;
-	uint8_t line[SMTP_REPLY_MAX];
-	size_t n_line;
-	struct buf text;	/* of the reply that is being read */
-	uint8_t text_octets[SMTP_REPLY_MAX];
-	int code;
-	unsigned n_lines;
+	struct smtp_replyparse parse;
+	struct smtp_ehlo ehlo;	/* as far as its reply was read */
 	struct dot_encoder dot;
+	bool is_mail;		/* MAIL was asked, and not refused so far */
+	unsigned n_rcpt;	/* recipients that the next hop accepted */
 	bool is_content;	/* 354 came and the final dot is not out */
+	const char *fault;	/* why BROKEN, else NULL */
 };
 
-/* Ready for the banner. hostname outlives c. */
+/* Ready for the banner. hostname outlives c; c must not be moved. */
 void smtp_client_init(struct smtp_client *c, const char *hostname);
 
 /*
@@ -73,19 +57,28 @@ void smtp_client_init(struct smtp_client *c, const char *hostname);
  * in       octets as read; what was used is cut from its front
  * Returns  an event; c->reply is good until the next call
  *
- * A 4xx or 5xx to EHLO falls back to HELO by itself. A code outside 200 to
- * 599, one that the command can not have (354 to the dot), a reply line
- * over 512 octets that does not end within 64 KiB, or more than 128 lines is
- * SMTP_CLIENT_BROKEN (attacks.md F14).
+ * A 4xx or 5xx to EHLO but 421 falls back to HELO by itself. SMTP_CLIENT_BROKEN
+ * is a code outside 200 to 599, one that the command can not have (354 to
+ * the dot), what is no reply line, a bare LF, lines with different codes, a
+ * line that does not end within 64 KiB, more than 128 lines, and a reply
+ * that nobody asked for; that one is in c->reply, so that the 421 of a host
+ * that closes an idle connection can be told (attacks.md F14).
+ *
+ * A 421 answers the oldest command, as any reply; nothing can be asked for
+ * after it.
  */
 enum smtp_client_event smtp_client_next(struct smtp_client *c,
     struct bytes *in);
 
 /*
- * Ask for a step; commands go to ->out. MAIL and RCPT may be asked for one
- * after the other where SMTP_CAN_PIPELINE. Each returns false, nothing
- * written, where it is out of order or does not fit.
+ * Ask for a step; commands go to ->out. MAIL, its RCPTs and RSET may be asked
+ * for one after the other where SMTP_CAN_PIPELINE, up to SMTP_CLIENT_ASKED
+ * of them; everything else once all replies have come. DATA needs a
+ * recipient that was accepted. Each returns false, nothing written, where it
+ * is out of order or does not fit, or a path holds what can not stand in a
+ * command. SIZE= and BODY= are said only where the next hop has them.
  *
+ * path     with its angle brackets, as struct smtp_path has it in raw
  * size     octets that the message will have, 0 where not known
  */
 bool smtp_client_mail(struct smtp_client *c, struct bytes path, uint64_t size,
@@ -104,10 +97,14 @@ bool smtp_client_quit(struct smtp_client *c);
  */
 bool smtp_client_content(struct smtp_client *c, struct bytes *octets);
 
-/* Sends the final dot. False where ->out has no room: drain and call again. */
+/*
+ * Sends the final dot. False where ->out has no room: drain and call again;
+ * false with smtp_client_fault() set where the message ended in a bare CR:
+ * the connection must then be dropped.
+ */
 bool smtp_client_end(struct smtp_client *c);
 
-/* Why the last event was SMTP_CLIENT_BROKEN, for the log. Static storage. */
+/* Why the connection must be dropped, for the log; NULL: it need not. */
 const char *smtp_client_fault(const struct smtp_client *c);
 
 #endif

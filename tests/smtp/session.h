@@ -1,0 +1,196 @@
+/*
+ * A server machine with a scripted owner around it: octets in, one line of
+ * text for the events, the replies and the content out. Used by the tests
+ * and by the fuzz targets.
+ */
+#ifndef TESTS_SMTP_SESSION_H
+#define TESTS_SMTP_SESSION_H
+
+#include <stdlib.h>
+
+#include "smtp/server.h"
+
+struct session {
+	struct smtp_server s;
+	struct buf events;	/* "helo x; mail <a@b>; rcpt <c@d>; data; ..." */
+	struct buf out;
+	struct buf content;	/* of messages that ended, dot line behind each */
+	size_t n_content;	/* of the message under way */
+	uint64_t n_seen;	/* content octets in all, kept or not */
+	bool is_closed;
+	bool is_lossy;		/* where a buffer is full: go on */
+	uint8_t event_octets[16384];
+	uint8_t out_octets[262144];
+	uint8_t content_octets[65536];
+};
+
+static inline void
+session_init(struct session *t, const struct smtp_server_config *config)
+{
+	memset(t, 0, sizeof(*t));
+	t->events = BUF_ON(t->event_octets);
+	t->out = BUF_ON(t->out_octets);
+	t->content = BUF_ON(t->content_octets);
+	smtp_server_init(&t->s, config);
+	buf_add(&t->out, buf_bytes(&t->s.out));
+	t->s.out.n = 0;
+}
+
+static inline void
+session_drain(struct session *t)
+{
+	if (t->s.out.full)
+		abort();
+	buf_add(&t->out, buf_bytes(&t->s.out));
+	t->s.out.n = 0;
+}
+
+static inline void
+session_note(struct session *t, const char *what, struct bytes b)
+{
+	buf_add_str(&t->events, what);
+	if (b.n != 0)
+		buf_add_octet(&t->events, ' ');
+	buf_add(&t->events, b);
+	buf_add_str(&t->events, "; ");
+}
+
+/*
+ * The owner: a local part of digits is the code that the path is answered
+ * with ("<451@x>"); the domain "d421" and so on does it for DATA, "e421" for
+ * the dot. Everything else is accepted.
+ */
+static inline int
+session_code(struct bytes b, int otherwise)
+{
+	uint64_t code;
+
+	return bytes_number(b, 599, &code) && code >= 200 ? (int)code :
+	    otherwise;
+}
+
+static inline int
+session_code_behind(const struct smtp_path *path, uint8_t letter, int otherwise)
+{
+	if (path->domain.n == 0 || path->domain.p[0] != letter)
+		return otherwise;
+	return session_code(bytes_skip(path->domain, 1), otherwise);
+}
+
+static inline void
+session_answer(struct session *t, enum smtp_server_event event)
+{
+	struct smtp_server *s = &t->s;
+	int code = 250;
+
+	if (event == SMTP_SERVER_MAIL) {
+		session_note(t, s->is_8bit ? "mail8" : "mail", s->mail_from.raw);
+		code = session_code(s->mail_from.local, 250);
+	} else if (event == SMTP_SERVER_RCPT) {
+		session_note(t, "rcpt", s->rcpt_to.raw);
+		code = session_code(s->rcpt_to.local, 250);
+	} else if (event == SMTP_SERVER_DATA) {
+		session_note(t, "data", (struct bytes){0});
+		code = session_code_behind(&s->mail_from, 'd', 354);
+		t->n_content = t->content.n;
+	} else {
+		session_note(t, "end", (struct bytes){0});
+		code = session_code_behind(&s->mail_from, 'e', 250);
+		buf_add_str(&t->content, ".");
+		t->n_content = t->content.n;
+	}
+	smtp_server_answer(s, code, NULL, BYTES_LIT("x"));
+}
+
+/* Feeds octets as if one read had brought them. */
+static inline void
+session_feed(struct session *t, struct bytes in)
+{
+	while (!t->is_closed) {
+		size_t before = in.n;
+		enum smtp_server_event event = smtp_server_next(&t->s, &in);
+
+		switch (event) {
+		case SMTP_SERVER_MORE:
+			if (in.n != 0 && in.n == before && t->s.out.n == 0)
+				abort();	/* it would never go on */
+			session_drain(t);
+			if (in.n == 0)
+				return;
+			break;
+		case SMTP_SERVER_CONTENT:
+			if (t->s.content.n == 0)
+				abort();
+			t->n_seen += t->s.content.n;
+			buf_add(&t->content, t->s.content);
+			break;
+		case SMTP_SERVER_HELO:
+			session_note(t, t->s.is_esmtp ? "ehlo" : "helo",
+			    t->s.helo);
+			break;
+		case SMTP_SERVER_RESET:
+			session_note(t, "reset", (struct bytes){0});
+			t->content.n = t->n_content;
+			t->content.full = false;
+			break;
+		case SMTP_SERVER_CLOSE:
+			session_note(t, "close", (struct bytes){0});
+			session_drain(t);
+			t->content.n = t->n_content;
+			t->is_closed = true;
+			break;
+		default:
+			session_answer(t, event);
+		}
+	}
+}
+
+/*
+ * Octets of in before the end of its first line that is DATA: a client waits
+ * there for the 354, whatever the sizes of its writes.
+ */
+static inline size_t
+session_until_data(struct bytes in)
+{
+	size_t line = 0;
+
+	for (size_t k = 0; k < in.n; k++) {
+		struct bytes b = {in.p + line, k - line};
+
+		if (in.p[k] != '\n')
+			continue;
+		line = k + 1;
+		while (b.n != 0 && (b.p[b.n - 1] == '\r' ||
+		    b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
+			b.n--;
+		if (bytes_case_eq(b, BYTES_LIT("DATA")))
+			return line;
+	}
+	return in.n;
+}
+
+/*
+ * Feeds all of in, in pieces of at most piece octets, the first one ending
+ * at cut.
+ */
+static inline void
+session_run(struct session *t, struct bytes in, size_t cut, size_t piece)
+{
+	size_t used = 0;
+	size_t stop = session_until_data(in);
+
+	while (used < in.n && !t->is_closed) {
+		struct bytes now = bytes_first(bytes_skip(in, used),
+		    stop - used);
+
+		now = bytes_first(now, piece);
+		if (used < cut)
+			now = bytes_first(now, cut - used);
+		session_feed(t, now);
+		used += now.n;
+		if (used == stop)
+			stop += session_until_data(bytes_skip(in, stop));
+	}
+}
+
+#endif
