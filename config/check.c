@@ -1,5 +1,6 @@
 #include "config/load.h"
 
+#include "base/err.h"
 #include "config/file.h"
 #include "config/keysfile.h"
 #include "config/role.h"
@@ -7,6 +8,7 @@
 #include "config/value.h"
 
 #define TABLE_MAX (4U << 20)
+#define KEYS_FILE_ROOM (128U << 20)
 
 /* What is looked at of one listener. */
 struct look {
@@ -419,8 +421,32 @@ config_check_tables(struct load *l, bool has_files)
 		check_table(l, no, has_files);
 }
 
-void
-config_check_files(struct load *l)
+/* Reads the whole file, for what is wrong in it, and keeps nothing. */
+static void
+check_keys_file(struct load *l)
+{
+	const struct config_node *value = value_of(&l->said, "keys-file");
+	struct arena *room;
+	struct keysfile *k;
+	char text[256];
+	struct buf fault = BUF_ON(text);
+	int r;
+
+	if (value == NULL || is_bad(&l->said, "keys-file"))
+		return;
+	room = arena_new(KEYS_FILE_ROOM);
+	r = room == NULL ? -E_NOMEM :
+	    keysfile_load(&k, l->config->keys_file, room, &fault);
+	if (r == -E_NOMEM && fault.n == 0)
+		buf_add_str(&fault, err_text(r));
+	if (r != 0)
+		config_fault_add(&l->faults, value->at, "keys-file: %s: %.*s",
+		    l->config->keys_file, BYTES_FMT(buf_bytes(&fault)));
+	arena_free(&room);
+}
+
+static void
+check_keys(struct load *l)
 {
 	const struct config_node *keys = value_of(&l->said, "keys");
 	struct config_file_facts facts;
@@ -435,4 +461,11 @@ config_check_files(struct load *l)
 		config_fault_add(&l->faults, keys->at,
 		    "keys: %s is no folder; write the folder that holds "
 		    "DOMAIN/SELECTOR.pem", l->config->keys);
+}
+
+void
+config_check_files(struct load *l)
+{
+	check_keys(l);
+	check_keys_file(l);
 }

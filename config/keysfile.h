@@ -23,14 +23,20 @@ enum keysfile_answer {
 /*
  * Reads the JSON octets.
  *
- * fault    set to where and what is wrong, when -E_SYNTAX
+ * fault    "LINE:COLUMN: what is wrong" is added, when -E_SYNTAX; a name that
+ *          is given twice is wrong
  * Returns  0, -E_SYNTAX or -E_NOMEM
  * Lifetime of all it returns: the arena's; octets need not live on
  */
 int keysfile_parse(struct keysfile **k, struct bytes octets, struct arena *a,
     struct buf *fault);
 
-/* Reads the file, at most 16 MiB; -E_SYSTEM where it can not be read. */
+/*
+ * Reads the file, at most 16 MiB.
+ *
+ * fault    why is added, without the path
+ * Returns  0, -E_SYNTAX, -E_NOMEM, or -E_SYSTEM where it can not be read
+ */
 int keysfile_load(struct keysfile **k, const char *path, struct arena *a,
     struct buf *fault);
 
