@@ -138,25 +138,3 @@ worker_main(const struct worker_start *start)
 	loop_free(&w.env.loop);
 	return r;
 }
-
-/* Until there is a listener.c. */
-__attribute__((weak)) struct listener_set *
-listener_set_new(const struct worker_env *env)
-{
-	return (struct listener_set *)(uintptr_t)env;
-}
-
-__attribute__((weak)) void
-listener_set_drain(struct listener_set *s)
-{
-	struct worker_env *env = (struct worker_env *)s;
-	static struct loop_deferred d;
-
-	loop_defer(env->loop, &d, env->drained, env->drained_arg);
-}
-
-__attribute__((weak)) void
-listener_set_free(struct listener_set **s)
-{
-	*s = NULL;
-}
