@@ -17,13 +17,17 @@ LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml
 # These goals compile nothing.
 IDLE_GOALS = help clean attacks peer bench mutants deb
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
-MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) $(LIBS_FOR))
+NEEDS = $(if $(filter check% unit,$(MAKECMDGOALS)),cmocka) \
+	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \
+	$(if $(filter demo,$(MAKECMDGOALS)),python3)
+MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) $(LIBS_FOR) $(NEEDS))
 ifneq ($(MISSING),)
 $(error missing Debian packages: $(MISSING); `./bootstrap $(or $(MAKECMDGOALS),all)` installs what is needed)
 endif
 CPPFLAGS := -I. -D_GNU_SOURCE $(shell $(PKG_CONFIG) --cflags $(LIBS_FOR))
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto libsodium yaml-0.1)
 ALL_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_FOR))
+CMOCKA := $(if $(filter cmocka,$(NEEDS)),$(shell $(PKG_CONFIG) --libs cmocka))
 endif
 
 OPT = -O2 -g
@@ -66,7 +70,7 @@ $(B)/%.o: %.c
 
 ## demo          two hops and a real message on loopback, explained
 demo: all
-	@B=$(B) demo/run.sh
+	@B=$(B) PYTHONDONTWRITEBYTECODE=1 python3 demo/demo.py
 
 include tests/tests.mk
 

@@ -11,14 +11,6 @@ FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS = $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 CHECK = B=$(B) T='$(T)' SAN='$(SAN)' tools/check.sh
 
-ifneq ($(filter check% unit,$(MAKECMDGOALS)),)
-MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) cmocka)
-ifneq ($(MISSING),)
-$(error missing Debian packages: $(MISSING); `./bootstrap check` installs what is needed)
-endif
-CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka)
-endif
-
 .SECONDEXPANSION:
 $(CORE_TESTS): $(B)/%: $(B)/%.o $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(CORE_LIBS)

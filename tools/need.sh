@@ -7,6 +7,14 @@ shift 2
 command -v "${cc%% *}" >/dev/null 2>&1 || echo gcc libc6-dev
 command -v "$tool" >/dev/null 2>&1 || { echo pkg-config; exit 0; }
 for module; do
+	case $module in
+	python3) command -v python3 >/dev/null 2>&1 || echo python3; continue ;;
+	pytest)
+		/usr/bin/python3 -c 'import pytest' 2>/dev/null ||
+		    echo python3-pytest
+		continue
+		;;
+	esac
 	"$tool" --exists "$module" && continue
 	case $module in
 	libcrypto | libssl) echo libssl-dev ;;
