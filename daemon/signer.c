@@ -79,27 +79,12 @@ load_key(struct dkim2_private_key **k, const char *path,
 	return r;
 }
 
-/* Names of DNS know no case: S1.pem and s1.pem are one record. */
-static bool
-is_double(const struct keydir *d, size_t at)
-{
-	const struct keydir_entry *e = d->entries + at;
-
-	for (size_t k = at; k-- != 0;) {
-		if (!bytes_case_eq(d->entries[k].domain, e->domain))
-			return false;
-		if (bytes_case_eq(d->entries[k].selector, e->selector))
-			return true;
-	}
-	return false;
-}
-
 static bool
 load_all(struct signer_keys *k, config_complain *complain, void *arg)
 {
 	bool good = true;
 
-	k->keys = arena_array(k->arena, k->dir.n, sizeof(struct dkim2_private_key *));
+	k->keys = arena_array(k->arena, k->dir.n, sizeof(*k->keys));
 	if (k->keys == NULL) {
 		complain(arg, err_text(-E_NOMEM));
 		return false;
@@ -110,10 +95,6 @@ load_all(struct signer_keys *k, config_complain *complain, void *arg)
 		if (e->domain.n > 255 || e->selector.n > 255) {
 			complain_of(complain, arg, e->path,
 			    "name too long for the DNS");
-			good = false;
-		} else if (is_double(&k->dir, n)) {
-			complain_of(complain, arg, e->path,
-			    "a second key of this domain and selector");
 			good = false;
 		} else if (load_key(&k->keys[n], e->path, complain, arg) != 0) {
 			good = false;
@@ -275,7 +256,8 @@ on_peer(struct signer *s, int fd)
 	/* a worker has no more under way than its socket holds answers for;
 	 * one that does not read must not hold up the others */
 	if (send(fd, &a, sizeof(a), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-		log_line(LOG_ERROR_, "cannot answer a worker: %m");
+		if (errno != EPIPE)	/* it left before its answer came */
+			log_line(LOG_ERROR_, "cannot answer a worker: %m");
 		return false;
 	}
 	return true;
