@@ -2,9 +2,6 @@
 
 #include "base/b64.h"
 
-#define FIRST 76U		/* octets of the first line, without CRLF */
-#define NEXT 72U		/* of the others, without the TAB */
-
 static void
 put(struct fold *f, struct bytes octets)
 {
@@ -19,7 +16,7 @@ static void
 new_line(struct fold *f)
 {
 	buf_add_str(f->out, "\r\n\t");
-	f->left = NEXT;
+	f->left = FOLD_NEXT;
 	f->at_start = true;
 }
 
@@ -38,7 +35,7 @@ place(struct fold *f, bool spaced, size_t n)
 void
 fold_begin(struct fold *f, struct buf *out, const char *name)
 {
-	*f = (struct fold){out, FIRST, false};
+	*f = (struct fold){out, FOLD_FIRST, false};
 	put(f, bytes_of(name));
 	put(f, BYTES_LIT(":"));
 }
@@ -62,7 +59,7 @@ static void
 put_quads(struct fold *f, struct bytes *octets, size_t quads, size_t *skip,
     size_t n)
 {
-	uint8_t text[B64_LEN(3 * (NEXT / 4 + 2))];
+	uint8_t text[B64_LEN(3 * (FOLD_NEXT / 4 + 2))];
 	struct buf b = BUF_ON(text);
 
 	b64_encode(bytes_first(*octets, quads * 3), &b);
@@ -80,7 +77,7 @@ fold_base64(struct fold *f, bool is_tag, const char *head,
 	uint8_t end = (uint8_t)tail;
 
 	/* on a line of its own rather than cut in two, where it fits */
-	place(f, is_tag, whole <= NEXT ? whole : strlen(head) + 2);
+	place(f, is_tag, whole <= FOLD_NEXT ? whole : strlen(head) + 2);
 	put(f, bytes_of(head));
 	while (todo != 0) {
 		/* the separator stays with the last octet */

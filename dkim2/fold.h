@@ -10,6 +10,9 @@
 
 #include "base/buf.h"
 
+#define FOLD_FIRST 76U	/* octets of the first line, without CRLF */
+#define FOLD_NEXT 72U	/* of the others, without the TAB */
+
 struct fold {
 	struct buf *out;
 	size_t left;		/* octets that still fit on this line */

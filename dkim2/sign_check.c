@@ -1,0 +1,206 @@
+#include "dkim2/sign.h"
+
+#include "base/ascii.h"
+#include "base/err.h"
+#include "dkim2/draft.h"
+#include "dkim2/taglist.h"
+
+#define ALL_FLAGS (DKIM2_FLAG_FEEDBACK | DKIM2_FLAG_FEEDHERE | \
+	DKIM2_FLAG_EXPLODED)
+#define ALL_HASHES ((1U << DKIM2_HASH__N) - 1)
+
+/* ---- options --------------------------------------------------------------- */
+
+static bool
+keys_are_good(const struct dkim2_sign_options *o)
+{
+	if (o->n_keys == 0 || o->n_keys > DRAFT_MEMBERS_MAX)
+		return false;
+	for (size_t k = 0; k < o->n_keys; k++) {
+		struct bytes selector = o->keys[k].selector;
+
+		if (o->keys[k].algorithm >= DKIM2_ALGORITHM__N ||
+		    !taglist_is_domain(selector, 1))
+			return false;
+		for (size_t j = 0; j < k; j++)
+			if (bytes_case_eq(selector, o->keys[j].selector))
+				return false;
+	}
+	return true;
+}
+
+/*
+ * A path as a tag may carry it: in brackets, printable, its domain in
+ * A-labels (draft 18).
+ */
+static bool
+path_is_good(struct bytes path)
+{
+	struct bytes domain;
+
+	if (path.n < 2 || path.p[0] != '<' || path.p[path.n - 1] != '>')
+		return false;
+	for (size_t k = 0; k < path.n; k++)
+		if (path.p[k] < ' ' || path.p[k] == 0x7f)
+			return false;
+	domain = dkim2_path_domain(path);
+	for (size_t k = 0; k < domain.n; k++)
+		if (!ascii_is_graph(domain.p[k]))
+			return false;
+	return true;
+}
+
+static bool
+envelope_is_good(const struct dkim2_envelope *e)
+{
+	if (!path_is_good(e->mail_from) || e->n_rcpt_to == 0)
+		return false;
+	for (size_t k = 0; k < e->n_rcpt_to; k++)
+		if (!path_is_good(e->rcpt_to[k]) || e->rcpt_to[k].n == 2)
+			return false;
+	return true;
+}
+
+static bool
+nonce_is_good(struct bytes nonce)
+{
+	if (nonce.n > DRAFT_NONCE_MAX)
+		return false;
+	for (size_t k = 0; k < nonce.n; k++)
+		if (!ascii_is_graph(nonce.p[k]) || nonce.p[k] == ';')
+			return false;
+	return true;
+}
+
+bool
+sign_options_are_good(const struct dkim2_sign_options *o)
+{
+	if (!keys_are_good(o) || !taglist_is_domain(o->domain, 2) ||
+	    o->timestamp_s < 0 || !nonce_is_good(o->nonce) ||
+	    (o->flags & ~ALL_FLAGS) != 0 || (o->hashes & ~ALL_HASHES) != 0)
+		return false;
+	if (o->next_domain.n != 0)
+		return o->envelope == NULL &&
+		    taglist_is_domain(o->next_domain, 2);
+	return o->envelope != NULL && envelope_is_good(o->envelope);
+}
+
+/* ---- content --------------------------------------------------------------- */
+
+static bool
+hash_matches(const struct instance_hash *h, const struct dkim2_digests *d)
+{
+	size_t n;
+
+	if (h->algorithm >= DKIM2_HASH__N ||
+	    (d->have & 1U << h->algorithm) == 0)
+		return false;
+	n = dkim2_hash_size(h->algorithm);
+	return bytes_eq(h->header,
+	    (struct bytes){d->header[h->algorithm], n}) &&
+	    bytes_eq(h->body, (struct bytes){d->body[h->algorithm], n});
+}
+
+/* One group whose every hash is that of the message (draft 9.3, 14.7). */
+static bool
+content_matches(const struct instance *in, const struct dkim2_digests *d)
+{
+	size_t k = 0;
+
+	while (k < in->n_hashes) {
+		unsigned group = in->hashes[k].group;
+		bool good = true;
+
+		for (; k < in->n_hashes && in->hashes[k].group == group; k++)
+			good = good && hash_matches(&in->hashes[k], d);
+		if (good)
+			return true;
+	}
+	return false;
+}
+
+/* ---- From ------------------------------------------------------------------ */
+
+/* Draft 11, 12.4: d= of this signature answers for this From. */
+static enum dkim2_refusal
+from_check(const struct dkim2_sign *s)
+{
+	struct bytes domain;
+
+	if (dkim2_message_from(&s->message, s->arena, &domain) !=
+	    DKIM2_FROM_ONE)
+		return DKIM2_REFUSE_FROM;
+	return dkim2_domain_covers(s->self.d, domain) ? DKIM2_MAY_SIGN :
+	    DKIM2_REFUSE_FROM_DOMAIN;
+}
+
+/* ---- all of it ------------------------------------------------------------- */
+
+static enum dkim2_refusal
+originate_check(struct dkim2_sign *s)
+{
+	s->self.i = 1;
+	s->self.m = 1;
+	s->is_new_instance = true;
+	if (s->has_recipe)
+		return DKIM2_REFUSE_RECIPE;
+	if (signature_has_flag(&s->self, "exploded"))
+		return DKIM2_REFUSE_EXPLODED;
+	return from_check(s);
+}
+
+/* Several recipients behind one signature: copies will meet again (12.5). */
+static void
+explode(struct signature *self)
+{
+	if (self->n_rt > 1 && !signature_has_flag(self, "exploded"))
+		self->flags[self->n_flags++] = BYTES_LIT("exploded");
+}
+
+static enum dkim2_refusal
+extend_check(struct dkim2_sign *s)
+{
+	const struct chain *c = &s->chain;
+	const struct signature *prev = &c->signatures[c->n_signatures - 1];
+	uint32_t m = (uint32_t)c->n_instances;
+
+	s->self.i = prev->i + 1;
+	s->self.m = s->has_recipe ? m + 1 : m;
+	s->is_new_instance = s->has_recipe;
+	explode(&s->self);
+	if (c->n_signatures >= s->limits.max_chain ||
+	    s->self.m > s->limits.max_chain)
+		return DKIM2_REFUSE_CHAIN_FULL;
+	if (chain_custody(prev, &s->self).state != DKIM2_PASS)
+		return DKIM2_REFUSE_CUSTODY;
+	if (!s->has_recipe &&
+	    !content_matches(&c->instances[m - 1], s->digests))
+		return DKIM2_REFUSE_CONTENT;
+	return DKIM2_MAY_SIGN;
+}
+
+int
+sign_check(struct dkim2_sign *s, enum dkim2_refusal *why)
+{
+	struct reason_list faults;
+	int r = reason_list_init(&faults, chain_faults_max(&s->limits),
+	    s->arena);
+
+	if (r == 0)
+		r = chain_read(&s->chain, &s->message, &s->limits, s->arena,
+		    &faults);
+	if (r != 0)
+		return r;
+	if (faults.n != 0 && faults.v[0].reason == DKIM2_TOO_MANY_FIELDS)
+		*why = DKIM2_REFUSE_CHAIN_FULL;
+	else if (faults.n != 0 && faults.v[0].reason != DKIM2_NO_FIELDS)
+		*why = DKIM2_REFUSE_CHAIN;
+	else if (faults.n != 0)
+		*why = originate_check(s);
+	else
+		*why = extend_check(s);
+	if (*why == DKIM2_MAY_SIGN &&
+	    chain_mail_from_domain(&s->self).state != DKIM2_PASS)
+		*why = DKIM2_REFUSE_MAIL_FROM;
+	return 0;
+}
