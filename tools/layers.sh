@@ -56,8 +56,8 @@ for file in $(find $cores -name '*.[ch]' 2>/dev/null); do
 	esac
 done
 [ -z "$strict" ] || ban "$strict" "$io" 'no I/O and no clock in a core'
-[ -z "$strict" ] || hits=$(grep -nwE \
-    '(fopen|fread|fwrite|printf|fprintf|puts|perror|getenv|exit|malloc|calloc|realloc|strdup|rand|random) *\(' \
+[ -z "$strict" ] || hits=$(grep -nE \
+    '\b(fopen|fread|fwrite|printf|fprintf|puts|perror|getenv|exit|malloc|calloc|realloc|strdup|rand|random) *\(' \
     $strict | grep -vE ':[0-9]+:[[:space:]]*(/?\*|//)' | grep -v '^base/arena\.c:') &&
     fail "$hits" 'a core prints, exits or takes memory outside the arena'
 ban "$(there cli)" 'event2/' 'cli has no event loop'
