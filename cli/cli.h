@@ -1,0 +1,31 @@
+/*
+ * The hopseal command: one file a verb, one message in, one answer out.
+ * Exit codes: 0 pass, 1 fail, 2 permerror, 3 temperror, 4 none; 64 usage,
+ * 66 a file cannot be read, 70 cannot do (interface.md, Commands).
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "cli/args.h"
+
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_USAGE = 64,
+	CLI_UNREADABLE = 66,
+	CLI_CANNOT = 70,
+};
+
+/* What a verb is called with: argv[0] is the verb. Returns the exit code. */
+typedef int cli_verb(int argc, char **argv);
+
+cli_verb cli_verify, cli_explain, cli_sign, cli_keygen, cli_dns_record;
+
+/*
+ * Says on stderr what is wrong, behind "hopseal: ".
+ *
+ * Returns  code, so that one can return it at once
+ */
+int cli_fail(int code, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
