@@ -107,7 +107,7 @@ def test_bootstrap_names_what_is_missing(tmp_path):
     done = run(ROOT / "bootstrap", "demo", cwd=ROOT, **env)
     assert done.returncode == 77
     assert " make " in done.stdout and " python3" in done.stdout
-    database.write_text("#!/bin/sh\necho "installed "\n")
+    database.write_text('#!/bin/sh\necho "installed "\n')
     done = run(ROOT / "bootstrap", "demo", cwd=ROOT, **env)
     assert (done.returncode, done.stdout) == (
         0, "bootstrap: no package is missing\n")
