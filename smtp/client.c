@@ -173,12 +173,17 @@ may_ask(const struct smtp_client *c)
 	    c->n_asked < SMTP_CLIENT_ASKED;
 }
 
-/* Likewise behind others that are under way. */
+/* Likewise behind others that are under way, RFC 2920 3.1. */
 static bool
 may_pipeline(const struct smtp_client *c)
 {
-	return may_ask(c) &&
-	    (c->n_asked == 0 || (c->can & SMTP_CAN_PIPELINE) != 0);
+	uint8_t last;
+
+	if (!may_ask(c) || c->n_asked == 0)
+		return may_ask(c);
+	last = c->asked[c->n_asked - 1];
+	return (c->can & SMTP_CAN_PIPELINE) != 0 && (last == ASKED_MAIL ||
+	    last == ASKED_RCPT || last == ASKED_RSET);
 }
 
 /* Whether a path can stand in a command and never be more than that. */
