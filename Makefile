@@ -15,7 +15,7 @@ endif
 
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1
 # These goals compile nothing.
-IDLE_GOALS = help clean attacks peer bench mutants deb
+IDLE_GOALS = help clean attacks peer bench mutants deb fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEEDS = $(if $(filter check% unit,$(MAKECMDGOALS)),cmocka) \
 	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \

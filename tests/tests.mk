@@ -65,9 +65,17 @@ peer:
 ## fuzz          each target for FUZZ_SECONDS (60) with clang's libFuzzer
 FUZZ_SECONDS = 60
 FUZZ_SEED = 1
+FUZZ_SAN = address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz:
-	@B=build-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
-		CPPFLAGS='$(CPPFLAGS)' LIBS='$(CORE_LIBS)' T='$(T)' tools/fuzz.sh
+	@command -v clang >/dev/null || { echo 'missing Debian packages: clang' \
+		'libclang-rt-14-dev; ./bootstrap fuzz installs them'; exit 1; }
+	@$(MAKE) --no-print-directory CC=clang B=build-fuzz HARDEN=-fPIE \
+		SANFLAGS='-fsanitize=fuzzer-no-link,$(FUZZ_SAN)' fuzz-run
+fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
+	@B=$(B) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) T='$(T)' \
+		LINK='-fsanitize=fuzzer,$(FUZZ_SAN) -pie' LIBS='$(CORES) $(CORE_LIBS)' \
+		tools/fuzz.sh
 
 .PHONY: check check-core check-smtp check-queue check-lists check-dsn \
-	check-ops check-asan check-san check-long unit layers attacks peer fuzz
+	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
+	fuzz-run
