@@ -70,6 +70,7 @@ def run(*command, stdin=b"", ok=True, env=None):
 
 def open_folder(name):
     """A new folder that a program without rights can reach."""
+    BUILD.mkdir(parents=True, exist_ok=True)
     folder = BUILD / "e2e" / name
     if all(p.stat().st_mode & 0o005 == 0o005 for p in [BUILD, *BUILD.parents]):
         shutil.rmtree(folder, ignore_errors=True)
