@@ -47,6 +47,9 @@ drain(struct worker *w, int64_t ms)
 	w->is_draining = true;
 	log_line(LOG_DEBUG_, "no new sessions");
 	listener_set_drain(w->set);
+	/* or the kernel would go on to take connections for nobody */
+	for (size_t k = 0; k < w->env.n_sockets; k++)
+		close(w->env.sockets[k].fd);
 }
 
 static void
