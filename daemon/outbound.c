@@ -185,8 +185,8 @@ lost(struct outbound *o, const char *why)
 {
 	enum state was = o->state;
 
-	if (o->fault != why)
-		snprintf(o->fault, sizeof(o->fault), "%s: %s", o->relay, why);
+	snprintf(o->fault, sizeof(o->fault), "%s: %s", o->relay,
+	    why == NULL ? "a step out of order" : why);
 	conn_kill(&o->conn);
 	if (was == IDLE)
 		return;
@@ -246,7 +246,7 @@ send_piece(struct outbound *o)
 
 	while (piece->n != 0) {
 		if (!smtp_client_content(&o->client, piece)) {
-			lost(o, "the message holds a bare CR or LF");
+			lost(o, smtp_client_fault(&o->client));
 			return false;
 		}
 		conn_flush(o->conn);
@@ -266,6 +266,10 @@ pump(struct outbound *o)
 			return;
 	}
 	while (!smtp_client_end(&o->client)) {
+		if (smtp_client_fault(&o->client) != NULL) {
+			lost(o, smtp_client_fault(&o->client));
+			return;
+		}
 		conn_flush(o->conn);
 		if (o->client.out.n != 0)
 			return;		/* CONN_OUT goes on */
