@@ -140,7 +140,7 @@ smtp_client_next(struct smtp_client *c, struct bytes *in)
 		return SMTP_CLIENT_BROKEN;
 	for (;;) {
 		if (c->n_asked == 0 && in->n != 0)
-			c->fault = "a reply that nobody asked for";
+			c->is_unasked = true;
 		switch (smtp_replyparse_next(&c->parse, in)) {
 		case SMTP_REPLYPARSE_MORE:
 			return SMTP_CLIENT_MORE;
@@ -157,8 +157,8 @@ smtp_client_next(struct smtp_client *c, struct bytes *in)
 			break;
 		}
 		c->reply = smtp_replyparse_reply(&c->parse);
-		if (c->fault != NULL)
-			return broken(c, c->fault);
+		if (c->is_unasked)
+			return broken(c, "a reply that nobody asked for");
 		event = take_reply(c);
 		if (event != SMTP_CLIENT_MORE)
 			return event;
@@ -169,7 +169,7 @@ smtp_client_next(struct smtp_client *c, struct bytes *in)
 static bool
 may_ask(const struct smtp_client *c)
 {
-	return c->state == ST_READY && c->fault == NULL && !c->is_content &&
+	return c->state == ST_READY && !c->is_unasked && !c->is_content &&
 	    c->n_asked < SMTP_CLIENT_ASKED;
 }
 
@@ -285,7 +285,7 @@ smtp_client_quit(struct smtp_client *c)
 bool
 smtp_client_content(struct smtp_client *c, struct bytes *octets)
 {
-	if (c->state != ST_READY || c->fault != NULL || !c->is_content)
+	if (c->state != ST_READY || !c->is_content)
 		return false;
 	if (dot_encode(&c->dot, octets, &c->out))
 		return true;
@@ -296,12 +296,10 @@ smtp_client_content(struct smtp_client *c, struct bytes *octets)
 bool
 smtp_client_end(struct smtp_client *c)
 {
-	if (c->state != ST_READY || c->fault != NULL || !c->is_content)
+	if (c->state != ST_READY || !c->is_content)
 		return false;
-	if (c->dot.is_cr) {
+	if (c->dot.is_cr)
 		broken(c, "bare CR at the end of the message");
-		return false;
-	}
 	if (!dot_encode_end(&c->dot, &c->out))
 		return false;
 	c->is_content = false;

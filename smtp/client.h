@@ -45,6 +45,7 @@ struct smtp_client {
 	bool is_mail;		/* MAIL was asked, and not refused so far */
 	unsigned n_rcpt;	/* recipients that the next hop accepted */
 	bool is_content;	/* 354 came and the final dot is not out */
+	bool is_unasked;	/* octets came that answer nothing */
 	const char *fault;	/* why BROKEN, else NULL */
 };
 
@@ -98,13 +99,13 @@ bool smtp_client_quit(struct smtp_client *c);
 bool smtp_client_content(struct smtp_client *c, struct bytes *octets);
 
 /*
- * Sends the final dot. False where ->out has no room: drain and call again;
- * false with smtp_client_fault() set where the message ended in a bare CR:
- * the connection must then be dropped.
+ * Sends the final dot. False where ->out has no room: drain and call again.
+ * False with smtp_client_fault() set where the message ended in a bare CR or
+ * the session is broken: it will never be true. False out of order.
  */
 bool smtp_client_end(struct smtp_client *c);
 
-/* Why the connection must be dropped, for the log; NULL: it need not. */
+/* Why the connection must be dropped, for the log; NULL: it need not be. */
 const char *smtp_client_fault(const struct smtp_client *c);
 
 #endif

@@ -19,7 +19,7 @@ struct session {
 	uint64_t n_seen;	/* content octets in all, kept or not */
 	bool is_closed;
 	bool is_lossy;		/* where a buffer is full: go on */
-	uint8_t event_octets[16384];
+	uint8_t event_octets[65536];
 	uint8_t out_octets[262144];
 	uint8_t content_octets[65536];
 };

@@ -557,6 +557,11 @@ f14_unasked_replies_break_the_session(void **state)
 	assert_int_equal(t.c.reply.code, 552);
 	assert_false(smtp_client_end(&t.c));
 	assert_int_equal(t.c.out.n, 0);
+	/* begun amid it and ended behind the dot, it is no answer to that */
+	to_content();
+	expect(BYTES_LIT("2"), SMTP_CLIENT_MORE);
+	assert_true(smtp_client_end(&t.c));
+	expect(BYTES_LIT("50 2.0.0 ok\r\n"), SMTP_CLIENT_BROKEN);
 }
 
 /* F14: endless lines, too many lines, much text: bounded, memory flat. */
