@@ -204,18 +204,17 @@ static void
 end_with(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	struct inbound *s;
-	char octets[800];
-	struct buf said = BUF_ON(octets);
+	char said[700];
 
 	if (r->session == NULL) {
 		leave(r);
 		return;
 	}
 	log_reject(r, "DATA", code, enhanced, text, r->to.raw);
-	buf_printf(&said, "%s (id %s)", text, r->id);
+	snprintf(said, sizeof(said), "%s", text);	/* text dies with r */
 	s = part(r);
 	leave(r);
-	inbound_answer(s, code, enhanced, buf_bytes(&said));
+	inbound_answer(s, code, enhanced, bytes_of(said));
 }
 
 /*
@@ -304,6 +303,15 @@ refuse_rcpt(struct relay *r, const struct smtp_path *to, int code,
 	inbound_answer(r->session, code, enhanced, buf_bytes(&b));
 }
 
+/* A local part that asks the next hop to send on: user%there, there!user. */
+static bool
+is_routed(struct bytes local)
+{
+	return bytes_index(local, '%') != local.n ||
+	    bytes_index(local, '!') != local.n ||
+	    bytes_index(local, '@') != local.n;
+}
+
 /* Whether this client may send to that recipient through us at all. */
 static bool
 may_relay(const struct relay *r, const struct smtp_path *to)
@@ -315,7 +323,7 @@ may_relay(const struct relay *r, const struct smtp_path *to)
 		return true;
 	if (to->domain.n == 0)		/* <postmaster> */
 		return l->role == ROLE_INBOUND && l->n_domains != 0;
-	return !to->is_literal &&
+	return !to->is_literal && !is_routed(to->local) &&
 	    config_domains_hold(l->domains, l->n_domains, to->domain);
 }
 
