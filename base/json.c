@@ -2,6 +2,7 @@
 
 #include "base/ascii.h"
 #include "base/err.h"
+#include "base/sort.h"
 
 enum expect {
 	EXPECT_VALUE,
@@ -409,48 +410,13 @@ struct key {
 };
 
 static int
-key_compare(const struct key *a, const struct key *b)
+key_compare(const void *a, const void *b)
 {
-	if (a->object != b->object)
-		return a->object < b->object ? -1 : 1;
-	return bytes_compare(a->text, b->text);
-}
+	const struct key *x = a, *y = b;
 
-/* Moves keys[k] down to where it belongs in a heap of n. */
-static void
-sift(struct key *keys, size_t k, size_t n)
-{
-	struct key x = keys[k];
-
-	for (;;) {
-		size_t child = 2 * k + 1;
-
-		if (child >= n)
-			break;
-		if (child + 1 < n &&
-		    key_compare(&keys[child], &keys[child + 1]) < 0)
-			child++;
-		if (key_compare(&x, &keys[child]) >= 0)
-			break;
-		keys[k] = keys[child];
-		k = child;
-	}
-	keys[k] = x;
-}
-
-/* Heap sort: in place, and never worse than n log n. */
-static void
-keys_sort(struct key *keys, size_t n)
-{
-	for (size_t k = n / 2; k-- != 0; )
-		sift(keys, k, n);
-	for (size_t k = n; k > 1; k--) {
-		struct key last = keys[k - 1];
-
-		keys[k - 1] = keys[0];
-		keys[0] = last;
-		sift(keys, 0, k - 1);
-	}
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	return bytes_compare(x->text, y->text);
 }
 
 /* What a first reading counts. */
@@ -529,7 +495,7 @@ json_check(struct bytes in, bool fold, struct arena *a,
 	if (r != 0)
 		return r;
 	gather(&j, keys, objects, &text, fold);
-	keys_sort(keys, c.n_keys);
+	sort_heap(keys, c.n_keys, sizeof(*keys), key_compare);
 	for (size_t k = 1; k < c.n_keys; k++) {
 		if (key_compare(&keys[k - 1], &keys[k]) == 0) {
 			*v = JSON_TWICE;

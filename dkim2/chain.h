@@ -25,7 +25,7 @@ struct chain {
 
 /*
  * Reads all DKIM2 fields of a message and checks their numbers and contents,
- * but for what is inside recipes.
+ * recipes included, as far as it can be done without the body.
  *
  * faults   all that is wrong, in the order of the draft, is added; a message
  *          without any DKIM2 field adds DKIM2_NO_FIELDS

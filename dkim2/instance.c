@@ -71,19 +71,43 @@ hashes_parse(struct instance *in, struct bytes value,
 	return 0;
 }
 
+static struct dkim2_verdict
+recipe_fault(const struct instance *in, enum recipe_verdict read)
+{
+	switch (read) {
+	case RECIPE_GOOD:
+		break;
+	case RECIPE_NOT_JSON:
+		return reason_plain(DKIM2_INSTANCE_JSON, in->m);
+	case RECIPE_INVALID:
+		return reason_verdict(DKIM2_INSTANCE_RECIPE, in->m, in->recipe);
+	case RECIPE_TOO_MUCH:
+		return reason_plain(DKIM2_RECIPE_WORK, in->m);
+	}
+	/* Nothing is ever rebuilt from m=1, so there it does no harm. */
+	if (in->steps.is_body_null && in->m != 1)
+		return reason_plain(DKIM2_INSTANCE_NULL_RECIPE, in->m);
+	return reason_pass();
+}
+
 static int
-recipe_decode(struct instance *in, struct bytes value,
+recipe_read(struct instance *in, struct bytes value,
     const struct dkim2_limits *limits, struct arena *a)
 {
+	enum recipe_verdict read = RECIPE_TOO_MUCH;
 	int r = taglist_base64(value, a, &in->recipe);
 
 	if (r != 0)
 		return r;
-	if (in->recipe.p == NULL)
+	if (in->recipe.p == NULL) {
 		fault(in, DKIM2_INSTANCE_SYNTAX);
-	else if (in->recipe.n > limits->max_recipe)
-		fault(in, DKIM2_RECIPE_WORK);
-	return 0;
+		return 0;
+	}
+	if (in->recipe.n <= limits->max_recipe)
+		r = recipe_parse(&in->steps, in->recipe, a, &read);
+	if (r == 0)
+		in->fault = recipe_fault(in, read);
+	return r;
 }
 
 int
@@ -113,6 +137,6 @@ instance_parse(struct instance *in, const struct dkim2_field *field,
 	if (r != 0 || in->fault.state != DKIM2_PASS)
 		return r;
 	if (taglist_find(&t, "r", &value))
-		return recipe_decode(in, value, limits, a);
+		return recipe_read(in, value, limits, a);
 	return 0;
 }

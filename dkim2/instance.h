@@ -2,7 +2,7 @@
 #ifndef DKIM2_INSTANCE_H
 #define DKIM2_INSTANCE_H
 
-#include "dkim2/dkim2.h"
+#include "dkim2/recipe.h"
 
 /* One member of h=. */
 struct instance_hash {
@@ -19,11 +19,12 @@ struct instance {
 	struct instance_hash *hashes;
 	size_t n_hashes;
 	struct bytes recipe;		/* decoded r=; p == NULL: no r= */
+	struct recipe steps;		/* what it says; empty without r= */
 	struct dkim2_verdict fault;	/* DKIM2_PASS: all of it reads well */
 };
 
 /*
- * Reads one field. The recipe is decoded from base64, and not looked into.
+ * Reads one field, its recipe included.
  *
  * field    lives as long as the instance
  * Returns  0 or -E_NOMEM; what is wrong with the field is in fault

@@ -1,0 +1,226 @@
+#include "dkim2/verify_state.h"
+
+#include <assert.h>
+
+#include "base/ascii.h"
+#include "base/err.h"
+#include "dkim2/draft.h"
+#include "dkim2/keyrec.h"
+
+/* ---- what is wanted -------------------------------------------------------- */
+
+/* "sel._domainkey.example.org", lower case. */
+static int
+key_name(const struct dkim2_verify *v, const struct signature *s,
+    const struct signature_member *m, struct bytes *name)
+{
+	struct buf b;
+
+	if (arena_buf(v->a, m->selector.n + s->d.n +
+	    sizeof(DRAFT_KEY_LABEL) - 1, &b) != 0)
+		return -E_NOMEM;
+	buf_add(&b, m->selector);
+	buf_add(&b, BYTES_LIT(DRAFT_KEY_LABEL));
+	buf_add(&b, s->d);
+	for (size_t k = 0; k < b.n; k++)
+		b.p[k] = ascii_lower(b.p[k]);
+	*name = buf_bytes(&b);
+	return 0;
+}
+
+/* The look-up of that name, made where there is none yet. */
+static size_t
+want(struct dkim2_verify *v, struct bytes name)
+{
+	for (size_t k = 0; k < v->n_wants; k++)
+		if (bytes_eq(v->wants[k], name))
+			return k;
+	if (v->n_wants == v->limits.max_keys)
+		return SIZE_MAX;
+	v->wants[v->n_wants] = name;
+	return v->n_wants++;
+}
+
+static void
+decide(struct verify_signature *vs, size_t k, struct dkim2_verdict verdict)
+{
+	vs->results[k].verdict = verdict;
+	vs->members[k].is_done = true;
+}
+
+/* An algorithm that we do not know costs no look-up. */
+static int
+prepare_member(struct dkim2_verify *v, size_t i, size_t k)
+{
+	const struct signature *s = &v->chain.signatures[i - 1];
+	const struct signature_member *m = &s->members[k];
+	struct verify_signature *vs = &v->signatures[i - 1];
+	struct bytes name;
+	int r;
+
+	vs->results[k] = (struct dkim2_member_result){m->selector, m->name,
+	    m->group, reason_pass()};
+	vs->members[k].want = SIZE_MAX;
+	if (m->algorithm == DKIM2_ALGORITHM__N) {
+		decide(vs, k, reason_verdict(DKIM2_ALGORITHM_UNKNOWN, s->i,
+		    m->selector));
+		return 0;
+	}
+	r = key_name(v, s, m, &name);
+	if (r != 0)
+		return r;
+	vs->members[k].want = want(v, name);
+	if (vs->members[k].want == SIZE_MAX)
+		decide(vs, k, reason_verdict(DKIM2_KEYS_MANY, s->i,
+		    m->selector));
+	return 0;
+}
+
+/* The SHA-256 of the signing input: what every algorithm signs. */
+static int
+hash_input(struct dkim2_verify *v, size_t i)
+{
+	struct dkim2_hasher h;
+	int r = dkim2_hasher_init(&h, DKIM2_SHA256);
+
+	if (r != 0)
+		return r;
+	r = chain_signing_input(&v->chain, i, canon_to_hasher, &h);
+	if (r == 0)
+		r = dkim2_hasher_end(&h, v->signatures[i - 1].digest);
+	dkim2_hasher_fini(&h);
+	return r;
+}
+
+int
+verify_keys(struct dkim2_verify *v)
+{
+	int r = 0;
+
+	v->wants = arena_array(v->a, v->limits.max_keys, sizeof(v->wants[0]));
+	v->is_answered = arena_array(v->a, v->limits.max_keys, sizeof(bool));
+	if (v->wants == NULL || v->is_answered == NULL)
+		return -E_NOMEM;
+	for (size_t i = 1; r == 0 && i <= v->chain.n_signatures; i++) {
+		const struct signature *s = &v->chain.signatures[i - 1];
+		struct verify_signature *vs = &v->signatures[i - 1];
+
+		vs->members = arena_array(v->a, s->n_members,
+		    sizeof(vs->members[0]));
+		vs->results = arena_array(v->a, s->n_members,
+		    sizeof(vs->results[0]));
+		if (vs->members == NULL || vs->results == NULL)
+			return -E_NOMEM;
+		for (size_t k = 0; r == 0 && k < s->n_members; k++)
+			r = prepare_member(v, i, k);
+		if (r == 0)
+			r = hash_input(v, i);
+	}
+	return r;
+}
+
+/* ---- what was found -------------------------------------------------------- */
+
+/* What one look-up gave, read once for all members that wait for it. */
+struct found {
+	enum dkim2_reason reason;	/* DKIM2_OK: there is a record */
+	struct keyrec record;
+	struct dkim2_public_key key;	/* where is_key */
+	bool is_key;
+};
+
+static bool
+is_size_good(const struct dkim2_public_key *key)
+{
+	return key->algorithm != DKIM2_RSA_SHA256 ||
+	    (key->bits >= DRAFT_RSA_BITS_MIN &&
+	    key->bits <= DKIM2_RSA_BITS_MAX &&
+	    key->exponent == DRAFT_RSA_EXPONENT);
+}
+
+static int
+read_found(struct dkim2_verify *v, enum dkim2_key what,
+    const struct bytes *records, size_t n, struct found *f)
+{
+	bool good;
+	int r;
+
+	f->reason = what == DKIM2_KEY_TEMPFAIL ? DKIM2_KEY_UNFETCHED :
+	    what == DKIM2_KEY_ABSENT || n == 0 ? DKIM2_KEY_MISSING :
+	    n > 1 ? DKIM2_KEY_MULTIPLE : DKIM2_OK;
+	if (f->reason != DKIM2_OK)
+		return 0;
+	r = keyrec_parse(&f->record, records[0], v->a, &good);
+	if (r != 0)
+		return r;
+	if (!good)
+		f->reason = DKIM2_KEY_SYNTAX;
+	if (!good || f->record.p.p == NULL ||
+	    f->record.algorithm == DKIM2_ALGORITHM__N)
+		return 0;
+	r = dkim2_public_key_init(&f->key, f->record.algorithm, f->record.p,
+	    &good);
+	if (r != 0 || !good)
+		return r;
+	f->is_key = is_size_good(&f->key);
+	if (!f->is_key)
+		dkim2_public_key_fini(&f->key);
+	return 0;
+}
+
+/* The order of the draft: mismatch, revoked, malformed (14.5). */
+static enum dkim2_reason
+key_reason(const struct found *f, enum dkim2_algorithm algorithm)
+{
+	if (f->reason != DKIM2_OK)
+		return f->reason;
+	if (f->record.algorithm != algorithm)
+		return DKIM2_KEY_MISMATCH;
+	if (f->record.is_revoked)
+		return DKIM2_KEY_REVOKED;
+	return f->is_key ? DKIM2_OK : DKIM2_KEY_MALFORMED;
+}
+
+static int
+check_member(struct dkim2_verify *v, size_t i, size_t k,
+    const struct found *f)
+{
+	const struct signature *s = &v->chain.signatures[i - 1];
+	const struct signature_member *m = &s->members[k];
+	struct verify_signature *vs = &v->signatures[i - 1];
+	enum dkim2_reason reason = key_reason(f, m->algorithm);
+	bool good = false;
+
+	if (reason == DKIM2_OK) {
+		int r = dkim2_public_key_verify(&f->key, vs->digest, m->value,
+		    &good);
+
+		if (r != 0)
+			return r;
+		if (!good)
+			reason = DKIM2_SIGNATURE_WRONG;
+	}
+	decide(vs, k, reason == DKIM2_OK ? reason_pass() :
+	    reason_verdict(reason, s->i, m->selector));
+	return 0;
+}
+
+int
+verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key what,
+    const struct bytes *records, size_t n)
+{
+	struct found f = {.is_key = false};
+	int r = read_found(v, what, records, n, &f);
+
+	for (size_t i = 1; r == 0 && i <= v->chain.n_signatures; i++) {
+		const struct signature *s = &v->chain.signatures[i - 1];
+		const struct verify_signature *vs = &v->signatures[i - 1];
+
+		for (size_t j = 0; r == 0 && j < s->n_members; j++)
+			if (vs->members[j].want == k)
+				r = check_member(v, i, j, &f);
+	}
+	if (f.is_key)
+		dkim2_public_key_fini(&f.key);
+	return r;
+}
