@@ -59,8 +59,8 @@ static void
 owner_check(struct scan *s, const char *path, const struct config_file_facts *f)
 {
 	if (f->uid != 0 && f->uid != config_file_euid())
-		fault(s, -E_UNSAFE, path, "user %u owns it; chown it to root "
-		    "or to the service's user", f->uid);
+		fault(s, -E_UNSAFE, path, "user %u owns it; chown it to root, "
+		    "or to the user that runs this", f->uid);
 }
 
 static void

@@ -265,15 +265,18 @@ all_take(struct reader *r, struct keysfile *k)
 	if (code != 0)
 		return code;
 	r->at = at;
-	if (v == JSON_TWICE)
-		return bad(r, "a name that was given already; keep one of "
-		    "them");
 	if (v == JSON_INVALID)
 		return bad(r, "not JSON; write {\"NAME\": [\"...\"]}");
 	if (take(r) != JSON_OBJECT)
 		return bad(r, "no object; write {\"NAME\": [\"...\"]}");
 	code = names_take(r, (struct bytes){NULL, 0});
-	return code != 0 ? code : answers_sort(r, k);
+	if (code == 0)
+		code = answers_sort(r, k);
+	if (code != 0 || v == JSON_GOOD)
+		return code;
+	/* A name twice above other names: nothing stands there twice. */
+	r->at = at;
+	return bad(r, "a name that was given already; keep one of them");
 }
 
 /* "LINE:COLUMN: WHY" */

@@ -114,6 +114,10 @@ rest_fill(struct load *l, size_t no, const struct config_listener *top)
 			config_set_text(l, row, row->fallback, listener);
 		}
 	}
+	/* Who lowers the bound of a message need not think of its header. */
+	if (own->said.value[config_row_of("max-header")] == NULL &&
+	    listener->max_header > listener->max_message)
+		listener->max_header = listener->max_message;
 }
 
 /* What a role has no use for may say its default, and nothing else. */

@@ -1,0 +1,434 @@
+#include "tests/config/kit.h"
+
+/* Lines 1 to 7 of a good configuration; what is tested comes behind. */
+#define TOP "hostname: mx.example.org\n"
+#define IN TOP "listeners:\n  in:\n    role: inbound\n" \
+	"    listen: '*:25'\n    domains: example.org\n" \
+	"    next-hop: smtp://192.0.2.1\n"
+#define OUT TOP "listeners:\n  out:\n    role: egress\n" \
+	"    listen: 10026\n    clients: 127.0.0.1\n" \
+	"    next-hop: smtp://192.0.2.1\n"
+/* Eleven lines. */
+#define FWD TOP "keys: keys\nlisteners:\n  fwd:\n    role: forward\n" \
+	"    listen: '*:25'\n    domains: [example.net, example.com]\n" \
+	"    next-hop: smtp://192.0.2.1\n    mail-from: b@example.net\n" \
+	"    aliases:\n      a@example.net: x@example.org\n"
+
+struct row {
+	const char *what;
+	const char *in;
+	const char *out;	/* each mistake in a line, without "c.yaml:" */
+};
+
+static void
+run(const struct row *rows, size_t n)
+{
+	size_t n_bad = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		struct heard *h = test_malloc(sizeof(*h));
+		struct put want = {NULL, 0};
+		struct bytes rest = bytes_of(rows[k].out);
+		struct config *c = load_text(rows[k].in, h);
+
+		put(&want, "");
+		while (rest.n != 0) {
+			struct bytes line = bytes_cut(&rest, '\n');
+			char text[1024];
+
+			(void)snprintf(text, sizeof(text), "c.yaml:%.*s\n",
+			    BYTES_FMT(line));
+			put(&want, text);
+		}
+		if (strcmp(h->text, want.text) != 0) {
+			(void)fprintf(stderr, "%s:\n%sis not\n%s",
+			    rows[k].what, h->text, want.text);
+			n_bad++;
+		}
+		assert_true((c == NULL) == (*h->text != '\0'));
+		config_free(&c);
+		free(want.text);
+		test_free(h);
+	}
+	assert_int_equal(n_bad, 0);
+}
+
+#define RUN(rows) run(rows, N(rows))
+
+static void
+yaml_is_read_up_to_its_first_fault(void **state)
+{
+	static const struct row rows[] = {
+		{"nothing wrong", IN, ""},
+		{"nothing at all", "", "1:1: the file is empty; see config/examples"},
+		{"a comment", "# no\n", "1:1: the file is empty; see config/examples"},
+		{"no map", "- a\n", "1:1: a configuration is a map; write NAME: VALUE lines"},
+		{"text", "hello", "1:1: a configuration is a map; write NAME: VALUE lines"},
+		{"what stands before is looked at, what is behind is not",
+		    "hostnam: a\nkeys: [\nbogus: }\n",
+		    "1:1: `hostnam` is no directive; did you mean `hostname`?\n"
+		    "2:7: keys: takes one value, no list\n"
+		    "3:8: not YAML: did not find expected node content while parsing a flow node that began at line 3; nothing behind it was read"},
+		{"a tab", "hostname:\n\tx\n",
+		    "2:1: not YAML: found character that cannot start any token while scanning for the next token that began at line 2; nothing behind it was read"},
+		{"rules are not asked of half a file", "listeners: {in: {role: inbound",
+		    "2:1: not YAML: did not find expected ',' or '}' while parsing a flow mapping that began at line 1; nothing behind it was read"},
+		{"not UTF-8", "a: b\nc: \xff\n",
+		    "2:4: not YAML: invalid leading UTF-8 octet; write it in UTF-8; nothing behind it was read"},
+		{"two documents", IN "---\nhostname: x\n",
+		    "8:1: a second document; the configuration is one; nothing behind it was read"},
+		{"too deep", "a: [[[[[[[[b]]]]]]]]\n",
+		    "1:1: `a` is no directive; remove it\n"
+		    "1:11: more than 8 levels deep; nothing behind it was read"},
+		{"an anchor", "hostname: &x mx.example.org\n",
+		    "1:1: `listeners` is needed: write a map of them by name\n"
+		    "1:11: anchors (&NAME) are not taken; write the value where it is needed"},
+		{"a tag", "hostname: !!str mx.example.org\n",
+		    "1:1: `listeners` is needed: write a map of them by name\n"
+		    "1:11: tags (!NAME) are not taken; write the value alone"},
+		{"a star without quotes", TOP "listeners: {in: {role: inbound, domains: a.b, next-hop: smtp://c.d, listen: *25}}",
+		    "2:77: aliases (*NAME) are not taken; write the value where it is needed, or \"*:25\" in quotes"},
+		{"a list as a name", IN "? [a]\n: b\n",
+		    "8:3: a list or map is no name; write NAME: VALUE"},
+		{"a control octet", "hostname: \"a\\x1bb\"\n",
+		    "1:1: `listeners` is needed: write a map of them by name\n"
+		    "1:11: a value with control octets or line ends; write it on one line"},
+		{"a C1 control octet", "hostname: \"a\\x9bb\"\n",
+		    "1:1: `listeners` is needed: write a map of them by name\n"
+		    "1:11: a value with control octets or line ends; write it on one line"},
+		{"a name twice", IN "hostname: a\nhostname: b\n",
+		    "8:1: `hostname` stands at line 1 already; keep one of them\n"
+		    "9:1: `hostname` stands at line 1 already; keep one of them"},
+		{"a listener twice", IN "  in: {}\n",
+		    "8:3: `in` stands at line 3 already; keep one of them"},
+		{"in the listener twice", IN "    domains: x.example\n",
+		    "8:5: `domains` stands at line 6 already; keep one of them"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+directives_are_known_or_guessed(void **state)
+{
+	static const struct row rows[] = {
+		{"a slip", IN "    next-hpo: a\n",
+		    "8:5: `next-hpo` is no directive; did you mean `next-hop`?"},
+		{"another case", IN "User: a\n",
+		    "8:1: `User` is no directive; did you mean `user`?"},
+		{"nothing near", IN "colour: a\n",
+		    "8:1: `colour` is no directive; remove it"},
+		{"in the wrong place", IN "    keys: a\n",
+		    "8:5: keys: is for all listeners; move it to the top level"},
+		{"escaped", IN "\"a\\u00fc\": a\n",
+		    "8:1: `a\\303\\274` is no directive; remove it"},
+		{"no listeners", TOP,
+		    "1:1: `listeners` is needed: write a map of them by name"},
+		{"an empty map of them", TOP "listeners: {}\n",
+		    "2:12: listeners: takes a map of 1 to 64 listeners by name; write NAME: {role: inbound, ...}"},
+		{"a list of them", TOP "listeners: [a]\n",
+		    "2:12: listeners: takes a map of 1 to 64 listeners by name; write NAME: {role: inbound, ...}"},
+		{"a listener that is text", TOP "listeners: {a: b}\n",
+		    "2:16: a: a listener is a map; write {role: inbound, ...}"},
+		{"a listener without a name", TOP "listeners: {a b: {role: inbound, listen: 1, domains: b.c, next-hop: smtp://a.b}}\n",
+		    "2:13: `a b` is no name of a listener; write 1 to 32 letters, digits, - and _"},
+		{"a word", IN "    verify: enforc\n",
+		    "8:13: verify: `enforc` is none of observe, enforce or off; did you mean `enforce`?"},
+		{"no word near", IN "    unsigned: maybe\n",
+		    "8:15: unsigned: `maybe` is none of accept or refuse"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+values_are_what_their_row_says(void **state)
+{
+	static const struct row rows[] = {
+		{"nothing", IN "user:\n", "8:6: user: has no value; write one or remove it"},
+		{"a map", IN "user: {}\n", "8:7: user: takes one value, no map"},
+		{"a user", IN "user: 9a\n", "8:7: user: `9a` is no user name; write one of the system's, such as hopseal"},
+		{"an id", IN "authserv-id: a b\n", "8:14: authserv-id: `a b` is no authserv-id; write a name such as mx.example.org"},
+		{"a number", IN "    max-errors: 1x\n", "8:17: max-errors: `1x` is no number; write digits alone"},
+		{"under", IN "    max-errors: 0\n", "8:17: max-errors: `0` is out of range; write 1 to 1000"},
+		{"least", IN "    max-errors: 1\n", ""},
+		{"most", IN "    max-errors: 1000\n", ""},
+		{"over", IN "    max-errors: 1001\n", "8:17: max-errors: `1001` is out of range; write 1 to 1000"},
+		{"huge", IN "    max-errors: 18446744073709551616\n", "8:17: max-errors: `18446744073709551616` is no number; write digits alone"},
+		{"a size", IN "    max-message: 50MB\n", "8:18: max-message: `50MB` is no size; write a number of octets, or one with K, M or G behind it, such as 50M"},
+		{"largest", IN "    max-message: 1G\n", ""},
+		{"too large", IN "    max-message: 1025M\n", "8:18: max-message: `1025M` is out of range; write 64K to 1G"},
+		{"past 64 bits", IN "    max-message: 17179869184G\n", "8:18: max-message: `17179869184G` is no size; write a number of octets, or one with K, M or G behind it, such as 50M"},
+		{"too long a line", IN "    max-line: 65537\n", "8:15: max-line: `65537` is out of range; write 998 to 64K"},
+		{"a time without unit", IN "    idle-timeout: 4\n", "8:19: idle-timeout: `4` is no time; write a number with s, m, h or d behind it, such as 4m"},
+		{"half a second", IN "    idle-timeout: 1500ms\n", "8:19: idle-timeout: `1500ms` is no whole number of seconds; write one"},
+		{"too long a time", IN "    idle-timeout: 61m\n", "8:19: idle-timeout: `61m` is out of range; write 1s to 1h"},
+		{"milliseconds", IN "resolver-timeout: 100ms\n", ""},
+		{"too few of them", IN "resolver-timeout: 99ms\n", "8:19: resolver-timeout: `99ms` is out of range; write 100ms to 20s"},
+		{"workers", IN "workers: 257\n", "8:10: workers: `257` is out of range; write 0 to 256"},
+		{"a resolver", IN "resolver: '*:53'\n", "8:11: resolver: `*:53` is no address to ask; write that of a resolver"},
+		{"a list with a hole", IN "    clients: [10.0.0.0/8, , 10.0.0.1/8]\n",
+		    "8:27: not YAML: did not find expected node content while parsing a flow node that began at line 8; nothing behind it was read"},
+		{"each of a list", IN "    clients: [10.0.0.0/33, '', 10.0.0.1/8, [], smtp.example]\n",
+		    "8:15: clients: `10.0.0.0/33` has a bad prefix length; write 0 to 32 behind an IPv4 address, 0 to 128 behind an IPv6 one\n"
+		    "8:28: clients: has no value; write one or remove it\n"
+		    "8:32: clients: `10.0.0.1/8` has bits set behind its prefix; write the first address of the block\n"
+		    "8:44: clients: takes one value, no list\n"
+		    "8:48: clients: `smtp.example` is no address or block; write 192.0.2.1, 10.0.8.0/24 or \"2001:db8::/32\""},
+		{"resolvers", IN "resolver: [1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1]\n",
+		    "8:11: resolver: takes 0 to 8 values"},
+		{"U-labels", TOP "listeners: {in: {role: inbound, listen: 25, next-hop: smtp://a.b, domains: b\xc3\xbc" "cher.example}}\n",
+		    "2:76: domains: `b\\303\\274cher.example` has 8-bit octets; write its A-labels (xn--...)"},
+		{"a table of next hops", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: {a.b: c}}}\n",
+		    "2:69: next-hop: a table: not built yet; write smtp://HOST:PORT"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+what_is_not_built_yet_is_refused_by_name(void **state)
+{
+	static const struct row rows[] = {
+		{"a map", IN "    tls: {cert: a, key: b}\n", "8:5: tls: not built yet; remove it"},
+		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\nreplay: off\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
+		{"another value", IN "adopt: own\n", "8:8: adopt: own: not built yet; write never"},
+		{"a word", IN "replay: once\n", "8:9: replay: once: not built yet; write off"},
+		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of off"},
+		{"queue", IN "delivery: queue\n", "8:11: delivery: queue: not built yet; write through"},
+		{"xclient", IN "    pass-client: xclient\n", "8:18: pass-client: xclient: not built yet; write none"},
+		{"at top level", IN "store: redis://a\nmemory: {age: 7d}\nmax-copies: 20\n",
+		    "8:1: store: not built yet; remove it\n"
+		    "9:1: memory: not built yet; remove it\n"
+		    "10:1: max-copies: not built yet; remove it"},
+		{"a role", TOP "listeners: {in: {role: appliance, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
+		    "2:24: role: appliance: not built yet; write inbound, egress or forward"},
+		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},
+		{"one to many", FWD "      b@example.net: x@example.org, y@example.org\n",
+		    "12:22: aliases: more than one target: not built yet; write one address"},
+		{"one to many in a list", FWD "      b@example.net: [x@example.org]\n",
+		    "12:22: aliases: more than one target: not built yet; write one address"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+/* T9: nobody relays by accident, and not by too wide a block. */
+static void
+t9_someone_must_be_named(void **state)
+{
+	static const struct row rows[] = {
+		{"neither", TOP "listeners: {in: {role: inbound, listen: 25, next-hop: smtp://a.b}}\n",
+		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
+		{"both empty", TOP "listeners: {in: {role: inbound, listen: 25, next-hop: smtp://a.b, clients: [], domains: []}}\n",
+		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
+		{"one is bad: said once", TOP "listeners: {in: {role: inbound, listen: 25, next-hop: smtp://a.b, clients: x}}\n",
+		    "2:76: clients: `x` is no address or block; write 192.0.2.1, 10.0.8.0/24 or \"2001:db8::/32\""},
+		{"egress", TOP "listeners: {out: {role: egress, listen: 25, next-hop: smtp://a.b}}\n",
+		    "2:13: out: `clients` is needed: role egress signs for them alone; write the networks that may send"},
+		{"egress for strangers", OUT "    domains: example.org\n",
+		    "8:5: domains: a listener of role egress has no use for it: strangers could have mail signed there; remove it"},
+		{"from the top level they pass it by", OUT "domains: example.org\nunsigned: refuse\n", ""},
+		{"forward", TOP "keys: k\nlisteners: {f: {role: forward, clients: 10.0.0.1, listen: 25, next-hop: smtp://a.b, mail-from: keep, aliases: file:a}}\n",
+		    "3:13: f: `domains` is needed: role forward forwards mail to them; write the domains of the aliases"},
+		{"all of IPv4", OUT "  b: {role: inbound, listen: 2, next-hop: smtp://a.b, clients: 0.0.0.0/0}\n",
+		    "8:64: clients: `0.0.0.0/0` is everybody, and this an open relay; write the networks that may send"},
+		{"all", OUT "  b: {role: inbound, listen: 2, next-hop: smtp://a.b, clients: [10.0.0.1, '::/0']}\n",
+		    "8:75: clients: `::/0` is everybody, and this an open relay; write the networks that may send"},
+		{"IPv4 inside IPv6", OUT "  b: {role: inbound, listen: 2, next-hop: smtp://a.b, clients: '::/64'}\n",
+		    "8:64: clients: `::/64` is everybody, and this an open relay; write the networks that may send"},
+		{"half of it is meant", OUT "  b: {role: inbound, listen: 2, next-hop: smtp://a.b, clients: [0.0.0.0/1, '2000::/3']}\n", ""},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+a_listener_says_all_it_needs(void **state)
+{
+	static const struct row rows[] = {
+		{"a hostname", "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://a.b}}\n",
+		    "1:1: `hostname` is needed: write our name in the DNS, such as mx.example.org"},
+		{"a good hostname", "hostname: mx_1.example\n",
+		    "1:1: `listeners` is needed: write a map of them by name\n"
+		    "1:11: hostname: `mx_1.example` is no DNS name; write letters, digits and hyphens in labels of 1 to 63, such as mx.example.org"},
+		{"all", TOP "listeners: {in: {}}\n",
+		    "2:13: in: `role` is needed: write inbound, egress or forward\n"
+		    "2:13: in: `listen` is needed: write \"*:25\", an address with a port, or a port on loopback\n"
+		    "2:13: in: `next-hop` is needed: write smtp://HOST:PORT\n"
+		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
+		{"all from the top level", TOP "role: inbound\nlisten: 25\nnext-hop: smtp://a.b\ndomains: a.b\nlisteners: {in: {}}\n", ""},
+		{"forward", TOP "listeners: {f: {role: forward, domains: a.b, listen: 25, next-hop: smtp://a.b}}\n",
+		    "2:13: f: `aliases` is needed: without a line no recipient is taken; write file:PATH or a map\n"
+		    "2:13: f: `keys` is needed: role forward signs; write the folder of the keys at top level\n"
+		    "2:13: f: `mail-from` is needed: role forward signs only what leaves from a domain of its own; write LOCAL@DOMAIN, or keep"},
+		{"a foreign mail-from", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, aliases: {'@c.d': x@y.z}, mail-from: a@example.net}\n",
+		    "12:107: mail-from: `a@example.net` is in none of the listener's `domains`; write an address of one of them"},
+		{"of no use", IN "    senders: a.b\n    unsignable: refuse\n    mail-from: a@b.c\n    aliases: {a@b.c: d@e.f}\n",
+		    "8:5: senders: a listener of role inbound has no use for it: it never signs; remove it\n"
+		    "9:5: unsignable: a listener of role inbound has no use for it: it never signs; remove it\n"
+		    "10:5: mail-from: a listener of role inbound has no use for it: it leaves the envelope as it came; remove it\n"
+		    "11:5: aliases: a listener of role inbound has no use for it: it leaves the envelope as it came; remove it\n"
+		    "11:15: address `a@b.c` is in none of the listener's `domains`; add its domain there or remove the line"},
+		{"of no use, but the default", IN "    senders: []\n    unsignable: pass\n    mail-from: keep\n", ""},
+		{"a header over the message, not said", IN "    max-message: 64K\n", ""},
+		{"a header over the message", IN "    max-message: 64K\n    max-header: 65K\n",
+		    "9:17: max-header: more than `max-message`; write less"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+addresses_are_listened_to_once(void **state)
+{
+	static const struct row rows[] = {
+		{"the same", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: '127.0.0.1:10026'}\n",
+		    "8:66: listen: listener out has 127.0.0.1:10026 already; give each its own address or port"},
+		{"all of them", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: [1, '*:10026']}\n",
+		    "8:70: listen: listener out has 127.0.0.1:10026 already; give each its own address or port"},
+		{"all of IPv4", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: '0.0.0.0:10026'}\n",
+		    "8:66: listen: listener out has 127.0.0.1:10026 already; give each its own address or port"},
+		{"mapped", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: '[::ffff:127.0.0.1]:10026'}\n",
+		    "8:66: listen: listener out has 127.0.0.1:10026 already; give each its own address or port"},
+		{"all of IPv6 is another", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: '[::]:10026'}\n", ""},
+		{"another port is", OUT "  b: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: '*:10025'}\n", ""},
+		{"in one list", TOP "listeners: {a: {role: inbound, domains: a.b, next-hop: smtp://a.b, listen: [1, '[::1]:1', '[::1]:1']}}\n",
+		    "2:91: listen: listener a has [::1]:1 already; give each its own address or port"},
+		{"from the top level", TOP "listen: 1\nlisteners: {a: {role: inbound, domains: a.b, next-hop: smtp://a.b}, b: {role: inbound, domains: a.b, next-hop: smtp://a.b}}\n",
+		    "3:69: listen: listener a has 127.0.0.1:1 already; give each its own address or port"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+/* L2: a next hop that is ourselves, as far as the file alone can tell. */
+static void
+l2_the_next_hop_is_not_ourselves(void **state)
+{
+#define L2(listen, hop) TOP "listeners: {a: {role: inbound, domains: a.b, " \
+	"next-hop: '" hop "', listen: '" listen "'}}\n"
+#define ROUND "2:56: next-hop: is our own listener a, and mail would go round; write the server behind us"
+	static const struct row rows[] = {
+		{"the address", L2("192.0.2.1:25", "smtp://192.0.2.1"), ROUND},
+		{"another port", L2("192.0.2.1:26", "smtp://192.0.2.1"), ""},
+		{"another address", L2("192.0.2.1:25", "smtp://192.0.2.2"), ""},
+		{"loopback, and all", L2("*:25", "smtp://127.0.0.1"), ROUND},
+		{"all of loopback, and all", L2("*:25", "smtp://127.9.9.9:25"), ROUND},
+		{"loopback, and all of IPv4", L2("0.0.0.0:25", "smtp://127.0.0.1"), ROUND},
+		{"loopback, and all of IPv6", L2("[::]:25", "smtp://[::1]"), ROUND},
+		{"IPv4, and all of IPv6", L2("[::]:25", "smtp://127.0.0.1"), ""},
+		{"who knows", L2("*:25", "smtp://192.0.2.1"), ""},
+		{"mapped", L2("127.0.0.1:25", "smtp://[::ffff:127.0.0.1]:25"), ROUND},
+		{"by name", L2("25", "smtp://localhost"), ROUND},
+		{"by name, IPv6", L2("[::1]:25", "smtp://LOCALHOST:25"), ROUND},
+		{"another listener's", OUT "  b: {role: inbound, listen: 9, domains: a.b, next-hop: 'smtp://127.0.0.1:10026'}\n",
+		    "8:57: next-hop: is our own listener out, and mail would go round; write the server behind us"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+inline_tables_are_checked_in_place(void **state)
+{
+	static const struct row rows[] = {
+		{"good", FWD "      '@Example.COM': y@example.org\n", ""},
+		{"twice, but for case", FWD "      a@EXAMPLE.net: y@example.org\n",
+		    "12:7: address `a@example.net` stands at line 11 already; keep one of them"},
+		{"the local part has case", FWD "      A@example.net: y@example.org\n", ""},
+		{"a stranger", FWD "      a@sub.example.net: y@example.org\n",
+		    "12:7: address `a@sub.example.net` is in none of the listener's `domains`; add its domain there or remove the line"},
+		{"back to itself", FWD "      c@example.net: d@Example.com\n",
+		    "12:22: target `d@Example.com` is in the listener's own `domains`: an alias is looked up once and never in a circle; write the address where the mail ends"},
+		{"the address of bounces", FWD "      b@example.net: d@example.org\n",
+		    "12:7: address `b@example.net` is the listener's `mail-from`, which takes no mail; remove the line"},
+		{"no addresses", FWD "      b: d\n      '\"q\"@example.net': d@example.org\n",
+		    "12:7: address `b` is no address; write LOCAL@DOMAIN\n"
+		    "12:10: target `d` is no address; write LOCAL@DOMAIN\n"
+		    "13:7: address `\"q\"@example.net` has a local part that is no dot-string; write letters, digits and .!#$%&'*+-/=?^_`{|}~ without quotes"},
+		{"no target", FWD "      d@example.net:\n",
+		    "12:21: target `` is no address; write LOCAL@DOMAIN"},
+		{"no table", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: keep, aliases: aliases}\n",
+		    "12:96: aliases: `aliases` is no table; write file:PATH or a map of ADDRESS: TARGET"},
+		{"an empty one", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: keep, aliases: {}}\n",
+		    "12:96: aliases: no line is in the table, so that no recipient is taken; write ADDRESS TARGET"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+mistakes_have_a_bound(void **state)
+{
+	struct heard *h = test_malloc(sizeof(*h));
+	struct put in = {NULL, 0};
+	struct config *c;
+	size_t lines = 0;
+
+	(void)state;
+	for (int k = 0; k < 2000; k++) {
+		char line[64];
+
+		(void)snprintf(line, sizeof(line), "x%d: y\n", k);
+		put(&in, line);
+	}
+	c = load_text(in.text, h);
+	assert_null(c);
+	for (const char *at = h->text; *at != '\0'; at++)
+		lines += *at == '\n';
+	assert_int_equal(lines, 1001);
+	assert_non_null(strstr(h->text, "c.yaml:1:1: there are more mistakes "
+	    "than the 1000 told here\n"));
+	free(in.text);
+	test_free(h);
+}
+
+static void
+trees_have_a_bound(void **state)
+{
+	struct heard *h = test_malloc(sizeof(*h));
+	struct put in = {NULL, 0};
+	struct config *c;
+
+	(void)state;
+	put(&in, "keys: [a");
+	for (int k = 0; k < 70000; k++)
+		put(&in, ",a");
+	put(&in, "]\n");
+	c = load_text(in.text, h);
+	assert_null(c);
+	assert_non_null(strstr(h->text, "more than 65536 names and values; "
+	    "nothing behind it was read\n"));
+	free(in.text);
+	test_free(h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(yaml_is_read_up_to_its_first_fault),
+		cmocka_unit_test(directives_are_known_or_guessed),
+		cmocka_unit_test(values_are_what_their_row_says),
+		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
+		cmocka_unit_test(t9_someone_must_be_named),
+		cmocka_unit_test(a_listener_says_all_it_needs),
+		cmocka_unit_test(addresses_are_listened_to_once),
+		cmocka_unit_test(l2_the_next_hop_is_not_ourselves),
+		cmocka_unit_test(inline_tables_are_checked_in_place),
+		cmocka_unit_test(mistakes_have_a_bound),
+		cmocka_unit_test(trees_have_a_bound),
+	};
+
+	return cmocka_run_group_tests_name("config/mistakes", tests, NULL, NULL);
+}
