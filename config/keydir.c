@@ -231,8 +231,9 @@ key_compare(const void *va, const void *vb)
 		    ascii_lower(b->selector.p[k]);
 	if (r != 0)
 		return r;
-	return a->selector.n < b->selector.n ? -1 :
-	    a->selector.n > b->selector.n;
+	if (a->selector.n != b->selector.n)
+		return a->selector.n < b->selector.n ? -1 : 1;
+	return strcmp(a->path, b->path);
 }
 
 /* Two files may say the same domain and selector, in other case. */
