@@ -1,0 +1,154 @@
+/* hopseald: options, the check, and into the master. */
+#include <getopt.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#include "base/version.h"
+#include "config/keysfile.h"
+#include "daemon/log.h"
+#include "daemon/master.h"
+#include "daemon/priv.h"
+#include "daemon/signer.h"
+
+#define DEFAULT_PATH "/etc/hopseal/hopseal.yaml"
+#define KEYSFILE_MAX (256U << 20)
+
+static const char usage[] =
+    "usage: hopseald [-c FILE] [-t] [-v]\n"
+    "  -c FILE    configuration (" DEFAULT_PATH ")\n"
+    "  -t         check it, and all keys and tables, and exit: 0 or 78\n"
+    "  -v         log more\n"
+    "  --version  say which version this is\n"
+    "  -h, --help this\n";
+
+static void
+to_stderr(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+static void
+to_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_ERROR_, "%s", text);
+}
+
+static bool
+check_keys_file(const char *path)
+{
+	struct arena *a = arena_new(KEYSFILE_MAX);
+	struct keysfile *k;
+	char why[512];
+	struct buf b = BUF_ON(why);
+	bool good = a != NULL && keysfile_load(&k, path, a, &b) == 0;
+
+	if (!good)
+		fprintf(stderr, "%s: %.*s\n", path, BYTES_FMT(buf_bytes(&b)));
+	arena_free(&a);
+	return good;
+}
+
+/* What the start would do, without a socket and without a child. */
+static int
+check(const char *path)
+{
+	struct config *c = config_load(path, to_stderr, NULL);
+	struct priv p;
+	bool good = c != NULL;
+
+	if (good) {
+		bool has_user = priv_find(&p, c) == 0;
+
+		good = has_user;
+		if (c->keys_file != NULL)
+			good = check_keys_file(c->keys_file) && good;
+		if (c->keys != NULL) {
+			struct signer_keys *k = signer_keys_load(c->keys,
+			    has_user ? p.gid : (unsigned)-1, to_stderr, NULL);
+
+			good = k != NULL && good;
+			signer_keys_free(&k);
+		}
+	}
+	config_free(&c);
+	if (!good)
+		return EX_CONFIG;
+	printf("%s: configuration is good\n", path);
+	return EX_OK;
+}
+
+/* A session is a few descriptors: as many as we may have. */
+static void
+raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static int
+run(const char *path)
+{
+	struct config *c = config_load(path, to_log, NULL);
+
+	if (c == NULL)
+		return EX_CONFIG;
+	raise_limits();
+	return master_run(path, c);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *path = DEFAULT_PATH;
+	bool is_check = false;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "c:tvh", options, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+			path = optarg;
+			break;
+		case 't':
+			is_check = true;
+			break;
+		case 'v':
+			log_verbose(true);
+			break;
+		case 'V':
+			puts("hopseald " HOPSEAL_VERSION);
+			return EX_OK;
+		case 'h':
+			fputs(usage, stdout);
+			return EX_OK;
+		default:
+			fputs(usage, stderr);
+			return EX_USAGE;
+		}
+	}
+	if (optind != argc) {
+		fputs(usage, stderr);
+		return EX_USAGE;
+	}
+	log_open("master");
+	signal(SIGPIPE, SIG_IGN);
+	if (sodium_init() < 0) {
+		log_line(LOG_ERROR_, "libsodium does not start");
+		return EX_SOFTWARE;
+	}
+	return is_check ? check(path) : run(path);
+}
