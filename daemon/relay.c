@@ -204,17 +204,15 @@ static void
 end_with(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	struct inbound *s;
-	char said[700];
 
 	if (r->session == NULL) {
 		leave(r);
 		return;
 	}
 	log_reject(r, "DATA", code, enhanced, text, r->to.raw);
-	snprintf(said, sizeof(said), "%s", text);	/* text dies with r */
 	s = part(r);
-	leave(r);
-	inbound_answer(s, code, enhanced, bytes_of(said));
+	leave(r);	/* what text points to lives to the end of the turn */
+	inbound_answer(s, code, enhanced, bytes_of(text));
 }
 
 /*
