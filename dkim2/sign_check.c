@@ -3,7 +3,9 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/draft.h"
+#include "dkim2/recipe.h"
 #include "dkim2/taglist.h"
+#include "dkim2/unsigned.h"
 
 #define ALL_FLAGS (DKIM2_FLAG_FEEDBACK | DKIM2_FLAG_FEEDHERE | \
 	DKIM2_FLAG_EXPLODED)
@@ -134,6 +136,73 @@ from_check(const struct dkim2_sign *s)
 	    DKIM2_REFUSE_FROM_DOMAIN;
 }
 
+/* ---- recipes --------------------------------------------------------------- */
+
+/*
+ * A recipe that we may write: it reads well, does not say that the body
+ * before is lost (nobody could sign such a chain on), and names no field
+ * that is not hashed.
+ */
+static int
+recipe_is_good(struct dkim2_sign *s, struct recipe *recipe, bool *good)
+{
+	enum recipe_verdict v;
+	int r;
+
+	*good = false;
+	if (s->recipe.n > s->limits.max_recipe)
+		return 0;
+	r = recipe_parse(recipe, s->recipe, s->arena, &v);
+	if (r != 0 || v != RECIPE_GOOD || recipe->is_body_null)
+		return r;
+	for (size_t k = 0; k < recipe->n_names; k++)
+		if (unsigned_is(recipe->names[k].name))
+			return 0;
+	*good = true;
+	return 0;
+}
+
+/* Our recipe; and whether d= must answer for a From that it changes. */
+static int
+recipe_check(struct dkim2_sign *s, enum dkim2_refusal *why)
+{
+	struct recipe recipe;
+	bool good;
+	int r = recipe_is_good(s, &recipe, &good);
+
+	if (r != 0)
+		return r;
+	if (!good)
+		*why = DKIM2_REFUSE_RECIPE;
+	else if (recipe_names(&recipe, BYTES_LIT("from")))
+		*why = from_check(s);
+	return 0;
+}
+
+/* The recipes that are there: one that leads nowhere ends the chain. */
+static int
+old_recipes_check(struct dkim2_sign *s, enum dkim2_refusal *why)
+{
+	for (size_t k = 0; k < s->chain.n_instances; k++) {
+		struct bytes json = s->chain.instances[k].recipe;
+		struct recipe recipe;
+		enum recipe_verdict v;
+		int r;
+
+		/* that of m=1 leads out of the world of DKIM2 */
+		if (json.p == NULL || k == 0)
+			continue;
+		r = recipe_parse(&recipe, json, s->arena, &v);
+		if (r != 0)
+			return r;
+		if (v != RECIPE_GOOD || recipe.is_body_null) {
+			*why = DKIM2_REFUSE_CHAIN;
+			return 0;
+		}
+	}
+	return 0;
+}
+
 /* ---- all of it ------------------------------------------------------------- */
 
 static enum dkim2_refusal
@@ -191,16 +260,19 @@ sign_check(struct dkim2_sign *s, enum dkim2_refusal *why)
 		    &faults);
 	if (r != 0)
 		return r;
-	if (faults.n != 0 && faults.v[0].reason == DKIM2_TOO_MANY_FIELDS)
-		*why = DKIM2_REFUSE_CHAIN_FULL;
-	else if (faults.n != 0 && faults.v[0].reason != DKIM2_NO_FIELDS)
-		*why = DKIM2_REFUSE_CHAIN;
-	else if (faults.n != 0)
+	if (faults.n == 0)
+		*why = extend_check(s);
+	else if (faults.v[0].reason == DKIM2_NO_FIELDS)
 		*why = originate_check(s);
 	else
-		*why = extend_check(s);
+		*why = faults.v[0].reason == DKIM2_TOO_MANY_FIELDS ?
+		    DKIM2_REFUSE_CHAIN_FULL : DKIM2_REFUSE_CHAIN;
 	if (*why == DKIM2_MAY_SIGN &&
 	    chain_mail_from_domain(&s->self).state != DKIM2_PASS)
 		*why = DKIM2_REFUSE_MAIL_FROM;
-	return 0;
+	if (*why == DKIM2_MAY_SIGN)
+		r = old_recipes_check(s, why);
+	if (r == 0 && *why == DKIM2_MAY_SIGN && s->has_recipe)
+		r = recipe_check(s, why);
+	return r;
 }
