@@ -116,7 +116,7 @@ split(struct input_message *m, struct arena *a, struct bytes *header)
 	}
 	m->body = (struct bytes){NULL, 0};
 	*header = m->octets;
-	if (!bytes_ends(*header, BYTES_LIT("\r\n"))) {
+	if (header->n != 0 && !bytes_ends(*header, BYTES_LIT("\r\n"))) {
 		struct buf out;
 
 		if (arena_buf(a, header->n + 2, &out) != 0)

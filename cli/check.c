@@ -1,0 +1,173 @@
+#include "cli/check.h"
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/lookup.h"
+
+#include <time.h>
+
+#define ARENA ((size_t)4 << 30)	/* INPUT_MAX, and what undoing it needs */
+
+static const struct args_known known[] = {
+	{"mail-from", false},
+	{"rcpt-to", false},
+	{"dns", false},
+	{"resolver", false},
+	{"time", false},
+	{NULL, false},
+};
+
+/* Both halves, or none. */
+static int
+read_envelope(struct check *c, const struct args *args)
+{
+	const char *from = args_get(args, "mail-from");
+	const char **rcpts = arena_array(c->arena, args->n_pairs + 1,
+	    sizeof(*rcpts));
+	struct bytes *paths = arena_array(c->arena, args->n_pairs + 1,
+	    sizeof(*paths));
+	size_t n;
+
+	if (rcpts == NULL || paths == NULL)
+		return cli_fail(CLI_CANNOT, "out of memory");
+	n = args_all(args, "rcpt-to", rcpts, args->n_pairs);
+	if ((from == NULL) != (n == 0))
+		return cli_fail(CLI_USAGE,
+		    "--mail-from and --rcpt-to come together");
+	if (from == NULL)
+		return 0;
+	for (size_t k = 0; k < n; k++)
+		paths[k] = input_path(rcpts[k], c->arena);
+	c->envelope = (struct dkim2_envelope){input_path(from, c->arena),
+	    paths, n};
+	c->has_envelope = true;
+	return 0;
+}
+
+static int
+read_time(struct check *c, const struct args *args)
+{
+	const char *text = args_get(args, "time");
+	uint64_t t;
+
+	c->now_s = (int64_t)time(NULL);
+	if (text == NULL)
+		return 0;
+	if (!bytes_number(bytes_of(text), INT64_MAX, &t))
+		return cli_fail(CLI_USAGE, "--time: seconds since 1970");
+	c->now_s = (int64_t)t;
+	return 0;
+}
+
+/* Header and body; what is then missing are keys. */
+static int
+feed(struct check *c)
+{
+	struct dkim2_verify_options opts = {
+		.now_s = c->now_s,
+		.envelope = c->has_envelope ? &c->envelope : NULL,
+	};
+	int r = dkim2_verify_new(&c->v, c->arena, &opts);
+
+	if (r == 0)
+		r = dkim2_verify_header(c->v, &c->message.fields);
+	if (r == 0)
+		r = dkim2_verify_body(c->v, c->message.body);
+	if (r == 0)
+		r = dkim2_verify_end(c->v, c->message.body);
+	return r;
+}
+
+static int
+answer_absent(struct check *c)
+{
+	const struct bytes *names;
+	size_t n = dkim2_verify_wants(c->v, &names);
+	int r = 0;
+
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = dkim2_verify_answer(c->v, k, DKIM2_KEY_ABSENT, NULL, 0);
+	return r;
+}
+
+static int
+finish(struct check *c)
+{
+	if (dkim2_verify_step(c->v) != DKIM2_DONE)
+		return cli_fail(CLI_CANNOT, "the verifier did not end");
+	c->result = dkim2_verify_result(c->v);
+	return 0;
+}
+
+int
+check_message(struct check *c, const char *dns)
+{
+	int r = feed(c);
+
+	if (r == 0 && dns == NULL)
+		r = answer_absent(c);
+	if (r != 0)
+		return cli_fail(CLI_CANNOT, "%s", err_text(r));
+	if (dns != NULL) {
+		r = lookup_file(c->v, dns, c->arena);
+		if (r != 0)
+			return r;
+	}
+	return finish(c);
+}
+
+int
+check_run(struct check *c, int argc, char **argv)
+{
+	struct args args;
+	const char *dns;
+	int r;
+
+	*c = (struct check){.arena = arena_new(ARENA)};
+	if (c->arena == NULL)
+		return cli_fail(CLI_CANNOT, "out of memory");
+	r = args_parse(&args, argc, argv, known, 1, c->arena);
+	if (r == 0)
+		r = read_envelope(c, &args);
+	if (r == 0)
+		r = read_time(c, &args);
+	if (r == 0)
+		r = input_message_load(&c->message,
+		    args.n_words == 0 ? NULL : args.words[0], c->arena);
+	if (r != 0 || !c->message.is_message)
+		return r;
+	dns = args_get(&args, "dns");
+	if (dns != NULL)
+		return check_message(c, dns);
+	r = feed(c);
+	if (r != 0)
+		return cli_fail(CLI_CANNOT, "%s", err_text(r));
+	r = lookup_dns(c->v, args_get(&args, "resolver"), c->arena);
+	return r != 0 ? r : finish(c);
+}
+
+void
+check_fini(struct check *c)
+{
+	dkim2_verify_fini(c->v);
+	input_message_fini(&c->message);
+	arena_free(&c->arena);
+}
+
+int
+check_exit(enum dkim2_state s)
+{
+	switch (s) {
+	case DKIM2_PASS:
+		return 0;
+	case DKIM2_FAIL:
+		return 1;
+	case DKIM2_PERMERROR:
+		return 2;
+	case DKIM2_TEMPERROR:
+		return 3;
+	case DKIM2_NONE:
+		break;
+	}
+	return 4;
+}
