@@ -47,7 +47,7 @@ keyrec_parse(struct keyrec *k, struct bytes record, struct arena *a,
     bool *is_good)
 {
 	struct taglist t;
-	struct bytes p;
+	struct bytes p, type;
 
 	*k = (struct keyrec){.algorithm = DKIM2_ALGORITHM__N};
 	*is_good = false;
@@ -57,6 +57,7 @@ keyrec_parse(struct keyrec *k, struct bytes record, struct arena *a,
 	if (t.is_bad || !is_version_good(&t) || !taglist_find(&t, "p", &p))
 		return 0;
 	*is_good = true;
+	k->has_type = taglist_find(&t, "k", &type);
 	k->algorithm = key_type(&t);
 	k->is_testing = has_flag_y(&t);
 	k->is_revoked = p.n == 0;

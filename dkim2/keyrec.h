@@ -7,6 +7,7 @@
 
 struct keyrec {
 	enum dkim2_algorithm algorithm;	/* of k=; DKIM2_ALGORITHM__N: unknown */
+	bool has_type;			/* there is a k= */
 	bool is_revoked;		/* p= is empty */
 	bool is_testing;		/* t=y; noted, and nothing else */
 	struct bytes p;			/* decoded; p == NULL: not base64 */

@@ -168,13 +168,17 @@ read_found(struct dkim2_verify *v, enum dkim2_key what,
 	return 0;
 }
 
-/* The order of the draft: mismatch, revoked, malformed (14.5). */
+/*
+ * The order of the draft: mismatch, revoked, malformed (14.5). What is left
+ * of a revoked key may not say any more which kind it was.
+ */
 static enum dkim2_reason
 key_reason(const struct found *f, enum dkim2_algorithm algorithm)
 {
 	if (f->reason != DKIM2_OK)
 		return f->reason;
-	if (f->record.algorithm != algorithm)
+	if (f->record.algorithm != algorithm &&
+	    (f->record.has_type || !f->record.is_revoked))
 		return DKIM2_KEY_MISMATCH;
 	if (f->record.is_revoked)
 		return DKIM2_KEY_REVOKED;
