@@ -1,0 +1,134 @@
+/*
+ * The configuration: octets without files beside them. A configuration comes
+ * out exactly where nothing was complained of; complaints have their place
+ * and are in order; nobody relays by accident; a dump loads again as itself.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/load.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+struct heard {
+	unsigned long line;
+	unsigned long column;
+	unsigned n;
+};
+
+static void
+hear(void *arg, const char *text)
+{
+	struct heard *h = arg;
+	unsigned long line, column;
+	char *end;
+
+	if (strncmp(text, "c.yaml:", 7) != 0)
+		abort();
+	line = strtoul(text + 7, &end, 10);
+	if (line == 0 || *end != ':')
+		abort();
+	column = strtoul(end + 1, &end, 10);
+	if (column == 0 || strncmp(end, ": ", 2) != 0 || end[2] == '\0')
+		abort();
+	for (const char *at = text; *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
+			abort();
+	h->n++;
+	/* What is said of the file as a whole comes last, at its start. */
+	if (strstr(end, "more mistakes than") != NULL ||
+	    strstr(end, "more memory than") != NULL)
+		return;
+	if (line < h->line || (line == h->line && column < h->column))
+		abort();
+	h->line = line;
+	h->column = column;
+}
+
+struct text {
+	char *p;
+	size_t n;
+};
+
+static void
+put(void *arg, const char *piece)
+{
+	struct text *t = arg;
+	size_t n = strlen(piece);
+
+	t->p = realloc(t->p, t->n + n + 1);
+	if (t->p == NULL)
+		abort();
+	memcpy(t->p + t->n, piece, n + 1);
+	t->n += n;
+}
+
+static struct config *
+load(struct bytes octets)
+{
+	struct heard h = {0, 0, 0};
+	struct config *c = config_load_octets("c.yaml", octets, false, hear,
+	    &h);
+
+	if ((c == NULL) != (h.n != 0))
+		abort();
+	return c;
+}
+
+static void
+check_listeners(const struct config *c)
+{
+	if (c->n_listeners == 0 || c->hostname == NULL)
+		abort();
+	for (size_t k = 0; k < c->n_listeners; k++) {
+		const struct config_listener *l = &c->listeners[k];
+
+		if (l->n_clients + l->n_domains == 0 || l->n_listen == 0 ||
+		    l->next_hop.port == 0 || l->next_hop.host.n == 0 ||
+		    l->max_header > l->max_message)
+			abort();
+		if (l->role == ROLE_EGRESS && l->n_domains != 0)
+			abort();
+		for (size_t i = 0; i < l->aliases.n; i++) {
+			struct bytes address = l->aliases.rows[i].address;
+			size_t at = bytes_index(address, '@');
+			struct bytes target;
+
+			if (!config_alias_find(&l->aliases,
+			    bytes_first(address, at),
+			    bytes_skip(address, at + 1), &target) ||
+			    !bytes_eq(target, l->aliases.rows[i].target))
+				abort();
+		}
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct config *c = load((struct bytes){p, n});
+	struct text first = {NULL, 0}, second = {NULL, 0};
+
+	if (c == NULL)
+		return 0;
+	check_listeners(c);
+	/* A table from a file is not read here, and a dump holds none. */
+	for (size_t k = 0; k < c->n_listeners; k++)
+		if (c->listeners[k].role == ROLE_FORWARD &&
+		    !c->listeners[k].has_aliases) {
+			config_free(&c);
+			return 0;
+		}
+	config_dump(c, put, &first);
+	config_free(&c);
+	c = load((struct bytes){(const uint8_t *)first.p, first.n});
+	if (c == NULL)
+		abort();
+	config_dump(c, put, &second);
+	if (strcmp(first.p, second.p) != 0)
+		abort();
+	config_free(&c);
+	free(first.p);
+	free(second.p);
+	return 0;
+}
