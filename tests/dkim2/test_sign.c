@@ -529,6 +529,143 @@ two_keys_stand_in_one_group_or_in_two(void **state)
 	}
 }
 
+#define LISTS OPTIONS("lists.example", "<l-bounces@lists.example>", \
+	"<bob@example.net>")
+#define RECIPE "{\"h\":{\"comments\":[{\"c\":[1,1]},{\"d\":[\"newest\"]}]," \
+	"\"list-id\":[],\"subject\":[{\"d\":[\"Two words\"]}]}," \
+	"\"b\":[{\"c\":[1,1]},{\"d\":[\" indented \"]}]}"
+
+static void
+the_second_worked_example_is_signed_with_its_recipe(void **state)
+{
+	struct arena *a = *state;
+	struct bytes whole = kit_file(a, "tests/vectors/worked/q2.eml");
+	struct bytes octets = bytes_skip(whole, bytes_find(whole,
+	    BYTES_LIT("DKIM2-Signature: i=1")));
+	struct bytes rcpts[] = {BYTES_LIT("<bob@example.net>"),
+		BYTES_LIT("<carol@example.com>")};
+	struct dkim2_envelope e = {BYTES_LIT("<l-bounces@lists.example>"),
+		rcpts, 2};
+	struct dkim2_sign_options o = LISTS;
+	struct dkim2_sign *s;
+
+	o.keys = KEY("l1");
+	o.envelope = &e;	/* two of them: exploded comes by itself */
+	o.timestamp_s = 1795341660;
+	assert_int_equal(begin(octets, &o, &s, a), DKIM2_REFUSE_CONTENT);
+	o.recipe = BYTES_LIT(RECIPE);
+	assert_int_equal(begin(octets, &o, &s, a), DKIM2_MAY_SIGN);
+	kit_assert_hex(dkim2_sign_want(s), "94aa0b22ca9be9e2608f1c30016971d9"
+	    "81154696483ffa16fcba9d8dd7e53373");
+	answer_with(s, 0, L1_PEM);
+	assert_true(bytes_find(dkim2_sign_fields(s), BYTES_LIT(
+	    "\r\nMessage-Instance: m=2; h=sha256:")) <
+	    dkim2_sign_fields(s).n);
+}
+
+static void
+recipes_that_must_not_be_written_are_refused(void **state)
+{
+	static const struct {
+		const char *recipe;
+		enum dkim2_refusal why;
+	} row[] = {
+		{RECIPE, DKIM2_MAY_SIGN},
+		{"{\"b\":[]}", DKIM2_MAY_SIGN},
+		{"{\"b\":null}", DKIM2_REFUSE_RECIPE},
+		{"{\"h\":{\"subject\":[]},\"b\":null}", DKIM2_REFUSE_RECIPE},
+		{"{\"h\":null}", DKIM2_REFUSE_RECIPE},
+		{"{}", DKIM2_REFUSE_RECIPE},
+		{"{", DKIM2_REFUSE_RECIPE},
+		{" ", DKIM2_REFUSE_RECIPE},
+		{"{\"h\":{\"Received\":[]}}", DKIM2_REFUSE_RECIPE},
+		{"{\"h\":{\"x-mailer\":[]}}", DKIM2_REFUSE_RECIPE},
+		{"{\"h\":{\"DKIM2-Signature\":[]}}", DKIM2_REFUSE_RECIPE},
+		/* G9: whoever rewrites From answers for the new one */
+		{"{\"h\":{\"FROM\":[{\"d\":[\"a@example.org\"]}]}}",
+		    DKIM2_REFUSE_FROM_DOMAIN},
+	};
+	struct arena *a = *state;
+	struct bytes once = sign(text(HEAD "\r\n" BODY), first_hop(), a);
+	struct dkim2_sign_options o = LISTS;
+	struct dkim2_sign *s;
+
+	for (size_t k = 0; k < COUNT(row); k++) {
+		o.recipe = bytes_of(row[k].recipe);
+		if (begin(once, &o, &s, a) != row[k].why)
+			fail_msg("%s", row[k].recipe);
+	}
+	o = *first_hop();	/* nothing is there to lead back to */
+	o.recipe = BYTES_LIT(RECIPE);
+	assert_int_equal(begin(text(HEAD "\r\n" BODY), &o, &s, a),
+	    DKIM2_REFUSE_RECIPE);
+}
+
+static void
+a_from_of_our_own_may_be_rewritten(void **state)
+{
+	struct arena *a = *state;
+	struct bytes once = sign(text(HEAD "\r\n" BODY), first_hop(), a);
+	size_t at = bytes_find(once, BYTES_LIT("alice@example.org"));
+	struct dkim2_sign_options o = LISTS;
+	struct dkim2_sign *s;
+	struct buf out;
+
+	assert_int_equal(arena_buf(a, once.n + 100, &out), 0);
+	buf_add(&out, bytes_first(once, at));
+	buf_add_str(&out, "alice@x.lists.example");
+	buf_add(&out, bytes_skip(once, at + 17));
+	o.recipe = BYTES_LIT("{\"h\":{\"from\":"
+	    "[{\"d\":[\"Alice <alice@example.org>\"]}]}}");
+	assert_int_equal(begin(buf_bytes(&out), &o, &s, a), DKIM2_MAY_SIGN);
+	assert_int_equal(s->self.m, 2);
+}
+
+/* D12: a chain with a recipe that leads nowhere can never verify again. */
+static void
+a_chain_with_a_null_recipe_is_not_signed_on(void **state)
+{
+	struct arena *a = *state;
+	struct bytes once = sign(text(HEAD "\r\n" BODY), first_hop(), a);
+	struct dkim2_sign_options o = OPTIONS("lists.example",
+	    "<b@lists.example>", "<c@lists.example>");
+	struct bytes twice;
+	struct dkim2_sign *s;
+	size_t at;
+
+	o.recipe = BYTES_LIT("{\"b\":[] }");
+	twice = arena_copy(a, sign(once, &o, a));
+	at = bytes_find(twice, BYTES_LIT("r=eyJiIjpbXSB9;"));
+	assert_true(at < twice.n);
+	o.recipe = (struct bytes){NULL, 0};
+	assert_int_equal(begin(twice, &o, &s, a), DKIM2_MAY_SIGN);
+	memcpy((uint8_t *)twice.p + at + 2, "eyJiIjpudWxs", 12);
+	assert_int_equal(begin(twice, &o, &s, a), DKIM2_REFUSE_CHAIN);
+}
+
+/* One octet over 64 KiB is too long; a recipe of that size is not written. */
+static void
+a_long_recipe_is_refused(void **state)
+{
+	struct arena *a = *state;
+	struct bytes once = sign(text(HEAD "\r\n" BODY), first_hop(), a);
+	struct dkim2_sign_options o = LISTS;
+	struct dkim2_sign *s;
+
+	for (size_t n = 47000; n <= 49000; n += 1000) {
+		struct buf out;
+
+		assert_int_equal(arena_buf(a, n + 100, &out), 0);
+		buf_add_str(&out, "{\"b\":[{\"d\":[\"");
+		while (out.n < n)
+			buf_add_octet(&out, 'x');
+		buf_add_str(&out, "\"]}]}");
+		o.recipe = buf_bytes(&out);
+		assert_int_equal(begin(once, &o, &s, a), n <= 47000 ?
+		    DKIM2_MAY_SIGN : DKIM2_REFUSE_RECIPE);
+	}
+}
+
 /* Every line of what we write is short, but for one unbreakable word. */
 static void
 many_recipients_are_folded(void **state)
@@ -622,6 +759,11 @@ main(void)
 		TEST(a_chain_has_an_end),
 		TEST(options_that_cannot_be_written_are_refused),
 		TEST(two_keys_stand_in_one_group_or_in_two),
+		TEST(the_second_worked_example_is_signed_with_its_recipe),
+		TEST(recipes_that_must_not_be_written_are_refused),
+		TEST(a_from_of_our_own_may_be_rewritten),
+		TEST(a_chain_with_a_null_recipe_is_not_signed_on),
+		TEST(a_long_recipe_is_refused),
 		TEST(many_recipients_are_folded),
 		TEST(no_field_is_longer_than_mail_servers_take),
 		TEST(a_small_arena_is_no_memory),
