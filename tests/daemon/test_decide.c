@@ -1,0 +1,235 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/decide.h"
+
+/* Our keys: example.org and fwd.example. */
+static const struct keydir_entry entries[] = {
+	{BYTES_LIT("example.org"), BYTES_LIT("s1"), "-"},
+	{BYTES_LIT("fwd.example"), BYTES_LIT("s1"), "-"},
+};
+static const struct keydir keys = {entries, 2};
+
+#define CHAIN "DKIM2-Signature: i=1;\r\nMessage-Instance: m=1;\r\n"
+#define NEW "From: <a@example.org>\r\nTo: <b@there.example>\r\n"
+#define REPORT "Content-Type: Multipart/Report; boundary=x\r\n"
+
+struct row {
+	const char *name;
+	enum config_role role;
+	enum config_verify verify;
+	enum config_unsigned unsigned_mail;
+	enum config_unsignable unsignable;
+	enum dkim2_state state;
+	enum dkim2_reason reason;
+	const char *header;
+	const char *from_in, *to_in, *from_out;
+	enum decision_kind kind;
+	int code;		/* DECIDE_REFUSE */
+	const char *d;		/* DECIDE_SIGN */
+	const char *rule;	/* DECIDE_PASS: a part of it, or NULL: none */
+};
+
+#define A "<a@example.org>"
+#define B "<b@there.example>"
+#define FWD "<c@fwd.example>"
+#define OUT "<fw@fwd.example>"
+
+/* V18: verdict x policy; what is not ours to sign is never signed. */
+static const struct row rows[] = {
+	{"inbound passes what is not signed", ROLE_INBOUND, VERIFY_ENFORCE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
+	    DECIDE_PASS, 0, NULL, NULL},
+	{"unless it is told not to", ROLE_INBOUND, VERIFY_OBSERVE,
+	    UNSIGNED_REFUSE, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
+	    DECIDE_REFUSE, 550, NULL, NULL},
+	{"inbound never signs", ROLE_INBOUND, VERIFY_ENFORCE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
+	    DECIDE_PASS, 0, NULL, NULL},
+	{"FAIL is refused for good", ROLE_INBOUND, VERIFY_ENFORCE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, B, A,
+	    DECIDE_REFUSE, 550, NULL, NULL},
+	{"PERMERROR too", ROLE_FORWARD, VERIFY_ENFORCE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PERMERROR, DKIM2_INSTANCE_SYNTAX,
+	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 550, NULL, NULL},
+	{"TEMPERROR for now", ROLE_INBOUND, VERIFY_ENFORCE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_TEMPERROR, DKIM2_KEY_UNFETCHED,
+	    CHAIN NEW, A, B, A, DECIDE_REFUSE, 451, NULL, NULL},
+	{"observe lets FAIL through", ROLE_INBOUND, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, B, A,
+	    DECIDE_PASS, 0, NULL, NULL},
+
+	{"egress signs new mail of ours", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
+	    DECIDE_SIGN, 0, "example.org", NULL},
+	{"and with a null reverse-path", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, "<>", B, "<>",
+	    DECIDE_SIGN, 0, "example.org", NULL},
+	{"but no bounce", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, REPORT NEW, "<>", B,
+	    "<>", DECIDE_REFUSE, 550, NULL, NULL},
+	{"no chain without arrival record", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
+	    DECIDE_PASS, 0, NULL, "arrival record"},
+	{"refused where unsignable says so", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_REFUSE, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
+	    DECIDE_REFUSE, 550, NULL, NULL},
+	{"a foreign MAIL FROM", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, FWD, B, FWD,
+	    DECIDE_PASS, 0, NULL, "MAIL FROM"},
+	{"a From that is nobody's here", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS,
+	    "From: <x@evil.example>\r\n", A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	{"V5: no From", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, "To: <b@c>\r\n",
+	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	{"V5: two From", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW NEW,
+	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	{"V5: two mailboxes", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS,
+	    "From: <a@example.org>, <b@example.org>\r\n", A, B, A,
+	    DECIDE_PASS, 0, NULL, "mailbox"},
+
+	{"forward extends what it verified", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, OUT,
+	    DECIDE_SIGN, 0, "fwd.example", NULL},
+	{"not what failed", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, FWD, OUT,
+	    DECIDE_PASS, 0, NULL, "Fully Verified"},
+	{"nor what it did not look at", ROLE_FORWARD, VERIFY_OFF,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, OUT,
+	    DECIDE_PASS, 0, NULL, "not verified"},
+	{"what it can not tell yet waits", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_TEMPERROR, DKIM2_KEY_UNFETCHED,
+	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 451, NULL, NULL},
+	{"what never was signed is not begun", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_REFUSE, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, FWD, OUT,
+	    DECIDE_PASS, 0, NULL, NULL},
+	{"nor without a key for where it came to", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, OUT,
+	    DECIDE_PASS, 0, NULL, "no key"},
+	{"nor under a foreign MAIL FROM", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, A,
+	    DECIDE_PASS, 0, NULL, "no key"},
+};
+
+static void
+check(const struct row *row)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct dkim2_message m;
+	const struct dkim2_result result = {
+	    .full = {.state = row->state, .reason = row->reason, .number = 1}};
+	const struct config_listener l = {.role = row->role,
+	    .verify = row->verify, .unsigned_mail = row->unsigned_mail,
+	    .unsignable = row->unsignable};
+	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .message = &m, .result = row->verify == VERIFY_OFF ? NULL : &result,
+	    .mail_from_in = bytes_of(row->from_in),
+	    .rcpt_to_in = bytes_of(row->to_in),
+	    .mail_from_out = bytes_of(row->from_out), .arena = a};
+	struct decision d;
+
+	print_message("%s\n", row->name);
+	assert_int_equal(dkim2_message_parse(&m, bytes_of(row->header), 100, a),
+	    0);
+	decide(&d, &f);
+	assert_int_equal(d.kind, row->kind);
+	if (row->kind == DECIDE_REFUSE)
+		assert_int_equal(d.code, row->code);
+	if (row->kind == DECIDE_SIGN)
+		assert_true(bytes_eq(d.domain, bytes_of(row->d)));
+	if (row->kind == DECIDE_PASS && row->rule == NULL)
+		assert_null(d.rule);
+	if (row->kind == DECIDE_PASS && row->rule != NULL)
+		assert_non_null(strstr(d.rule, row->rule));
+	arena_free(&a);
+}
+
+static void
+each_verdict_under_each_policy(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
+		check(&rows[k]);
+}
+
+static void
+the_reply_has_the_state_and_the_text_of_the_draft(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct dkim2_message m;
+	const struct dkim2_result result = {.full = {.state = DKIM2_FAIL,
+	    .reason = DKIM2_EXPIRED, .number = 2}};
+	const struct config_listener l = {.verify = VERIFY_ENFORCE};
+	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .message = &m, .result = &result, .arena = a};
+	struct decision d;
+
+	(void)state;
+	assert_int_equal(dkim2_message_parse(&m, BYTES_LIT(CHAIN), 10, a), 0);
+	decide(&d, &f);
+	assert_string_equal(d.text,
+	    "FAIL: DKIM2-Signature i=2 signature expired");
+	assert_string_equal(d.enhanced, "5.7.1");
+	arena_free(&a);
+}
+
+static void
+a_list_id_says_exploded(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct dkim2_message m;
+	const struct dkim2_result result = {.full = {.state = DKIM2_PASS}};
+	const struct config_listener l = {.role = ROLE_FORWARD};
+	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .message = &m, .result = &result,
+	    .mail_from_in = BYTES_LIT(A), .rcpt_to_in = BYTES_LIT(FWD),
+	    .mail_from_out = BYTES_LIT(OUT), .arena = a};
+	struct decision d;
+
+	(void)state;
+	assert_int_equal(dkim2_message_parse(&m,
+	    BYTES_LIT(CHAIN NEW "List-Id: <l.example>\r\n"), 10, a), 0);
+	decide(&d, &f);
+	assert_int_equal(d.kind, DECIDE_SIGN);
+	assert_int_equal(d.flags, DKIM2_FLAG_EXPLODED);
+	arena_free(&a);
+}
+
+static void
+senders_cover_what_lies_below_them(void **state)
+{
+	const struct bytes list[] = {BYTES_LIT("example.com")};
+	const struct config_listener said = {.senders = list, .n_senders = 1,
+	    .has_senders = true};
+	const struct config_listener silent = {.has_senders = false};
+	const struct keydir none = {NULL, 0};
+
+	(void)state;
+	assert_true(decide_is_sender(&said, &keys, BYTES_LIT("Example.COM")));
+	assert_true(decide_is_sender(&said, &keys, BYTES_LIT("a.example.com")));
+	assert_false(decide_is_sender(&said, &keys, BYTES_LIT("example.org")));
+	assert_true(decide_is_sender(&silent, &keys, BYTES_LIT("example.org")));
+	assert_false(decide_is_sender(&silent, &keys, BYTES_LIT("evil.example")));
+	assert_true(decide_is_sender(&silent, &none, BYTES_LIT("any.example")));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_verdict_under_each_policy),
+		cmocka_unit_test(
+		    the_reply_has_the_state_and_the_text_of_the_draft),
+		cmocka_unit_test(a_list_id_says_exploded),
+		cmocka_unit_test(senders_cover_what_lies_below_them),
+	};
+
+	return cmocka_run_group_tests_name("daemon/decide", tests, NULL, NULL);
+}
