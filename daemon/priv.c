@@ -13,6 +13,18 @@
 #include "base/err.h"
 #include "daemon/log.h"
 
+/* The leak checker of a sanitizer build looks into the process. */
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_DUMPABLE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_DUMPABLE 1
+#endif
+#endif
+#ifndef IS_DUMPABLE
+#define IS_DUMPABLE 0
+#endif
+
 int
 priv_find(struct priv *p, const struct config *c)
 {
@@ -69,10 +81,8 @@ priv_drop(const struct priv *p, pid_t parent, int death_signal)
 		return failed("setrlimit");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed("PR_SET_NO_NEW_PRIVS");
-#ifndef __SANITIZE_ADDRESS__	/* its leak checker looks into the process */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_SET_DUMPABLE, IS_DUMPABLE, 0, 0, 0) != 0)
 		return failed("PR_SET_DUMPABLE");
-#endif
 	/* last: a change of user takes it back */
 	if (death_signal != 0) {
 		if (prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0)

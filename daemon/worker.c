@@ -68,18 +68,22 @@ on_leave(void *arg)
 }
 
 /* A folder is of use only where this user may make files in it. */
-static int
-usable_spool(int fd)
+static void
+check_spool(struct worker_env *env, unsigned number)
 {
-	int test;
+	int test = -1;
 
-	if (fd < 0)
-		return -1;
-	test = openat(fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (test < 0)
-		return -1;
-	close(test);
-	return fd;
+	if (env->spool_fd >= 0)
+		test = openat(env->spool_fd, ".",
+		    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (test >= 0) {
+		close(test);
+		return;
+	}
+	env->spool_fd = -1;
+	if (number == 1)	/* once is enough */
+		log_line(LOG_NOTICE_, "no files can be made in %s: "
+		    "large messages are kept in memory", env->config->state);
 }
 
 static int
@@ -87,7 +91,6 @@ setup(struct worker *w)
 {
 	w->env.drained = drained;
 	w->env.drained_arg = w;
-	w->env.spool_fd = usable_spool(w->env.spool_fd);
 	w->env.loop = loop_new();
 	if (w->env.loop == NULL)
 		return EX_OSERR;
@@ -125,6 +128,7 @@ worker_main(const struct worker_start *start)
 	prctl(PR_SET_NAME, "hopseald-worker");
 	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0)
 		return EX_OSERR;
+	check_spool(&w.env, start->number);
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();

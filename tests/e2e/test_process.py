@@ -185,12 +185,30 @@ def test_reload_leaks_nothing(folder, keys, hopseald):
     daemon = hopseald(site_with_keys(folder, keys).config)
     count = lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
     reload(daemon)
+    until(lambda: len(children(daemon)) == 2, "the old ones to leave")
     before = count()
     for k in range(8):
         assert "ready" in reload(daemon)
     until(lambda: len(children(daemon)) == 2, "the old ones to leave")
     until(lambda: count() == before, lambda: f"{before} descriptors, "
           f"not {count()}")
+
+
+def test_reloads_in_a_hurry(folder, keys, hopseald):
+    """Signals that come while a generation starts are not lost, and none of
+    the generations stays."""
+    site = site_with_keys(folder, keys, workers=2)
+    daemon = hopseald(site.config)
+    new_port = harness.free_port()
+    for k in range(5):
+        daemon.process.send_signal(signal.SIGHUP)
+    daemon.config.write_text(
+        site.config.replace(str(site.port), str(new_port)))
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: not is_refused(new_port), "the last configuration")
+    until(lambda: len(children(daemon)) == 3, "the old ones to leave")
+    assert is_refused(site.port)
+    assert greets(new_port)
 
 
 def test_worker_comes_back(folder, hopseald):

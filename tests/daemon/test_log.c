@@ -1,0 +1,128 @@
+#include "daemon/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* stderr, while a test looks at it: a file without a name. */
+static int saved, file;
+
+static int
+start(void **state)
+{
+	FILE *f = tmpfile();
+
+	*state = f;
+	file = fileno(f);
+	saved = dup(STDERR_FILENO);
+	unsetenv("JOURNAL_STREAM");
+	return dup2(file, STDERR_FILENO) < 0;
+}
+
+static int
+finish(void **state)
+{
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	log_verbose(false);
+	return fclose(*state);
+}
+
+static const char *
+written(void)
+{
+	static char text[10000];
+	ssize_t n = pread(file, text, sizeof(text) - 1, 0);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	return text;
+}
+
+static void
+be_journal(void)
+{
+	struct stat st;
+	char text[64];
+
+	fstat(file, &st);
+	snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", text, 1);
+}
+
+static void
+test_journal(void **state)
+{
+	(void)state;
+	be_journal();
+	log_open("worker/2");
+	log_line(LOG_ERROR_, "a %d", 1);
+	log_line(LOG_WARNING_, "b");
+	log_line(LOG_NOTICE_, "c");
+	log_line(LOG_DEBUG_, "not now");
+	log_verbose(true);
+	log_line(LOG_DEBUG_, "d");
+	assert_string_equal(written(), "<3>worker/2: a 1\n<4>worker/2: b\n"
+	    "<6>worker/2: c\n<7>worker/2: d\n");
+}
+
+/* A journal that stderr no longer leads to gets no priorities. */
+static void
+test_other_journal(void **state)
+{
+	(void)state;
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	log_open("master");
+	log_line(LOG_WARNING_, "x");
+	assert_true(written()[0] == '2');	/* the year */
+	assert_non_null(strstr(written(), "] master: warning: x\n"));
+}
+
+/* P7: what is written is one line, whatever was in it. */
+static void
+test_one_line(void **state)
+{
+	char want[] = "<6>m: a?b?c?d?\xc3\xa9?e\n";
+
+	(void)state;
+	be_journal();
+	log_open("m");
+	log_line(LOG_NOTICE_, "a\nb\rc\033d\177%s\te", "\xc3\xa9");
+	assert_string_equal(written(), want);
+}
+
+static void
+test_long_line(void **state)
+{
+	static char text[6000];
+	size_t n;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	be_journal();
+	log_open("m");
+	log_line(LOG_NOTICE_, "%s", text);
+	log_line(LOG_NOTICE_, "y");
+	n = strlen(written());
+	assert_int_equal(n, 4096 + 8);
+	assert_string_equal(written() + 4092, "...\n<6>m: y\n");
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, finish)
+	const struct CMUnitTest tests[] = {
+		TEST(test_journal), TEST(test_other_journal),
+		TEST(test_one_line), TEST(test_long_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
