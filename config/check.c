@@ -130,6 +130,20 @@ check_clients(const struct look *k)
 			    config_fault_show(&k->l->faults, at->text));
 }
 
+/* Without the directive every key's domain may send; with none in it, none. */
+static void
+check_egress(const struct look *k)
+{
+	const struct load_said *said = &k->own->said;
+
+	if (k->listener->role != ROLE_EGRESS)
+		return;
+	if (value_of(said, "senders") != NULL && lacks(said, "senders"))
+		config_fault_add(&k->l->faults, place_of(k, "senders"),
+		    "senders: is empty, so that no sender is taken; write "
+		    "their domains, or remove it");
+}
+
 static bool
 is_own_domain(const struct look *k, struct bytes domain)
 {
@@ -327,8 +341,10 @@ config_check(struct load *l)
 		check_listen(&k);
 		check_loop(&k);
 		check_bounds(&k);
-		if (k.own->has_role)
+		if (k.own->has_role) {
+			check_egress(&k);
 			check_forward(&k);
+		}
 	}
 }
 
@@ -375,11 +391,16 @@ table_read_file(struct load *l, struct config_table *t, unsigned file_no,
 	const char *path = table_path(l, value->text);
 	struct bytes octets;
 	const char *why;
+	int r;
 
 	if (path == NULL)
 		return;
-	if (config_file_read(path, TABLE_MAX, l->scratch, &octets, &why) == 0)
+	r = config_file_read(path, TABLE_MAX, l->scratch, &octets, &why);
+	if (r == 0)
 		config_table_read(t, octets, path, file_no);
+	else if (r == -E_LIMIT)
+		config_fault_add(&l->faults, value->at,
+		    "aliases: %s is larger than 4 MiB; make it smaller", path);
 	else
 		config_fault_add(&l->faults, value->at,
 		    "aliases: can not read %s: %s", path, why);
@@ -395,7 +416,11 @@ check_table(struct load *l, size_t no, bool has_files)
 	const struct config_table_rules rules = {listener->domains,
 	    listener->n_domains, listener->mail_from_address};
 	size_t n = l->faults.n;
+	size_t first = 0;
 
+	/* A file named at top level is the same one for all. */
+	while (value_of(&l->said_of[first].said, "aliases") != value)
+		first++;
 	if (value == NULL || is_bad(said, "aliases") ||
 	    l->said_of[no].is_broken ||
 	    (value->kind != NODE_MAP && !has_files))
@@ -403,7 +428,7 @@ check_table(struct load *l, size_t no, bool has_files)
 	if (value->kind == NODE_MAP)
 		table_read_map(&t, value);
 	else
-		table_read_file(l, &t, (unsigned)no + 1, value);
+		table_read_file(l, &t, (unsigned)first + 1, value);
 	if (t.n == 0 && l->faults.n == n && !l->faults.is_full)
 		config_fault_add(&l->faults, value->at,
 		    "aliases: no line is in the table, so that no recipient "

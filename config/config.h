@@ -10,7 +10,7 @@
 
 /* An address; IPv4 in its IPv6-mapped form, so that one compare serves. */
 struct config_addr {
-	uint8_t ip[16];
+	uint8_t ip[16];		/* :: to listen on is IPv6 alone */
 	uint16_t port;
 	bool is_any;		/* "*": every address of this machine */
 };
@@ -62,9 +62,9 @@ struct config_listener {
 	size_t n_domains;
 	const struct config_net *clients;
 	size_t n_clients;
-	const struct bytes *senders;	/* lower case; none: every key's domain */
+	const struct bytes *senders;	/* lower case */
 	size_t n_senders;
-	bool has_senders;		/* said, even if empty */
+	bool has_senders;		/* said; if not: every key's domain */
 	struct config_next_hop next_hop;
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
@@ -92,7 +92,7 @@ struct config_listener {
 
 struct config {
 	const char *path;		/* the file it came from */
-	const char *folder;		/* which relative paths are relative to */
+	const char *folder;		/* relative paths begin there */
 	const char *hostname;
 	const char *authserv_id;
 	const char *state;
@@ -118,6 +118,10 @@ typedef void config_complain(void *arg, const char *text);
 
 /*
  * Reads a configuration file and the tables it names, and checks every rule.
+ * Of a directive counts what the listener says, then the top level, then the
+ * role, then the default. Where something is not built yet, no other file is
+ * looked at: what it is for can not be used anyway. How safe the keys are is
+ * asked of keydir_scan().
  *
  * Returns  the configuration, or NULL after at least one complaint
  * Lifetime until config_free()

@@ -333,13 +333,20 @@ config_load(const char *path, config_complain *complain, void *arg)
 	struct bytes octets;
 	struct load l;
 	const char *why;
+	int r;
 
 	if (!load_init(&l, path)) {
 		complain_early(path, complain, arg);
 		return NULL;
 	}
-	if (config_file_read(path, FILE_MAX, l.scratch, &octets, &why) == 0)
+	r = config_file_read(path, FILE_MAX, l.scratch, &octets, &why);
+	if (r == 0)
 		octets_load(&l, octets, true);
+	else if (r == -E_LIMIT)
+		config_fault_add(&l.faults,
+		    (struct config_place){path, 0, 1, 1},
+		    "it is larger than 1 MiB; keep tables in files of their "
+		    "own");
 	else
 		config_fault_add(&l.faults,
 		    (struct config_place){path, 0, 1, 1},

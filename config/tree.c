@@ -221,6 +221,7 @@ static void
 syntax_fault(struct reader *r, const yaml_parser_t *y, struct bytes octets)
 {
 	const char *problem = y->problem == NULL ? "unreadable" : y->problem;
+	struct bytes at = bytes_skip(octets, y->problem_mark.index);
 
 	r->is_over = true;
 	if (y->error == YAML_MEMORY_ERROR) {
@@ -230,6 +231,12 @@ syntax_fault(struct reader *r, const yaml_parser_t *y, struct bytes octets)
 		    place_of_offset(r, octets, y->problem_offset),
 		    "not YAML: %s; write it in UTF-8; nothing behind it was "
 		    "read", problem);
+	} else if (y->error == YAML_SCANNER_ERROR && at.n != 0 &&
+	    at.p[0] == '\t') {
+		/* What libyaml says of a tab tells nobody what to do. */
+		config_fault_add(r->faults, place_of(r, &y->problem_mark),
+		    "not YAML: a tab; indent with spaces; nothing behind it "
+		    "was read");
 	} else if (y->context != NULL) {
 		config_fault_add(r->faults, place_of(r, &y->problem_mark),
 		    "not YAML: %s %s that began at line %u; nothing behind it "

@@ -276,6 +276,11 @@ dumps_load_again_as_they_are(void **state)
 	"domains: a.b, mail-from: keep,\n      next-hop: smtp://c.d, aliases: " \
 	"'file:aliases'}\n"
 
+#define TWO_WITH_FILES "hostname: mx.example.org\nkeys: keys\n" \
+	"role: forward\nmail-from: keep\naliases: file:aliases\n" \
+	"domains: a.b\nnext-hop: smtp://c.d\n" \
+	"listeners: {f: {listen: 25}, g: {listen: 26}}\n"
+
 /* Loads c.yaml of the folder. */
 static struct config *
 load_file(const struct folder *f, struct heard *h)
@@ -375,6 +380,15 @@ files_must_be_there_and_safe(void **state)
 	assert_null(load_file(&f, h));
 	assert_string_equal(h->text, "c.yaml:1:1: can not read it: everybody "
 	    "may write it; take that away (chmod o-w)\n");
+	/* Named for two listeners, and told once. */
+	folder_add(&f, "c.yaml", 0644, TWO_WITH_FILES);
+	folder_add(&f, "aliases", 0644, "q@c.d x@y.z\nlone\n");
+	folder_add_folder(&f, "keys", 0755);
+	assert_null(load_file(&f, h));
+	assert_string_equal(h->text, "aliases:1:1: address `q@c.d` is in none "
+	    "of the listener's `domains`; add its domain there or remove the "
+	    "line\naliases:2:1: address `lone` has no target; write ADDRESS "
+	    "TARGET\n");
 	/* What is not built yet is told without a look at other files. */
 	folder_add(&f, "c.yaml", 0644, WITH_FILES "tls: {}\n");
 	assert_null(load_file(&f, h));

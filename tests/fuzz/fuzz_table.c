@@ -47,7 +47,8 @@ find_each(const struct config_aliases *t)
 		struct bytes target;
 		uint8_t upper[256];
 
-		if (k != 0 && bytes_compare(t->rows[k - 1].address, address) >= 0)
+		if (k != 0 &&
+		    bytes_compare(t->rows[k - 1].address, address) >= 0)
 			abort();
 		for (size_t i = 0; i < domain.n; i++) {
 			if (domain.p[i] != ascii_lower(domain.p[i]))
