@@ -71,7 +71,7 @@ signer_main(const struct generation *g, int control)
 		return (int)failed.status;
 	}
 	is_locked = priv_lock_memory();
-	if (!is_locked)
+	if (!is_locked && g->number == 1)	/* once is enough */
 		log_line(LOG_NOTICE_, "RLIMIT_MEMLOCK is too low to lock "
 		    "more memory than that of the keys themselves");
 	if (signer_keys_announce(keys, control) == 0)

@@ -396,6 +396,33 @@ test_late(void **state)
 	assert_string_equal(f->txt[1], "TEMPFAIL");
 }
 
+/*
+ * All tries end within 20 s, however many servers are silent: the third is
+ * never asked. Only with LONG set, since it waits for them.
+ */
+static void
+test_all_tries(void **state)
+{
+	struct fixture *f = *state;
+	struct config_addr three[3] = {f->addr, f->addr, f->addr};
+
+	if (getenv("LONG") == NULL)
+		skip();
+	resolve_free(&f->resolve);
+	f->config.resolver = three;
+	f->config.n_resolver = 3;
+	f->config.resolver_timeout_ms = 12000;
+	f->resolve = resolve_new(f->loop, &f->config, NULL, on_txt, on_addrs,
+	    f);
+	ask(f, "silent.example", 0);
+	ask_addrs(f, "silent.example", 1);
+	wait_all(f);
+	assert_string_equal(f->txt[0], "TEMPFAIL");
+	assert_string_equal(f->txt[1], "TEMPORARY");
+	/* TXT, A and AAAA, each asked of the first two */
+	assert_int_equal(f->server.n_udp, 6);
+}
+
 /* D9: nobody there; then somebody is, and nothing was started again. */
 static void
 test_no_server(void **state)
@@ -518,7 +545,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, finish)
 	const struct CMUnitTest tests[] = {
 		TEST(test_cases), TEST(test_truncated),
-		TEST(test_truncated_no_tcp), TEST(test_late),
+		TEST(test_truncated_no_tcp), TEST(test_late), TEST(test_all_tries),
 		TEST(test_no_server), TEST(test_asked_once),
 		TEST(test_empty_datagram), TEST(test_free_while_asking),
 		TEST(test_addresses), TEST(test_keys_file),

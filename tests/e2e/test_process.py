@@ -93,6 +93,9 @@ def test_privileges_are_given_up(folder, keys, hopseald):
         assert status["NoNewPrivs"] == ["1"]
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
+        # not to be looked into by others of its user: V23
+        assert os.environ.get("SAN") or \
+            os.stat(f"/proc/{pid}/mem").st_uid == 0
         if os.geteuid() == 0:
             assert "0" not in status["Uid"] + status["Gid"]
             assert "0" not in status["Groups"]
