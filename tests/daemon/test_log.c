@@ -85,7 +85,7 @@ test_other_journal(void **state)
 	assert_non_null(strstr(written(), "] master: warning: x\n"));
 }
 
-/* P7: what is written is one line, whatever was in it. */
+/* What is written is one line, whatever was in it. */
 static void
 test_one_line(void **state)
 {

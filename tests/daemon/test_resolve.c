@@ -440,7 +440,7 @@ test_no_server(void **state)
 	server_start(f);
 }
 
-/* D1: one name is asked once, while it is asked and as long as it lives. */
+/* One name is asked once, while it is asked and as long as it lives. */
 static void
 test_asked_once(void **state)
 {

@@ -290,7 +290,7 @@ test_bounds(void **state)
 	kill(f->pid, SIGCONT);
 }
 
-/* P1: a worker that says something else is not listened to again. */
+/* A worker that says something else is not listened to again. */
 static void
 test_wrong_size(void **state)
 {

@@ -85,7 +85,7 @@ def status_of(pid):
 
 
 def test_privileges_are_given_up(folder, keys, hopseald):
-    """P1: nothing that parses octets of a stranger, or holds a key, is root."""
+    """Nothing that parses octets of a stranger, or holds a key, is root."""
     daemon = hopseald(site_with_keys(folder, keys).config)
     assert len(children(daemon)) == 2
     for pid in children(daemon):
@@ -93,7 +93,7 @@ def test_privileges_are_given_up(folder, keys, hopseald):
         assert status["NoNewPrivs"] == ["1"]
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
-        # not to be looked into by others of its user: V23
+        # not to be looked into by others of its user
         assert os.environ.get("SAN") or \
             os.stat(f"/proc/{pid}/mem").st_uid == 0
         if os.geteuid() == 0:
@@ -184,7 +184,7 @@ def test_bad_reload_changes_nothing(folder, keys, hopseald, fault):
 
 
 def test_reload_leaks_nothing(folder, keys, hopseald):
-    """Q17, a little of it: the tenth reload costs what the first did."""
+    """The ninth reload costs what the first did."""
     daemon = hopseald(site_with_keys(folder, keys).config)
     count = lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
     reload(daemon)
@@ -264,7 +264,7 @@ def test_nothing_outlives_the_master(folder, keys, hopseald):
 
 
 def test_term_finishes_sessions(folder, hopseald):
-    """Q18: what is under way ends well, what is idle hears 421."""
+    """What is under way ends well, what is idle hears 421."""
     with Sink() as sink:
         site = plain_site(folder, onward=sink.port)
         daemon = hopseald(site.config)
