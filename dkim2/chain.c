@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "dkim2/draft.h"
+#include "dkim2/idn.h"
 
 /* ---- reading -------------------------------------------------------------- */
 
@@ -193,17 +194,14 @@ chain_read(struct chain *c, const struct dkim2_message *m,
 bool
 chain_path_eq(struct bytes a, struct bytes b)
 {
-	struct bytes a_domain, b_domain;
+	struct bytes a_domain = dkim2_path_domain(a);
+	struct bytes b_domain = dkim2_path_domain(b);
 
-	if (a.n != b.n)
-		return false;
-	a_domain = dkim2_path_domain(a);
-	b_domain = dkim2_path_domain(b);
 	if (a_domain.n == 0 || b_domain.n == 0)
 		return bytes_eq(a, b);
-	return bytes_case_eq(a_domain, b_domain) &&
-	    bytes_eq(bytes_first(a, a.n - a_domain.n - 1),
-	    bytes_first(b, b.n - b_domain.n - 1));
+	return bytes_eq(bytes_first(a, a.n - a_domain.n - 1),
+	    bytes_first(b, b.n - b_domain.n - 1)) &&
+	    idn_domain_eq(a_domain, b_domain);
 }
 
 static bool

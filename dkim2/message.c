@@ -4,6 +4,8 @@
 
 #include "base/ascii.h"
 #include "base/err.h"
+#include "dkim2/draft.h"
+#include "dkim2/idn.h"
 
 size_t
 dkim2_header_end(struct bytes b, size_t *body_at)
@@ -129,8 +131,9 @@ dkim2_path_domain(struct bytes path)
 	return bytes_between(path.p + at, path.p + path.n - 1);
 }
 
-bool
-dkim2_domain_covers(struct bytes domain, struct bytes name)
+/* Both in A-labels. */
+static bool
+covers(struct bytes domain, struct bytes name)
 {
 	struct bytes tail;
 
@@ -142,4 +145,16 @@ dkim2_domain_covers(struct bytes domain, struct bytes name)
 		return false;
 	return tail.n == name.n ||
 	    (name.n > tail.n + 1 && name.p[name.n - tail.n - 1] == '.');
+}
+
+bool
+dkim2_domain_covers(struct bytes domain, struct bytes name)
+{
+	uint8_t room[2][DRAFT_DOMAIN_MAX];
+	struct buf a = BUF_ON(room[0]), b = BUF_ON(room[1]);
+
+	if (idn_is_ascii(domain) && idn_is_ascii(name))
+		return covers(domain, name);
+	return idn_to_ascii(domain, &a) && idn_to_ascii(name, &b) &&
+	    covers(buf_bytes(&a), buf_bytes(&b));
 }
