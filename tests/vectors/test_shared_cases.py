@@ -1,0 +1,23 @@
+"""The shared cases: 246 messages for verify, as hopseal itself answers."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "interop"))
+import run_cases  # noqa: E402
+
+HOPSEAL = HERE.parents[1] / os.environ.get("B", "build") / "hopseal"
+CASES = [c for c in run_cases.load()
+         if c.get("command", "verify") == "verify"]
+
+
+def test_all_cases_are_there():
+    assert len(CASES) == 246
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
+def test_case(case):
+    assert run_cases.judge([str(HOPSEAL)], case) is None
