@@ -18,7 +18,6 @@ struct session {
 	size_t n_content;	/* of the message under way */
 	uint64_t n_seen;	/* content octets in all, kept or not */
 	bool is_closed;
-	bool is_lossy;		/* where a buffer is full: go on */
 	uint8_t event_octets[65536];
 	uint8_t out_octets[262144];
 	uint8_t content_octets[65536];
@@ -27,7 +26,9 @@ struct session {
 static inline void
 session_init(struct session *t, const struct smtp_server_config *config)
 {
-	memset(t, 0, sizeof(*t));
+	t->n_content = 0;
+	t->n_seen = 0;
+	t->is_closed = false;
 	t->events = BUF_ON(t->event_octets);
 	t->out = BUF_ON(t->out_octets);
 	t->content = BUF_ON(t->content_octets);

@@ -304,6 +304,14 @@ extensions_are_read(void **state)
 		assert_int_equal(t.c.can, row[k].can);
 		assert_int_equal(t.c.max_size, row[k].max_size);
 	}
+	/* the lines of a refusal are no extensions */
+	start();
+	expect(BYTES_LIT("220 x\r\n"), SMTP_CLIENT_MORE);
+	expect(BYTES_LIT("502-x\r\n502-PIPELINING\r\n502 SIZE 9\r\n"),
+	    SMTP_CLIENT_MORE);
+	expect(BYTES_LIT("250-x\r\n250 PIPELINING\r\n"), SMTP_CLIENT_READY);
+	assert_int_equal(t.c.can, 0);
+	assert_int_equal(t.c.max_size, 0);
 	/* the name of the host is no extension */
 	start();
 	expect(BYTES_LIT("220 x\r\n"), SMTP_CLIENT_MORE);
@@ -372,6 +380,13 @@ steps_have_their_order(void **state)
 	expect(BYTES_LIT("250 x\r\n"), SMTP_CLIENT_RSET);
 	expect(BYTES_LIT("250 x\r\n"), SMTP_CLIENT_MAIL);
 	assert_true(smtp_client_rcpt(&t.c, PATH));
+
+	/* and nothing at all behind QUIT */
+	greet("250-PIPELINING\r\n");
+	assert_true(smtp_client_quit(&t.c));
+	assert_false(smtp_client_mail(&t.c, PATH, 0, false));
+	assert_false(smtp_client_rset(&t.c));
+	assert_false(smtp_client_quit(&t.c));
 }
 
 /* F12: no octet of content before the 354 was read, none behind the dot. */

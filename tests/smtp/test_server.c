@@ -755,6 +755,13 @@ facts_stand_at_their_events(void **state)
 	assert_true(smtp_server_is_busy(s));
 	session_feed(&t, BYTES_LIT(".\r\n"));
 	assert_false(smtp_server_is_busy(s));
+	/* nothing of a transaction outlives it */
+	session_feed(&t, BYTES_LIT(
+	    "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME\r\nRCPT TO:<c@d>\r\n"));
+	assert_int_equal(s->n_rcpt, 1);
+	session_feed(&t, BYTES_LIT("RSET\r\n"));
+	assert_true(s->n_rcpt == 0 && s->size == 0 && !s->is_8bit);
+	assert_int_equal(s->mail_from.raw.n, 0);
 }
 
 int
