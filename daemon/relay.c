@@ -1,4 +1,4 @@
-#include "daemon/relay.h"
+#include "daemon/relay_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,64 +6,9 @@
 #include <sodium.h>
 
 #include "base/err.h"
-#include "daemon/content.h"
-#include "daemon/decide.h"
 #include "daemon/log.h"
-#include "daemon/received.h"
-#include "daemon/rewrite.h"
-
-/* Named after what was just done. */
-enum state {
-	BEGUN,		/* MAIL was answered 250 */
-	ASKING,		/* the next hop is asked for the recipient */
-	ACCEPTED,	/* the next hop accepts the recipient */
-	RECEIVING,	/* 354: the content comes */
-	VERIFYING,	/* it is all there; keys are not */
-	SIGNING,	/* signatures are not */
-	SENDING,	/* the next hop has it, or is getting it */
-	OVER,		/* being freed */
-};
-
-/* What the content is refused for, at its dot. */
-struct fault {
-	int code;		/* 0: nothing */
-	const char *enhanced;
-	const char *text;
-};
-
-struct relay {
-	struct hub *hub;
-	const struct config_listener *listener;
-	struct inbound *session;	/* NULL: the client is not waiting */
-	struct outbound *outbound;	/* NULL: none yet */
-	enum state state;
-	char id[16];
-	int64_t begun_ms;
-	uint64_t tag;			/* of key and signature questions */
-	struct arena *arena;
-	struct loop_timer *timer;	/* through-wait */
-	struct smtp_path from;		/* octets in the arena */
-	struct smtp_path to;
-	uint64_t size;			/* said at MAIL */
-	bool is_8bit;			/* said at MAIL */
-	struct rewrite onward;
-	struct content content;
-	struct fault fault;
-	struct dkim2_message message;
-	struct dkim2_envelope arrived;	/* the envelope it came with */
-	struct dkim2_envelope leaves;	/* the envelope it is sent with */
-	struct dkim2_verify *verify;
-	struct decision decision;
-	struct dkim2_sign *sign;
-	size_t n_unsigned;		/* signatures that have not come */
-	const struct signer_key *keys;
-	char signed_as[320];		/* for the log: "i=.. d=.." */
-	char received_octets[RECEIVED_MAX];
-	struct loop_deferred deferred;
-};
 
 static void go_on(struct relay *r);
-static void send_it(struct relay *r);
 
 /* ---- beginning and end ---- */
 
@@ -130,78 +75,11 @@ part(struct relay *r)
 	return s;
 }
 
-/* ---- the log ---- */
-
-static void
-escape(struct bytes octets, char *out, size_t n)
-{
-	struct buf b = {(uint8_t *)out, 0, n - 1, false};
-
-	buf_add_escaped(&b, octets, (n - 8) / 4);
-	out[b.n] = '\0';
-}
-
-static void
-log_reject(struct relay *r, const char *stage, int code, const char *enhanced,
-    const char *text, struct bytes to)
-{
-	const struct inbound_client *c = inbound_client(r->session);
-	char from[600], rcpt[600], helo[300];
-
-	escape(r->from.raw, from, sizeof(from));
-	escape(to, rcpt, sizeof(rcpt));
-	escape(c->helo, helo, sizeof(helo));
-	log_line(LOG_NOTICE_, "%s: reject: %s from [%s]:%u: %d %s %s; from=%s "
-	    "to=%s proto=%s helo=<%s> listener=%s", r->id, stage, c->ip,
-	    c->addr.port, code, enhanced, text, from, rcpt,
-	    c->is_esmtp ? "ESMTP" : "SMTP", helo, r->listener->name);
-}
-
-/* One line tells the fate of the recipient. */
-static void
-log_fate(struct relay *r, const char *status, const char *dsn,
-    struct bytes said)
-{
-	char to[600], orig[620] = "", reply[1200];
-	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
-
-	escape(r->onward.rcpt_to, to, sizeof(to));
-	escape(said, reply, sizeof(reply));
-	if (!bytes_eq(r->onward.rcpt_to, r->to.raw)) {
-		memcpy(orig, "orig_to=", 8);
-		escape(r->to.raw, orig + 8, sizeof(orig) - 16);
-		strcat(orig, ", ");
-	}
-	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
-	    "dsn=%s, status=%s (%s) %s", r->id, to, orig,
-	    r->outbound == NULL ? "none" : outbound_relay(r->outbound),
-	    (long long)ms / 1000, (long long)ms % 1000 / 10, dsn, status,
-	    reply, r->signed_as);
-}
-
-static void
-log_verdict(struct relay *r, const struct dkim2_result *v)
-{
-	char octets[600];
-	struct buf text = BUF_ON(octets);
-	const struct dkim2_signature_result *top = v->n_signatures == 0
-	    ? NULL : &v->signatures[v->n_signatures - 1];
-	char d[300] = "-";
-
-	dkim2_verdict_text(&v->full, &text);
-	if (top != NULL)
-		escape(top->d, d, sizeof(d));
-	log_line(LOG_NOTICE_, "%s: verdict=%s i=%u d=%s listener=%s%s%.*s",
-	    r->id, dkim2_state_name(v->full.state),
-	    top == NULL ? 0 : top->i, d, r->listener->name,
-	    text.n == 0 ? "" : " reason=", BYTES_FMT(buf_bytes(&text)));
-}
-
 /* ---- answers ---- */
 
 /* The last answer of the transaction, in our own words. */
-static void
-end_with(struct relay *r, int code, const char *enhanced, const char *text)
+void
+relay_end_with(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	struct inbound *s;
 
@@ -209,7 +87,7 @@ end_with(struct relay *r, int code, const char *enhanced, const char *text)
 		leave(r);
 		return;
 	}
-	log_reject(r, "DATA", code, enhanced, text, r->to.raw);
+	relay_log_reject(r, "DATA", code, enhanced, text, r->to.raw);
 	s = part(r);
 	leave(r);	/* what text points to lives to the end of the turn */
 	inbound_answer(s, code, enhanced, bytes_of(text));
@@ -262,7 +140,7 @@ refuse_mail(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	struct inbound *s;
 
-	log_reject(r, "MAIL", code, enhanced, text, BYTES_LIT("<>"));
+	relay_log_reject(r, "MAIL", code, enhanced, text, BYTES_LIT("<>"));
 	s = part(r);
 	leave(r);
 	inbound_answer(s, code, enhanced, bytes_of(text));
@@ -295,7 +173,7 @@ refuse_rcpt(struct relay *r, const struct smtp_path *to, int code,
 	char said[700];
 	struct buf b = BUF_ON(said);
 
-	log_reject(r, "RCPT", code, enhanced, text, to->raw);
+	relay_log_reject(r, "RCPT", code, enhanced, text, to->raw);
 	buf_add_escaped(&b, to->raw, 300);
 	buf_printf(&b, ": %s", text);
 	inbound_answer(r->session, code, enhanced, buf_bytes(&b));
@@ -382,7 +260,7 @@ on_rcpt_refused(struct relay *r, const struct smtp_reply *reply)
 
 	r->state = BEGUN;
 	answer_of(&a, reply);
-	log_fate(r, a.code < 500 ? "deferred" : "refused", a.enhanced,
+	relay_log_fate(r, a.code < 500 ? "deferred" : "refused", a.enhanced,
 	    reply->text);
 	inbound_answer(r->session, a.code, a.enhanced, a.text);
 }
@@ -419,7 +297,7 @@ relay_data(struct relay *r)
 		    bytes_of(r->fault.text));
 		return;
 	}
-	escape(r->from.raw, from, sizeof(from));
+	relay_escape(r->from.raw, from, sizeof(from));
 	log_line(LOG_NOTICE_, "%s: client=[%s]:%u, listener=%s, from=%s",
 	    r->id, c->ip, c->addr.port, r->listener->name, from);
 	r->state = RECEIVING;
@@ -431,7 +309,7 @@ static void
 set_fault(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	if (r->fault.code == 0)
-		r->fault = (struct fault){code, enhanced, text};
+		r->fault = (struct relay_fault){code, enhanced, text};
 }
 
 /* A failure of ours while the message was read. */
@@ -548,7 +426,7 @@ too_late(void *arg)
 		    BYTES_LIT("The next hop has not answered in time"));
 		return;
 	}
-	end_with(r, 451, "4.4.2", "This takes too long, try again later");
+	relay_end_with(r, 451, "4.4.2", "This takes too long, try again later");
 }
 
 void
@@ -572,7 +450,7 @@ relay_end(struct relay *r, bool has_8bit)
 			fail(r, error);
 	}
 	if (r->fault.code != 0) {
-		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
 		return;
 	}
 	r->state = VERIFYING;
@@ -596,74 +474,6 @@ relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 		go_on(r);
 }
 
-/* Asks the signer for one signature with each key of d=. */
-static void
-ask_signatures(struct relay *r)
-{
-	struct bytes digest = dkim2_sign_want(r->sign);
-
-	r->state = SIGNING;
-	for (size_t k = 0; k < r->n_unsigned; k++) {
-		if (signer_client_ask(r->hub->signer, r->keys[k].number,
-		        digest, r->tag | k) != 0) {
-			end_with(r, 451, "4.3.0",
-			    "The message can not be signed now");
-			return;
-		}
-	}
-}
-
-/* Returns E_* or 0; why is set. */
-static int
-begin_to_sign(struct relay *r, enum dkim2_refusal *why)
-{
-	size_t n = signer_inventory_find(r->hub->inventory,
-	    r->decision.domain, &r->keys);
-	struct dkim2_signing_key *keys = arena_array(r->arena, n,
-	    sizeof(*keys));
-	struct dkim2_sign_options opts = {
-	    .domain = r->decision.domain,
-	    .keys = keys,
-	    .n_keys = n,
-	    .envelope = &r->leaves,
-	    .timestamp_s = loop_time_s(r->hub->loop),
-	    .flags = r->decision.flags,
-	};
-
-	if (keys == NULL)
-		return -E_NOMEM;
-	for (size_t k = 0; k < n; k++)
-		keys[k] = (struct dkim2_signing_key){r->keys[k].selector,
-		    r->keys[k].algorithm};
-	r->n_unsigned = n;
-	r->leaves = (struct dkim2_envelope){r->onward.mail_from,
-	    &r->onward.rcpt_to, 1};
-	return dkim2_sign_new(&r->sign, r->arena, &r->message,
-	    dkim2_verify_digests(r->verify), &opts, why);
-}
-
-static void
-sign_it(struct relay *r)
-{
-	enum dkim2_refusal why = DKIM2_MAY_SIGN;
-
-	if (r->hub->signer == NULL || begin_to_sign(r, &why) != 0) {
-		end_with(r, 451, "4.3.0", "The message can not be signed now");
-		return;
-	}
-	if (why == DKIM2_MAY_SIGN) {
-		ask_signatures(r);
-		return;
-	}
-	decide_unsignable(&r->decision, r->listener, dkim2_refusal_text(why));
-	r->sign = NULL;
-	if (r->decision.kind == DECIDE_REFUSE)
-		end_with(r, r->decision.code, r->decision.enhanced,
-		    r->decision.text);
-	else
-		send_it(r);
-}
-
 static void
 on_verdict(struct relay *r, const struct dkim2_result *result)
 {
@@ -679,18 +489,18 @@ on_verdict(struct relay *r, const struct dkim2_result *result)
 	};
 
 	if (result != NULL)
-		log_verdict(r, result);
+		relay_log_verdict(r, result);
 	decide(&r->decision, &facts);
 	switch (r->decision.kind) {
 	case DECIDE_REFUSE:
-		end_with(r, r->decision.code, r->decision.enhanced,
+		relay_end_with(r, r->decision.code, r->decision.enhanced,
 		    r->decision.text);
 		break;
 	case DECIDE_PASS:
-		send_it(r);
+		relay_send(r);
 		break;
 	case DECIDE_SIGN:
-		sign_it(r);
+		relay_sign_begin(r);
 		break;
 	}
 }
@@ -699,26 +509,13 @@ static void
 go_on(struct relay *r)
 {
 	if (r->fault.code != 0) {
-		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
 		return;
 	}
 	if (r->listener->verify == VERIFY_OFF)
 		on_verdict(r, NULL);
 	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
 		on_verdict(r, dkim2_verify_result(r->verify));
-}
-
-void
-relay_signature(struct relay *r, size_t k, struct bytes signature)
-{
-	if (r->state != SIGNING)
-		return;
-	if (signature.n == 0 || dkim2_sign_answer(r->sign, k, signature) != 0) {
-		end_with(r, 451, "4.3.0", "The message can not be signed now");
-		return;
-	}
-	if (dkim2_sign_step(r->sign) == DKIM2_DONE)
-		send_it(r);
 }
 
 /* ---- to the next hop ---- */
@@ -742,24 +539,8 @@ our_received(struct relay *r)
 	return buf_bytes(&out);
 }
 
-static void
-describe_signing(struct relay *r)
-{
-	char d[300];
-
-	escape(r->decision.domain, d, sizeof(d));
-	if (r->sign != NULL)
-		snprintf(r->signed_as, sizeof(r->signed_as), "signed=yes d=%s",
-		    d);
-	else if (r->decision.rule != NULL)
-		snprintf(r->signed_as, sizeof(r->signed_as),
-		    "signed=no rule=\"%s\"", r->decision.rule);
-	else
-		snprintf(r->signed_as, sizeof(r->signed_as), "signed=no");
-}
-
-static void
-send_it(struct relay *r)
+void
+relay_send(struct relay *r)
 {
 	struct bytes pieces[OUTBOUND_PIECES] = {{NULL, 0}, our_received(r),
 	    content_header(&r->content), content_body(&r->content)};
@@ -768,14 +549,14 @@ send_it(struct relay *r)
 
 	if (r->sign != NULL)
 		pieces[0] = dkim2_sign_fields(r->sign);
-	describe_signing(r);
+	relay_describe_signing(r);
 	for (size_t k = 0; k < OUTBOUND_PIECES; k++)
 		total += pieces[k].n;
 	if ((can & SMTP_CAN_SIZE) && max != 0 && total > max) {
-		end_with(r, 552, "5.3.4",
+		relay_end_with(r, 552, "5.3.4",
 		    "The message is larger than the next hop takes");
 	} else if (r->is_8bit && !(can & SMTP_CAN_8BITMIME)) {
-		end_with(r, 550, "5.6.3",
+		relay_end_with(r, 550, "5.6.3",
 		    "The next hop does not take 8-bit content");
 	} else {
 		r->state = SENDING;
@@ -794,7 +575,7 @@ on_answer(struct relay *r, const char *status)
 	struct answer a;
 
 	answer_of(&a, reply);
-	log_fate(r, status, a.enhanced, reply->text);
+	relay_log_fate(r, status, a.enhanced, reply->text);
 	if (r->session == NULL) {
 		leave(r);
 		return;
@@ -812,9 +593,9 @@ on_lost(struct relay *r)
 {
 	const struct outbound_result *o = outbound_result(r->outbound);
 
-	log_fate(r, "deferred", "4.4.2", bytes_of(o->fault));
+	relay_log_fate(r, "deferred", "4.4.2", bytes_of(o->fault));
 	if (r->state == SENDING) {
-		end_with(r, 451, "4.4.2", o->stage == OUTBOUND_AT_END
+		relay_end_with(r, 451, "4.4.2", o->stage == OUTBOUND_AT_END
 		    ? "The next hop hung up before it answered"
 		    : "The next hop can not be reached now");
 		return;
@@ -828,7 +609,7 @@ on_lost(struct relay *r)
 	/* Lost while the client sends or we verify: told at the dot. */
 	set_fault(r, 451, "4.4.2", "The next hop can not be reached now");
 	if (r->state == VERIFYING || r->state == SIGNING)
-		end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
+		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
 }
 
 static void

@@ -1,0 +1,67 @@
+#include "daemon/relay_state.h"
+
+#include "daemon/log.h"
+
+void
+relay_escape(struct bytes octets, char *out, size_t n)
+{
+	struct buf b = {(uint8_t *)out, 0, n - 1, false};
+
+	buf_add_escaped(&b, octets, (n - 8) / 4);
+	out[b.n] = '\0';
+}
+
+void
+relay_log_reject(const struct relay *r, const char *stage, int code,
+    const char *enhanced, const char *text, struct bytes to)
+{
+	const struct inbound_client *c = inbound_client(r->session);
+	char from[600], rcpt[600], helo[300];
+
+	relay_escape(r->from.raw, from, sizeof(from));
+	relay_escape(to, rcpt, sizeof(rcpt));
+	relay_escape(c->helo, helo, sizeof(helo));
+	log_line(LOG_NOTICE_, "%s: reject: %s from [%s]:%u: %d %s %s; from=%s "
+	    "to=%s proto=%s helo=<%s> listener=%s", r->id, stage, c->ip,
+	    c->addr.port, code, enhanced, text, from, rcpt,
+	    c->is_esmtp ? "ESMTP" : "SMTP", helo, r->listener->name);
+}
+
+void
+relay_log_fate(const struct relay *r, const char *status, const char *dsn,
+    struct bytes said)
+{
+	char to[600], orig[620] = "", reply[1200];
+	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
+
+	relay_escape(r->onward.rcpt_to, to, sizeof(to));
+	relay_escape(said, reply, sizeof(reply));
+	if (!bytes_eq(r->onward.rcpt_to, r->to.raw)) {
+		memcpy(orig, "orig_to=", 8);
+		relay_escape(r->to.raw, orig + 8, sizeof(orig) - 16);
+		strcat(orig, ", ");
+	}
+	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
+	    "dsn=%s, status=%s (%s) %s", r->id, to, orig,
+	    r->outbound == NULL ? "none" : outbound_relay(r->outbound),
+	    (long long)ms / 1000, (long long)ms % 1000 / 10, dsn, status,
+	    reply, r->signed_as);
+}
+
+void
+relay_log_verdict(const struct relay *r, const struct dkim2_result *v)
+{
+	char octets[600];
+	struct buf text = BUF_ON(octets);
+	const struct dkim2_signature_result *top = v->n_signatures == 0
+	    ? NULL : &v->signatures[v->n_signatures - 1];
+	char d[300] = "-";
+
+	dkim2_verdict_text(&v->full, &text);
+	if (top != NULL)
+		relay_escape(top->d, d, sizeof(d));
+	log_line(LOG_NOTICE_, "%s: verdict=%s i=%u d=%s listener=%s%s%.*s",
+	    r->id, dkim2_state_name(v->full.state),
+	    top == NULL ? 0 : top->i, d, r->listener->name,
+	    text.n == 0 ? "" : " reason=", BYTES_FMT(buf_bytes(&text)));
+}
