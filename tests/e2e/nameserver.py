@@ -35,7 +35,10 @@ class Nameserver:
                 query, client = self.sock.recvfrom(4096)
             except OSError:
                 return
-            answer = self._answer(query)
+            try:
+                answer = self._answer(query)
+            except (IndexError, struct.error):
+                continue                    # no question of ours
             if answer:
                 self.sock.sendto(answer, client)
 

@@ -8,6 +8,7 @@ import time
 
 import harness
 from configs import egress
+from smtptools import Client, Closed, Sink
 
 ROUNDS = int(os.environ.get("KILLS", "300" if os.environ.get("LONG") else "40"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1 << 31)
