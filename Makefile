@@ -13,7 +13,8 @@ SANFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 endif
 
-LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1
+LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
+	libpsl
 # These goals compile nothing.
 IDLE_GOALS = help clean attacks peer bench mutants deb fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
@@ -25,7 +26,7 @@ ifneq ($(MISSING),)
 $(error missing Debian packages: $(MISSING); `./bootstrap $(or $(MAKECMDGOALS),all)` installs what is needed)
 endif
 CPPFLAGS := -I. -D_GNU_SOURCE $(shell $(PKG_CONFIG) --cflags $(LIBS_FOR))
-CORE_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto libsodium yaml-0.1)
+CORE_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto libsodium yaml-0.1 libpsl)
 ALL_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_FOR))
 CMOCKA := $(if $(filter cmocka,$(NEEDS)),$(shell $(PKG_CONFIG) --libs cmocka))
 endif

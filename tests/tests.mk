@@ -9,6 +9,8 @@ CLI_TESTS = $(filter $(B)/tests/cli/%,$(TESTS))
 CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS),$(TESTS))
 FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS = $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
+# What tests call that is no test.
+TOOLS = $(patsubst %.c,$(B)/%,$(filter-out $(TEST_SOURCES),$(wildcard tests/tools/*.c)))
 CHECK = B=$(B) T='$(T)' SAN='$(SAN)' tools/check.sh
 
 .SECONDEXPANSION:
@@ -24,8 +26,10 @@ $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+$(TOOLS): $(B)/%: $(B)/%.o $(CORES)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
-tested = $(TESTS) $(REPLAYS) $(if $(wildcard daemon/main.c),$(B)/hopseald) \
+tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopseald) \
 	$(if $(wildcard cli/main.c),$(B)/hopseal)
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test

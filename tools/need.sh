@@ -22,6 +22,7 @@ for module; do
 	libevent*) echo libevent-dev ;;
 	libcares) echo libc-ares-dev ;;
 	yaml-0.1) echo libyaml-dev ;;
+	libpsl) echo libpsl-dev ;;
 	cmocka) echo libcmocka-dev ;;
 	*) echo "$module" ;;
 	esac
