@@ -51,7 +51,10 @@ span_quoted(struct bytes b)
 	return 0;
 }
 
-/* Domain: letters, digits, hyphens inside of labels, dots between them. */
+/*
+ * Domain: letters, digits, hyphens inside of labels, dots between them; and
+ * '_', which RFC 5321 does not have, but mail hosts in the field do.
+ */
 static size_t
 span_domain(struct bytes b)
 {
@@ -60,7 +63,8 @@ span_domain(struct bytes b)
 	for (;;) {
 		size_t label = n;
 
-		while (n < b.n && (ascii_is_alnum(b.p[n]) || b.p[n] == '-'))
+		while (n < b.n && (ascii_is_alnum(b.p[n]) || b.p[n] == '-' ||
+		    b.p[n] == '_'))
 			n++;
 		if (n == label || b.p[label] == '-' || b.p[n - 1] == '-')
 			return 0;
