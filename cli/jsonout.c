@@ -1,24 +1,6 @@
 #include "cli/jsonout.h"
 
-/* Octets of the UTF-8 character at the front of b; 0 where there is none. */
-static size_t
-character(struct bytes b)
-{
-	uint8_t c = b.p[0];
-	size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 :
-	    c < 0xf5 ? 4 : 0;
-
-	if (n == 0 || n > b.n)
-		return 0;
-	for (size_t k = 1; k < n; k++)
-		if ((b.p[k] & 0xc0) != 0x80)
-			return 0;
-	/* too long a form, a surrogate, past U+10FFFF (RFC 3629 4) */
-	if ((c == 0xe0 && b.p[1] < 0xa0) || (c == 0xed && b.p[1] > 0x9f) ||
-	    (c == 0xf0 && b.p[1] < 0x90) || (c == 0xf4 && b.p[1] > 0x8f))
-		return 0;
-	return n;
-}
+#include "base/utf8.h"
 
 void
 json_put_string(FILE *f, struct bytes b)
@@ -29,7 +11,7 @@ json_put_string(FILE *f, struct bytes b)
 	}
 	fputc('"', f);
 	while (b.n != 0) {
-		size_t n = character(b);
+		size_t n = utf8_length(b);
 
 		if (n == 0)
 			fputs("\\ufffd", f);
