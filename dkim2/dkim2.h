@@ -443,4 +443,27 @@ int dkim2_sign_answer(struct dkim2_sign *s, size_t k, struct bytes signature);
  */
 struct bytes dkim2_sign_fields(const struct dkim2_sign *s);
 
+/* ---- recipes ------------------------------------------------------------ */
+
+enum dkim2_diff {
+	DKIM2_DIFF_NONE,	/* nothing that is hashed differs */
+	DKIM2_DIFF_RECIPE,	/* the recipe leads back */
+	DKIM2_DIFF_CANNOT,	/* no recipe that we may write does */
+};
+
+/*
+ * Makes the recipe that turns a message as it leaves (now) back into what
+ * came (old), in bounded time and memory. Fields are compared as they are
+ * hashed: a new fold is no change. Before it is returned the recipe is
+ * applied, and must give back exactly what was hashed; it never says that
+ * the body is lost.
+ *
+ * json     set to the recipe on DKIM2_DIFF_RECIPE, in the arena
+ * Returns  0 with *what set, -E_NOMEM or -E_CRYPTO
+ * Source   draft 5
+ */
+int dkim2_diff(enum dkim2_diff *what, struct bytes *json, struct arena *a,
+    const struct dkim2_message *old, struct bytes old_body,
+    const struct dkim2_message *now, struct bytes now_body);
+
 #endif

@@ -1,0 +1,30 @@
+/*
+ * What two lists of lines have in common, in bounded time and memory: the
+ * shortest difference where it is small (Myers), else what stands between
+ * lines that occur once on each side.
+ */
+#ifndef DKIM2_DIFF_RUNS_H
+#define DKIM2_DIFF_RUNS_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+#define DIFF_EDITS_MAX 512		/* lines in or out that Myers follows */
+#define DIFF_WORK_MAX (1U << 24)	/* compares that it may cost */
+
+/* n lines from old_at are those from now_at, counted from 0. */
+struct diff_run {
+	size_t old_at, now_at, n;
+};
+
+/*
+ * Finds runs that are equal, rising and without overlap on both sides.
+ *
+ * a        takes room for the lines, the runs and the search
+ * Returns  0 with *runs and *n_runs, or -E_NOMEM
+ */
+int diff_runs_find(const struct bytes *old, size_t n_old,
+    const struct bytes *now, size_t n_now, struct arena *a,
+    struct diff_run **runs, size_t *n_runs);
+
+#endif
