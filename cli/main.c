@@ -18,10 +18,13 @@ static const char help[] =
 "           [--key2 PEM --selector2 S2 [--join and|or]]\n"
 "           --mail-from A --rcpt-to B ... | --next-domain D\n"
 "           [--exploded] [--flags feedback,feedhere,exploded] [--nonce N]\n"
-"           [--hash sha256,sha512] [--timestamp T] [--recipe JSON]\n"
-"           [--proof-dns JSON] [MESSAGE]\n"
+"           [--hash sha256,sha512] [--timestamp T]\n"
+"           [--original OLD | --recipe JSON] [--proof-dns JSON] [MESSAGE]\n"
 "           originates, or extends the chain there is: whether it was fully\n"
-"           verified is yours to know, or --proof-dns verifies it first\n"
+"           verified is yours to know, or --proof-dns verifies it first;\n"
+"           what was changed since --original is written down as a recipe\n"
+"  recipe   OLD NEW\n"
+"           the recipe that leads from the message NEW back to OLD\n"
 "  keygen   [--type ed25519|rsa2048] [--keys DIR] DOMAIN SELECTOR\n"
 "           writes DIR/DOMAIN/SELECTOR.pem and prints its DNS record\n"
 "  dns-record FILE [DOMAIN SELECTOR] [--json]\n"
@@ -58,6 +61,7 @@ static const struct {
 	{"verify", cli_verify},
 	{"explain", cli_explain},
 	{"sign", cli_sign},
+	{"recipe", cli_recipe},
 	{"keygen", cli_keygen},
 	{"dns-record", cli_dns_record},
 	{"help", cli_help},
@@ -69,7 +73,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"dsn-verify", "recipe", "check", "config", "history", "which-key",
+	"dsn-verify", "check", "config", "history", "which-key",
 	"key", "test", "queue", "status", "trace", "bypass", "pause",
 	"resume", "drain", "set", "debug", "reload",
 };

@@ -2,8 +2,10 @@
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/keyfile.h"
+#include "cli/recipe.h"
 
 #include "base/err.h"
+#include "dkim2/canon.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +45,8 @@ struct job {
 	struct dkim2_sign_options opts;
 	struct bytes recipe;		/* freed */
 	struct input_message message;
+	struct input_message original;	/* as it came; where it is given */
+	bool has_original;
 };
 
 static const char *
@@ -191,16 +195,83 @@ read_recipe(struct job *j)
 	const char *path = args_get(&j->args, "recipe");
 	int r;
 
-	if (args_get(&j->args, "original") != NULL)
-		return cli_fail(CLI_CANNOT,
-		    "recipes are not built yet: --original");
 	if (path == NULL)
 		return 0;
+	if (args_get(&j->args, "original") != NULL)
+		return cli_fail(CLI_USAGE,
+		    "sign: --original or --recipe, not both");
 	r = input_read(path, MAX_RECIPE, &j->recipe);
 	if (r == 0 && j->recipe.n == 0)
 		return cli_fail(CLI_CANNOT, "%s: no recipe in it", path);
 	j->opts.recipe = j->recipe;
 	return r;
+}
+
+static int
+read_messages(struct job *j)
+{
+	const char *original = args_get(&j->args, "original");
+	int r = input_message_load(&j->message,
+	    j->args.n_words == 0 ? NULL : j->args.words[0], j->arena);
+
+	if (r == 0 && !j->message.is_message)
+		r = cli_fail(CLI_CANNOT, "sign: the header does not parse");
+	if (r != 0 || original == NULL)
+		return r;
+	j->has_original = true;
+	r = input_message_load(&j->original, original, j->arena);
+	if (r == 0 && !j->original.is_message)
+		r = cli_fail(CLI_CANNOT, "%s: the header does not parse",
+		    original);
+	return r;
+}
+
+/* All DKIM2 fields of a message, without white space, in their order. */
+static int
+dkim2_fields(const struct dkim2_message *m, struct arena *a,
+    struct bytes *out)
+{
+	size_t n = 0;
+	struct buf b;
+
+	for (size_t k = 0; k < m->n_fields; k++)
+		n += m->fields[k].raw.n + 3;
+	if (arena_buf(a, n, &b) != 0)
+		return cli_fail(CLI_CANNOT, "out of memory");
+	for (size_t k = 0; k < m->n_fields; k++) {
+		struct bytes name = m->fields[k].name;
+
+		if (bytes_case_eq(name, BYTES_LIT("DKIM2-Signature")) ||
+		    bytes_case_eq(name, BYTES_LIT("Message-Instance")))
+			(void)canon_signing_line(name, m->fields[k].value,
+			    false, canon_to_buf, &b);
+	}
+	*out = buf_bytes(&b);
+	return 0;
+}
+
+/*
+ * What is signed on must be the chain that came (draft 12.1), and the recipe
+ * says what else is different. Mail without a chain needs none.
+ */
+static int
+compare_original(struct job *j)
+{
+	struct bytes was, is;
+	int r = 0;
+
+	if (!j->has_original)
+		return 0;
+	r = dkim2_fields(&j->original.fields, j->arena, &was);
+	if (r == 0)
+		r = dkim2_fields(&j->message.fields, j->arena, &is);
+	if (r != 0)
+		return r;
+	if (!bytes_eq(was, is))
+		return cli_fail(CLI_CANNOT, "sign: the DKIM2 fields are not "
+		    "those of --original");
+	return is.n == 0 ? 0 : recipe_make(&j->original, &j->message,
+	    j->arena, &j->opts.recipe);
 }
 
 /* The digests of the message as it is, by way of a verifier without keys. */
@@ -233,7 +304,7 @@ prove_incoming(struct job *j)
 	const char *dns = args_get(&j->args, "proof-dns");
 	struct check c = {
 		.arena = j->arena,
-		.message = j->message,
+		.message = j->has_original ? j->original : j->message,
 		.now_s = j->opts.timestamp_s,
 	};
 	char text[1024];
@@ -242,10 +313,9 @@ prove_incoming(struct job *j)
 
 	if (dns == NULL)
 		return 0;
-	if (j->opts.recipe.n != 0)
-		return cli_fail(CLI_CANNOT, "sign: --proof-dns with --recipe "
-		    "needs the message as it came: --original is not built "
-		    "yet");
+	if (j->recipe.n != 0)
+		return cli_fail(CLI_USAGE, "sign: --proof-dns with --recipe "
+		    "cannot see the message as it came: give --original");
 	r = check_message(&c, dns);
 	if (r == 0 && c.result->full.state != DKIM2_PASS &&
 	    c.result->full.state != DKIM2_NONE) {
@@ -363,12 +433,11 @@ run(struct job *j, int argc, char **argv)
 	if (r == 0)
 		r = read_keys(j);
 	if (r == 0)
-		r = input_message_load(&j->message,
-		    j->args.n_words == 0 ? NULL : j->args.words[0], j->arena);
-	if (r == 0 && !j->message.is_message)
-		r = cli_fail(CLI_CANNOT, "sign: the header does not parse");
+		r = read_messages(j);
 	if (r == 0)
 		r = prove_incoming(j);
+	if (r == 0)
+		r = compare_original(j);
 	return r != 0 ? r : sign(j);
 }
 
@@ -385,6 +454,7 @@ cli_sign(int argc, char **argv)
 		dkim2_private_key_free(&j.keys[k]);
 	free((void *)j.recipe.p);
 	input_message_fini(&j.message);
+	input_message_fini(&j.original);
 	arena_free(&j.arena);
 	return r;
 }

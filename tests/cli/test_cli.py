@@ -296,7 +296,8 @@ def test_what_is_not_signed(keys, octets, how, status, text):
     (("--key2", "/nonexistent"), 64, "--selector2"),
     (("--key2", "/nonexistent", "--selector2", "x"), 66, "/nonexistent"),
     (("--next-domain", "two.example"), 64, "--next-domain"),
-    (("--original", "/nonexistent"), 70, "recipes are not built yet: --original"),
+    (("--original", "/nonexistent"), 66, "/nonexistent"),
+    (("--original", "/dev/null", "--recipe", "/dev/null"), 64, "not both"),
 ])
 def test_options_of_sign_that_are_refused(keys, more, status, text):
     done = sign(keys, MAIL, *more)
@@ -400,6 +401,72 @@ def test_recipes_that_do_not_lead_back_are_refused(tmp_path, recipe):
     octets, _ = worked_message()
     done = extend_worked(tmp_path, octets, recipe)
     assert done.returncode == 70 and not done.stdout
+
+
+# ---- changes -----------------------------------------------------------------
+
+
+def revise(octets):
+    """What a list manager does."""
+    header, _, body = octets.partition(b"\r\n\r\n")
+    header = header.replace(b"Subject: ", b"Subject: [l] ")
+    return header + b"\r\nList-Id: <l.two.example>\r\n\r\n" + body + b"-- \r\nfooter\r\n"
+
+
+def extend(keys, octets, original, tmp_path, *more):
+    path = tmp_path / "original.eml"
+    path.write_bytes(original)
+    return sign(keys, octets, "--original", path, *more, domain="two.example",
+                sender="l@two.example", rcpts=("c@three.example",), time=T + 5)
+
+
+def test_what_changed_is_written_down(keys, tmp_path):
+    once = sign(keys, MAIL).stdout
+    done = extend(keys, revise(once), once, tmp_path, "--proof-dns", keys / "dns.json")
+    assert done.returncode == 0, done.stderr
+    said = verdict(verify(keys, done.stdout, sender="l@two.example", rcpt="c@three.example"))
+    assert said["result"] == "pass" and said["instances"] == [1, 2]
+
+
+def test_nothing_changed_needs_no_instance(keys, tmp_path):
+    once = sign(keys, MAIL).stdout
+    done = extend(keys, b"Received: x\r\n" + once, once, tmp_path)
+    assert done.returncode == 0 and done.stdout.count(b"Message-Instance:") == 1
+
+
+def test_an_original_without_a_chain_is_not_needed(keys, tmp_path):
+    path = tmp_path / "original.eml"
+    path.write_bytes(MAIL)
+    done = sign(keys, MAIL.replace(b"hello", b"hallo"), "--original", path)
+    assert done.returncode == 0 and b" r=" not in done.stdout
+
+
+def test_an_original_of_another_chain_is_refused(keys, tmp_path):
+    once, other = sign(keys, MAIL).stdout, sign(keys, MAIL, time=T + 1).stdout
+    done = extend(keys, revise(once), other, tmp_path)
+    assert done.returncode == 70 and b"not those of --original" in done.stderr
+
+
+def test_an_original_that_was_changed_before_is_refused(keys, tmp_path):
+    once = sign(keys, MAIL).stdout.replace(b"hello", b"hallo")
+    done = extend(keys, revise(once), once, tmp_path)
+    assert done.returncode == 70 and b"does not lead back" in done.stderr
+    done = extend(keys, revise(once), once, tmp_path, "--proof-dns", keys / "dns.json")
+    assert done.returncode == 70 and b"header hash" in done.stderr
+
+
+def test_recipe_prints_what_leads_back(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(MAIL)
+    new.write_bytes(revise(MAIL))
+    done = hopseal("recipe", old, new)
+    assert json.loads(done.stdout) == {
+        "h": {"list-id": [], "subject": [{"d": ["hello"]}]}, "b": [{"c": [1, 2]}]}
+    same = hopseal("recipe", old, old)
+    assert same.returncode == 0 and not same.stdout and same.stderr
+    old.write_bytes(MAIL + b"a\x00b\r\n")
+    assert hopseal("recipe", old, new).returncode == 70
+    assert hopseal("recipe", old).returncode == 64
 
 
 # ---- explain -----------------------------------------------------------------

@@ -3,8 +3,9 @@
 
   cross_check.py [--ours build/hopseal] [--peer PATH] [--cases DIR] [-v]
 
-Two and three forward hops in every mixture of the two signers; each state must
-pass at both verifiers, and what is then broken must be refused by both. Keys
+Two and three hops in every mixture of the two signers, with and without changes
+on the way; each state must pass at both verifiers, and what is then broken must
+be refused by both. Keys
 and key records are those of tests/vectors/shared-cases. Without a peer it says
 `peer NOT RUN` and why, exit 77 (1 where CI is set)."""
 
@@ -14,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +41,21 @@ BODIES = {
 }
 
 
+def revise(octets, hop):
+    """What a list manager does to a message: subject, fields, body, wrapping."""
+    header, _, body = octets.partition(b"\r\n\r\n")
+    header = header.replace(b"SUBJect:  ", b"SUBJect: [l%d]  " % hop, 1)
+    header = header.replace(b"\r\nComments: lower", b"\r\nComments: added", 1)
+    header += b"\r\nList-Id: <l%d.example>" % hop
+    if hop % 2:
+        return header + b"\r\n\r\n" + body + b"\r\n-- \r\nfooter\r\n"
+    return header + b"\r\n\r\n--part\r\n\r\n" + body.replace(b"two", b"2") + \
+        b"\r\n--part--\r\n"
+
+
 class Cross:
-    def __init__(self, ours, peer, cases, is_loud):
+    def __init__(self, ours, peer, cases, is_loud, folder):
+        self.original = Path(folder) / "original.eml"
         self.tools = {"ours": ours, "peer": peer}
         self.cases = Path(cases)
         self.dns = self.cases / "dns.json"
@@ -123,15 +138,21 @@ class Cross:
         both("a link taken out", octets[octets.index(b"DKIM2-Signature", 10):]
              if hop else octets[octets.index(b"Message-Instance"):])
 
-    def chain(self, label, who, kind, body):
+    def chain(self, label, who, kind, body, is_revised=False):
         octets = HEADER + body
         for hop, signer in enumerate(who):
-            octets, fault = self.sign(signer, hop, kind, octets)
-            name = f"{label}, {kind}, {'+'.join(who)}, hop {hop + 1}"
+            extra = ()
+            if is_revised and hop:
+                self.original.write_bytes(octets)
+                extra = ("--original", self.original)
+                octets = revise(octets, hop)
+            octets, fault = self.sign(signer, hop, kind, octets, extra)
+            name = f"{label}, {kind}, {'+'.join(who)}, hop {hop + 1}" + \
+                (", revised" if is_revised else "")
             if not self.check(octets is not None, f"{name}: {signer} signs {fault}"):
                 return
             self.all_pass(name, hop, octets)
-        if label == "plain":
+        if label == "plain" and not is_revised:
             self.broken(f"{kind}, {'+'.join(who)}", len(who) - 1, octets)
 
     def run_all(self):
@@ -144,6 +165,7 @@ class Cross:
                     kinds = KEYS if label == "plain" else ("ed25519",)
                     for kind in kinds:
                         self.chain(label, who, kind, body)
+                        self.chain(label, who, kind, body, True)
         self.tags()
         return self.bad == 0
 
@@ -176,8 +198,9 @@ def main():
         return not_run("none is built (tests/interop/peer.sh)")
     if not os.access(options.peer, os.X_OK):
         return not_run(f"{options.peer} is no program")
-    cross = Cross(options.ours, options.peer, options.cases, options.v)
-    good = cross.run_all()
+    with tempfile.TemporaryDirectory(prefix="cross-") as folder:
+        cross = Cross(options.ours, options.peer, options.cases, options.v, folder)
+        good = cross.run_all()
     print(f"{cross.good} passed, {cross.bad} failed")
     return 0 if good else 1
 
