@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include "base/version.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +52,7 @@ cli_version(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	puts("hopseal 0.1 (draft-ietf-dkim-dkim2-spec-09)");
+	puts("hopseal " HOPSEAL_VERSION " (draft-ietf-dkim-dkim2-spec-09)");
 	return CLI_OK;
 }
 

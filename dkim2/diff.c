@@ -81,7 +81,7 @@ static char
 kind_of(struct bytes line)
 {
 	while (line.n != 0) {
-		size_t n = utf8_first(line);
+		size_t n = utf8_length(line);
 
 		if (n == 0)
 			return 'u';
