@@ -182,9 +182,9 @@ put_lines(struct steps *s, const struct values *old, const struct values *now,
     size_t now_before, struct arena *a)
 {
 	struct diff_run *runs;
-	size_t n_runs, at = 0;
+	size_t n_runs, work, at = 0;
 	int r = diff_runs_find(old->v, old->n, now->v, now->n, a, &runs,
-	    &n_runs);
+	    &n_runs, &work);
 
 	if (r != 0)
 		return r;

@@ -298,7 +298,7 @@ patience(struct diff *d)
 int
 diff_runs_find(const struct bytes *old, size_t n_old,
     const struct bytes *now, size_t n_now, struct arena *a,
-    struct diff_run **runs, size_t *n_runs)
+    struct diff_run **runs, size_t *n_runs, size_t *work)
 {
 	size_t n = n_old < n_now ? n_old : n_now;
 	struct diff *d = arena_alloc(a, sizeof(*d));
@@ -320,5 +320,6 @@ diff_runs_find(const struct bytes *old, size_t n_old,
 		r = patience(d);
 	*runs = d->runs;
 	*n_runs = d->n_runs;
+	*work = d->work;
 	return r;
 }

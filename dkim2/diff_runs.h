@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 
 #define DIFF_EDITS_MAX 512		/* lines in or out that Myers follows */
-#define DIFF_WORK_MAX (1U << 24)	/* compares that it may cost */
+#define DIFF_WORK_MAX (1U << 24)	/* steps that it may cost */
 
 /* n lines from old_at are those from now_at, counted from 0. */
 struct diff_run {
@@ -21,10 +21,12 @@ struct diff_run {
  * Finds runs that are equal, rising and without overlap on both sides.
  *
  * a        takes room for the lines, the runs and the search
+ * work     set to the steps that it took, at most DIFF_WORK_MAX and a few
+ *          for each line
  * Returns  0 with *runs and *n_runs, or -E_NOMEM
  */
 int diff_runs_find(const struct bytes *old, size_t n_old,
     const struct bytes *now, size_t n_now, struct arena *a,
-    struct diff_run **runs, size_t *n_runs);
+    struct diff_run **runs, size_t *n_runs, size_t *work);
 
 #endif

@@ -179,30 +179,6 @@ recipe_check(struct dkim2_sign *s, enum dkim2_refusal *why)
 	return 0;
 }
 
-/* The recipes that are there: one that leads nowhere ends the chain. */
-static int
-old_recipes_check(struct dkim2_sign *s, enum dkim2_refusal *why)
-{
-	for (size_t k = 0; k < s->chain.n_instances; k++) {
-		struct bytes json = s->chain.instances[k].recipe;
-		struct recipe recipe;
-		enum recipe_verdict v;
-		int r;
-
-		/* that of m=1 leads out of the world of DKIM2 */
-		if (json.p == NULL || k == 0)
-			continue;
-		r = recipe_parse(&recipe, json, s->arena, &v);
-		if (r != 0)
-			return r;
-		if (v != RECIPE_GOOD || recipe.is_body_null) {
-			*why = DKIM2_REFUSE_CHAIN;
-			return 0;
-		}
-	}
-	return 0;
-}
-
 /* ---- all of it ------------------------------------------------------------- */
 
 static enum dkim2_refusal
@@ -270,9 +246,7 @@ sign_check(struct dkim2_sign *s, enum dkim2_refusal *why)
 	if (*why == DKIM2_MAY_SIGN &&
 	    chain_mail_from_domain(&s->self).state != DKIM2_PASS)
 		*why = DKIM2_REFUSE_MAIL_FROM;
-	if (*why == DKIM2_MAY_SIGN)
-		r = old_recipes_check(s, why);
-	if (r == 0 && *why == DKIM2_MAY_SIGN && s->has_recipe)
+	if (*why == DKIM2_MAY_SIGN && s->has_recipe)
 		r = recipe_check(s, why);
 	return r;
 }

@@ -217,10 +217,12 @@ kept(const struct bytes *old, size_t n_old, const struct bytes *now,
     size_t n_now, struct arena *a)
 {
 	struct diff_run *runs;
-	size_t n, x = 0, y = 0, sum = 0;
+	size_t n, work, x = 0, y = 0, sum = 0;
 
-	assert_int_equal(diff_runs_find(old, n_old, now, n_now, a, &runs, &n),
-	    0);
+	assert_int_equal(diff_runs_find(old, n_old, now, n_now, a, &runs, &n,
+	    &work), 0);
+	assert_in_range(work, 0, DIFF_WORK_MAX + 4 * (n_old + n_now) +
+	    2 * DIFF_EDITS_MAX);
 	for (size_t k = 0; k < n; k++) {
 		assert_true(runs[k].n != 0);
 		assert_true(runs[k].old_at >= x && runs[k].now_at >= y);
@@ -295,6 +297,14 @@ bombs_cost_what_they_may(void **state)
 		y[k] = k % 2 == 1 ? BYTES_LIT("a") : BYTES_LIT("b");
 	}
 	assert_int_equal(kept(x, N, y, N, a), N - 1);
+	/* every diagonal is long */
+	for (size_t k = 0; k < N; k++) {
+		bool is_end = k >= N - 600;
+
+		x[k] = is_end ? BYTES_LIT("x") : BYTES_LIT("a");
+		y[k] = is_end ? BYTES_LIT("y") : BYTES_LIT("a");
+	}
+	(void)kept(x, N, y, N, a);
 	for (size_t k = 0; k < N; k++) {
 		uint8_t room[32];
 		struct buf b = BUF_ON(room);
