@@ -14,7 +14,7 @@ enum expect {
 	EXPECT_NEVER,		/* it was bad */
 };
 
-/* ---- octets --------------------------------------------------------------- */
+/* ---- octets ------------------------------------------------------------- */
 
 /* The four hexadecimal digits at the front of b; false where there are none. */
 static bool
@@ -113,7 +113,7 @@ json_unescape(struct bytes text, struct buf *out)
 	return !out->full;
 }
 
-/* ---- events --------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------- */
 
 int
 json_init(struct json *j, struct bytes in, size_t max_depth, struct arena *a)
@@ -362,7 +362,7 @@ json_skip(struct json *j, enum json_event e)
 	return true;
 }
 
-/* ---- the whole text ------------------------------------------------------- */
+/* ---- the whole text ----------------------------------------------------- */
 
 struct key {
 	struct bytes text;	/* unescaped, and folded where wanted */

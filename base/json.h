@@ -18,7 +18,7 @@ enum json_event {
 	JSON_ARRAY_END,
 	JSON_KEY,	/* text; the value follows */
 	JSON_STRING,	/* text */
-	JSON_NUMBER,	/* text; bytes_number() reads what is a natural number */
+	JSON_NUMBER,	/* text; for bytes_number() where it is a natural one */
 	JSON_TRUE,
 	JSON_FALSE,
 	JSON_NULL,

@@ -60,7 +60,7 @@ int canon_header_sort(struct canon_header *h, const struct dkim2_message *m,
 int canon_header_emit(const struct canon_header *h, canon_sink *sink,
     void *to);
 
-/* ---- body ----------------------------------------------------------------- */
+/* ---- body --------------------------------------------------------------- */
 
 /*
  * The body hash input, as octets arrive: only line ends at the very end are
@@ -83,7 +83,7 @@ int canon_body_add(struct canon_body *c, struct bytes octets);
 /* Writes the one CRLF of the end. Returns 0 or what the sink returned. */
 int canon_body_end(struct canon_body *c);
 
-/* ---- signing input --------------------------------------------------------- */
+/* ---- signing input ------------------------------------------------------ */
 
 /*
  * Makes the line of one DKIM2 field in a signing input: all white space and

@@ -6,7 +6,7 @@
 #include "dkim2/draft.h"
 #include "dkim2/idn.h"
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Sorts by number; fields without one come first. Few, so insertion does. */
 static void
@@ -189,7 +189,7 @@ chain_read(struct chain *c, const struct dkim2_message *m,
 	return 0;
 }
 
-/* ---- custody -------------------------------------------------------------- */
+/* ---- custody ------------------------------------------------------------ */
 
 bool
 chain_path_eq(struct bytes a, struct bytes b)
@@ -264,7 +264,7 @@ chain_envelope(const struct signature *s, const struct dkim2_envelope *e)
 	return reason_pass();
 }
 
-/* ---- signing input -------------------------------------------------------- */
+/* ---- signing input ------------------------------------------------------ */
 
 int
 chain_signing_input(const struct chain *c, size_t i, canon_sink *sink,

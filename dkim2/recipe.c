@@ -9,7 +9,7 @@
 #include "base/sort.h"
 #include "dkim2/draft.h"
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /*
  * What is known to be JSON without doubled keys is read into tables that

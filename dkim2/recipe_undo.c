@@ -1,6 +1,6 @@
 #include "dkim2/recipe.h"
 
-/* ---- header --------------------------------------------------------------- */
+/* ---- header ------------------------------------------------------------- */
 
 /* Takes n octets off the budget; false where it does not hold them. */
 static bool
@@ -76,7 +76,7 @@ recipe_undo_header(const struct recipe *r, const struct canon_header *from,
 	return RECIPE_GOOD;
 }
 
-/* ---- body ----------------------------------------------------------------- */
+/* ---- body --------------------------------------------------------------- */
 
 /* Where reading a state of the body has come to. */
 struct cursor {

@@ -18,7 +18,7 @@ struct tag {
 struct taglist {
 	struct tag tags[TAGLIST_MAX];
 	size_t n;
-	bool is_bad;		/* a syntax error somewhere; tags holds the rest */
+	bool is_bad;		/* a syntax error; tags holds the rest */
 };
 
 /*

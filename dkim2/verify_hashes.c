@@ -52,7 +52,7 @@ lose_states(struct dkim2_verify *v, size_t m, struct dkim2_verdict why)
 			v->instances[k].undo = why;
 }
 
-/* ---- header (draft 14.7, 14.8) -------------------------------------------- */
+/* ---- header (draft 14.7, 14.8) ------------------------------------------ */
 
 static int
 hash_header(const struct canon_header *h, enum dkim2_hash algorithm,
@@ -215,7 +215,7 @@ verify_headers(struct dkim2_verify *v)
 	return check_headers(v, &state);
 }
 
-/* ---- body ----------------------------------------------------------------- */
+/* ---- body --------------------------------------------------------------- */
 
 static int
 hash_body(const struct recipe_body *b, enum dkim2_hash algorithm,
@@ -320,7 +320,7 @@ verify_bodies(struct dkim2_verify *v, struct bytes body)
 	return r;
 }
 
-/* ---- verdicts ------------------------------------------------------------- */
+/* ---- verdicts ----------------------------------------------------------- */
 
 struct dkim2_verdict
 verify_instance_verdict(const struct dkim2_verify *v, size_t m,

@@ -7,7 +7,7 @@
 #include "dkim2/draft.h"
 #include "dkim2/keyrec.h"
 
-/* ---- what is wanted -------------------------------------------------------- */
+/* ---- what is wanted ----------------------------------------------------- */
 
 /* "sel._domainkey.example.org", lower case. */
 static int
@@ -119,7 +119,7 @@ verify_keys(struct dkim2_verify *v)
 	return r;
 }
 
-/* ---- what was found -------------------------------------------------------- */
+/* ---- what was found ----------------------------------------------------- */
 
 /* What one look-up gave, read once for all members that wait for it. */
 struct found {

@@ -21,7 +21,7 @@ struct verify_signature {
 
 /* What is known about one instance. */
 struct verify_instance {
-	struct dkim2_verdict undo;	/* not PASS: its state was not reached */
+	struct dkim2_verdict undo;	/* not PASS: its state is not known */
 	bool *is_header_good;		/* for each member of h= */
 	bool *is_body_good;
 	struct dkim2_verdict from;	/* of the From field in this state */
@@ -30,7 +30,7 @@ struct verify_instance {
 struct dkim2_verify {
 	struct arena *a;
 	struct dkim2_verify_options opts;
-	struct dkim2_envelope envelope;		/* where opts.envelope is set */
+	struct dkim2_envelope envelope;	/* where opts.envelope is set */
 	struct dkim2_limits limits;
 	const struct dkim2_message *message;
 	struct chain chain;
@@ -56,7 +56,7 @@ struct dkim2_verify {
 	struct dkim2_result *result;
 };
 
-/* ---- verify_structure.c ----------------------------------------------------- */
+/* ---- verify_structure.c ------------------------------------------------- */
 
 /*
  * Reads the chain and checks structure, timestamps, envelope and custody
@@ -64,7 +64,7 @@ struct dkim2_verify {
  */
 int verify_structure(struct dkim2_verify *v);
 
-/* ---- verify_hashes.c -------------------------------------------------------- */
+/* ---- verify_hashes.c ---------------------------------------------------- */
 
 /* The hashes that some instance of a sound chain names, as bits. */
 unsigned verify_hashes_named(const struct dkim2_verify *v);
@@ -88,7 +88,7 @@ struct groups_item;
 struct dkim2_verdict verify_instance_verdict(const struct dkim2_verify *v,
     size_t m, struct groups_item *room);
 
-/* ---- verify_keys.c ---------------------------------------------------------- */
+/* ---- verify_keys.c ------------------------------------------------------ */
 
 /*
  * Finds out what is signed and which keys are wanted (draft 14.5, 14.6).
@@ -103,7 +103,7 @@ int verify_keys(struct dkim2_verify *v);
 int verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key found,
     const struct bytes *records, size_t n);
 
-/* ---- verify_result.c -------------------------------------------------------- */
+/* ---- verify_result.c ---------------------------------------------------- */
 
 /* Puts everything together. Returns 0 or -E_NOMEM. */
 int verify_conclude(struct dkim2_verify *v);

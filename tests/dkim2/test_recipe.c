@@ -292,7 +292,7 @@ step_bombs(void **state)
 	assert_int_equal(v, RECIPE_TOO_MUCH);
 }
 
-/* ---- in the verifier -------------------------------------------------------- */
+/* ---- in the verifier ---------------------------------------------------- */
 
 #define BEFORE \
 	"From: Alice <alice@example.org>\r\nSubject: hello\r\n" \

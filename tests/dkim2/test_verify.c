@@ -57,7 +57,7 @@ expect(const char *text, const struct craft_run *run, const char *full,
 	arena_free(&a);
 }
 
-/* ---- worked examples -------------------------------------------------------- */
+/* ---- worked examples ---------------------------------------------------- */
 
 static const struct craft_run q1 = {MAIL, {RCPT}, 1795341600, NULL, 0, 0,
     NULL, 0};
@@ -163,7 +163,7 @@ every_small_arena(void **state)
 	}
 }
 
-/* ---- one fault each --------------------------------------------------------- */
+/* ---- one fault each ----------------------------------------------------- */
 
 static void
 faults_of_structure(void **state)
@@ -548,7 +548,7 @@ faults_of_from(void **state)
 	    "pass", NULL);
 }
 
-/* ---- more than one thing ---------------------------------------------------- */
+/* ---- more than one thing ------------------------------------------------ */
 
 /* The first in the order of the draft is told; TEMPERROR only alone. */
 static void
