@@ -42,7 +42,9 @@ program() { # name, program
 	status=$?
 	ran=$(lines '^\[ RUN      \]' "$log")
 	good=$(lines '^\[       OK \]' "$log")
-	skip=$(grep -E '^\[  SKIPPED \] [A-Za-z_]' "$log" | sort -u | wc -l)
+	# Its closing lines name what was skipped a second time.
+	skip=$(grep -oE '^\[  SKIPPED \] [A-Za-z_][A-Za-z_0-9]*' "$log" |
+	    sort -u | wc -l)
 	bad=$((ran - good - skip))
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	[ "$ran" -gt 0 ] || bad=1
@@ -51,6 +53,8 @@ program() { # name, program
 		[ "$status" -lt 124 ] || echo "$1: ended with status $status"
 	fi
 	count "$1" "$good" "$bad" "$skip"
+	[ "$skip" -eq 0 ] || grep '^SKIP ' "$log" ||
+	    echo "$1: it does not say why it skips"
 }
 
 programs() { # folder...
@@ -92,7 +96,7 @@ python() { # name, pytest arguments...
 	bad=$(($(number failed) + $(number error)))
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	[ "$bad" -eq 0 ] || cat "$log"
-	grep -E '^SKIPPED' "$log"
+	grep '^SKIPPED' "$log"
 	count "pytest $name" "$(number passed)" "$bad" "$(number skipped)"
 }
 

@@ -406,8 +406,11 @@ test_all_tries(void **state)
 	struct fixture *f = *state;
 	struct config_addr three[3] = {f->addr, f->addr, f->addr};
 
-	if (getenv("LONG") == NULL)
+	if (getenv("LONG") == NULL) {
+		print_message("SKIP test_all_tries: it waits for 20 s; "
+		    "make check-long does\n");
 		skip();
+	}
 	resolve_free(&f->resolve);
 	f->config.resolver = three;
 	f->config.n_resolver = 3;
