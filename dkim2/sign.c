@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/draft.h"
+#include "dkim2/idn.h"
 
 #include <assert.h>
 
@@ -51,6 +52,26 @@ copy(struct dkim2_sign *s, struct bytes b, bool is_lower)
 	return c;
 }
 
+/* A path with its domain in A-labels, and the rest of it as it is. */
+static struct bytes
+copy_path(struct dkim2_sign *s, struct bytes path)
+{
+	struct bytes domain = dkim2_path_domain(path);
+	size_t before;
+	struct buf out;
+
+	if (domain.n == 0 || idn_is_ascii(domain))
+		return copy(s, path, false);
+	before = (size_t)(domain.p - path.p);
+	if (arena_buf(s->arena, before + DRAFT_DOMAIN_MAX + 1, &out) != 0)
+		return (struct bytes){NULL, 0};
+	buf_add(&out, bytes_first(path, before));
+	(void)idn_to_ascii(domain, &out);
+	buf_add_octet(&out, '>');
+	assert(!out.full);	/* sign_options_are_good() tried it */
+	return buf_bytes(&out);
+}
+
 static int
 copy_keys(struct dkim2_sign *s, const struct dkim2_sign_options *o)
 {
@@ -81,14 +102,14 @@ copy_envelope(struct dkim2_sign *s, const struct dkim2_sign_options *o)
 		s->self.nd = copy(s, o->next_domain, true);
 		return s->self.nd.p == NULL ? -E_NOMEM : 0;
 	}
-	s->self.mf = copy(s, e->mail_from, false);
+	s->self.mf = copy_path(s, e->mail_from);
 	s->self.rt = arena_array(s->arena, e->n_rcpt_to,
 	    sizeof(*s->self.rt));
 	if (s->self.mf.p == NULL || s->self.rt == NULL)
 		return -E_NOMEM;
 	s->self.n_rt = e->n_rcpt_to;
 	for (size_t k = 0; k < e->n_rcpt_to; k++) {
-		s->self.rt[k] = copy(s, e->rcpt_to[k], false);
+		s->self.rt[k] = copy_path(s, e->rcpt_to[k]);
 		if (s->self.rt[k].p == NULL)
 			return -E_NOMEM;
 	}

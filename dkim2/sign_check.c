@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/draft.h"
+#include "dkim2/idn.h"
 #include "dkim2/recipe.h"
 #include "dkim2/taglist.h"
 #include "dkim2/unsigned.h"
@@ -32,12 +33,14 @@ keys_are_good(const struct dkim2_sign_options *o)
 }
 
 /*
- * A path as a tag may carry it: in brackets, printable, its domain in
- * A-labels (draft 18).
+ * A path that a tag can carry: in brackets, printable, its domain one that
+ * has A-labels (draft 18).
  */
 static bool
 path_is_good(struct bytes path)
 {
+	uint8_t room[DRAFT_DOMAIN_MAX];
+	struct buf labels = BUF_ON(room);
 	struct bytes domain;
 
 	if (path.n < 2 || path.p[0] != '<' || path.p[path.n - 1] != '>')
@@ -47,9 +50,9 @@ path_is_good(struct bytes path)
 			return false;
 	domain = dkim2_path_domain(path);
 	for (size_t k = 0; k < domain.n; k++)
-		if (!ascii_is_graph(domain.p[k]))
+		if (domain.p[k] < 0x80 && !ascii_is_graph(domain.p[k]))
 			return false;
-	return true;
+	return idn_is_ascii(domain) || idn_to_ascii(domain, &labels);
 }
 
 static bool

@@ -186,8 +186,8 @@ random_message(struct arena *a, uint64_t *s, size_t n)
 		    (unsigned)(next(s) % 4));
 	buf_add_str(&b, "\r\n");
 	for (size_t k = 0; k < n; k++)
-		buf_printf(&b, "%.*s\r\n", (int)(next(s) % 3), "xyz" +
-		    next(s) % 3);
+		buf_printf(&b, "%.*s\r\n", (int)(next(s) % 3),
+		    &"xyz"[next(s) % 3]);
 	if (next(s) % 4 == 0 && n != 0)
 		b.n -= 2;
 	return buf_bytes(&b);
