@@ -228,11 +228,23 @@ struct dkim2_limits {
 };
 void dkim2_limits_default(struct dkim2_limits *l);
 
+/* How much of a chain is looked at. */
+enum dkim2_scope {
+	DKIM2_WHOLE,		/* every hop: both verdicts are there */
+	/*
+	 * What Provisionally Verified asks of the last hop: only its keys are
+	 * wanted and nothing is undone; the full verdict stays DKIM2_NONE.
+	 */
+	DKIM2_LAST_HOP,
+	DKIM2_LAST_HOP_HEADER,	/* the same where there is no body to hash */
+};
+
 struct dkim2_verify_options {
 	int64_t now_s;				/* seconds since 1970 */
 	const struct dkim2_envelope *envelope;	/* NULL: not checked */
 	const struct dkim2_limits *limits;	/* NULL: the default */
 	unsigned hashes;	/* digests wanted in any case: 1 << dkim2_hash */
+	enum dkim2_scope scope;
 };
 
 /* How the message stands to the world of DKIM2 (product.md, Verify). */

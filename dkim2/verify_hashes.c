@@ -181,7 +181,7 @@ check_headers(struct dkim2_verify *v, struct header_state *state)
 		enum recipe_verdict undone;
 
 		r = check_header(v, m, state);
-		if (r != 0 || m == 1)
+		if (r != 0 || m == 1 || verify_is_last_hop(v))
 			break;
 		if (in->steps.n_names == 0)
 			continue;
@@ -292,6 +292,8 @@ verify_bodies(struct dkim2_verify *v, struct bytes body)
 	int r = make_pieces(v, spare);
 	size_t n_undone = 0;
 
+	if (v->opts.scope == DKIM2_LAST_HOP_HEADER)
+		return r;
 	memcpy(state.digests, v->digests.body, sizeof(state.digests));
 	for (size_t m = v->chain.n_instances; r == 0; m--) {
 		const struct instance *in = &v->chain.instances[m - 1];
@@ -301,7 +303,7 @@ verify_bodies(struct dkim2_verify *v, struct bytes body)
 		if (v->instances[m - 1].undo.state != DKIM2_PASS)
 			break;
 		r = check_body(v, m, &state);
-		if (r != 0 || m == 1)
+		if (r != 0 || m == 1 || verify_is_last_hop(v))
 			break;
 		if (!in->steps.has_body)
 			continue;
@@ -349,6 +351,8 @@ verify_instance_verdict(const struct dkim2_verify *v, size_t m,
 	for (size_t k = 0; k < in->n_hashes; k++) {
 		const struct instance_hash *h = &in->hashes[k];
 
+		if (v->opts.scope == DKIM2_LAST_HOP_HEADER)
+			break;
 		if (h->algorithm != DKIM2_HASH__N && !vi->is_body_good[k])
 			room[n++] = (struct groups_item){h->group,
 			    reason_verdict(DKIM2_BODY_HASH, number, h->name)};

@@ -92,6 +92,13 @@ hash_input(struct dkim2_verify *v, size_t i)
 	return r;
 }
 
+/* The lowest signature whose keys are wanted. */
+static size_t
+first_signature(const struct dkim2_verify *v)
+{
+	return verify_is_last_hop(v) ? v->chain.n_signatures : 1;
+}
+
 int
 verify_keys(struct dkim2_verify *v)
 {
@@ -101,7 +108,8 @@ verify_keys(struct dkim2_verify *v)
 	v->is_answered = arena_array(v->a, v->limits.max_keys, sizeof(bool));
 	if (v->wants == NULL || v->is_answered == NULL)
 		return -E_NOMEM;
-	for (size_t i = 1; r == 0 && i <= v->chain.n_signatures; i++) {
+	for (size_t i = first_signature(v);
+	    r == 0 && i <= v->chain.n_signatures; i++) {
 		const struct signature *s = &v->chain.signatures[i - 1];
 		struct verify_signature *vs = &v->signatures[i - 1];
 
@@ -216,7 +224,8 @@ verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key what,
 	struct found f = {.is_key = false};
 	int r = read_found(v, what, records, n, &f);
 
-	for (size_t i = 1; r == 0 && i <= v->chain.n_signatures; i++) {
+	for (size_t i = first_signature(v);
+	    r == 0 && i <= v->chain.n_signatures; i++) {
 		const struct signature *s = &v->chain.signatures[i - 1];
 		const struct verify_signature *vs = &v->signatures[i - 1];
 

@@ -56,6 +56,12 @@ struct dkim2_verify {
 	struct dkim2_result *result;
 };
 
+static inline bool
+verify_is_last_hop(const struct dkim2_verify *v)
+{
+	return v->opts.scope != DKIM2_WHOLE;
+}
+
 /* ---- verify_structure.c ------------------------------------------------- */
 
 /*
