@@ -13,6 +13,10 @@ SANFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 endif
 
+# Short lines; make V=1 shows the commands.
+Q = $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1)  $(2)')
+
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
 	libpsl
 # These goals compile nothing.
@@ -53,19 +57,22 @@ all: $(B)/hopseald $(B)/hopseal
 define library
 $(B)/lib$(1).a: $(call obj,$(1))
 	@rm -f $$@
-	$(AR) rcsD $$@ $$^
+	$(Q)$(AR) rcsD $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
 
 $(B)/hopseald: $(call obj,daemon) $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(B)/hopseal: $(call obj,cli) $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC  ,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(wildcard $(foreach f,$(FOLDERS) daemon cli tests/*,$(B)/$(f)/*.d))
 

@@ -15,19 +15,24 @@ CHECK = B=$(B) T='$(T)' SAN='$(SAN)' tools/check.sh
 
 .SECONDEXPANSION:
 $(CORE_TESTS): $(B)/%: $(B)/%.o $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(CORE_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(CORE_LIBS)
 # As archives, so that a test links only with what it needs.
 $(B)/parts-%.a: $$(filter-out %/main.o,$$(call obj,$$*))
 	@rm -f $@
-	$(AR) rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $^
 $(DAEMON_TESTS): $(B)/%: $(B)/%.o $(B)/parts-daemon.a $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(TOOLS): $(B)/%: $(B)/%.o $(CORES)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopseald) \
 	$(if $(wildcard cli/main.c),$(B)/hopseal)
