@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/lookup.h"
 
 #include <time.h>
 
@@ -99,17 +98,36 @@ finish(struct check *c)
 	return 0;
 }
 
+/* lookup_answer */
+static int
+answer(void *asker, size_t k, enum dkim2_key found,
+    const struct bytes *records, size_t n)
+{
+	return dkim2_verify_answer(asker, k, found, records, n);
+}
+
+static struct lookup
+wanted(struct check *c)
+{
+	struct lookup l = {.answer = answer, .asker = c->v};
+
+	l.n_names = dkim2_verify_wants(c->v, &l.names);
+	return l;
+}
+
 int
 check_message(struct check *c, const char *dns)
 {
+	struct lookup l;
 	int r = feed(c);
 
 	if (r == 0 && dns == NULL)
 		r = answer_absent(c);
 	if (r != 0)
 		return cli_fail(CLI_CANNOT, "%s", err_text(r));
+	l = wanted(c);
 	if (dns != NULL) {
-		r = lookup_file(c->v, dns, c->arena);
+		r = lookup_file(&l, dns, c->arena);
 		if (r != 0)
 			return r;
 	}
@@ -117,10 +135,9 @@ check_message(struct check *c, const char *dns)
 }
 
 int
-check_run(struct check *c, int argc, char **argv)
+check_begin(struct check *c, int argc, char **argv)
 {
 	struct args args;
-	const char *dns;
 	int r;
 
 	*c = (struct check){.arena = arena_new(ARENA)};
@@ -131,18 +148,35 @@ check_run(struct check *c, int argc, char **argv)
 		r = read_envelope(c, &args);
 	if (r == 0)
 		r = read_time(c, &args);
-	if (r == 0)
-		r = input_message_load(&c->message,
-		    args.n_words == 0 ? NULL : args.words[0], c->arena);
+	if (r != 0)
+		return r;
+	c->dns = args_get(&args, "dns");
+	c->resolver = args_get(&args, "resolver");
+	return input_message_load(&c->message,
+	    args.n_words == 0 ? NULL : args.words[0], c->arena);
+}
+
+int
+check_look_up(const struct check *c, const struct lookup *l)
+{
+	if (c->dns != NULL)
+		return lookup_file(l, c->dns, c->arena);
+	return lookup_dns(l, c->resolver, c->arena);
+}
+
+int
+check_run(struct check *c, int argc, char **argv)
+{
+	struct lookup l;
+	int r = check_begin(c, argc, argv);
+
 	if (r != 0 || !c->message.is_message)
 		return r;
-	dns = args_get(&args, "dns");
-	if (dns != NULL)
-		return check_message(c, dns);
 	r = feed(c);
 	if (r != 0)
 		return cli_fail(CLI_CANNOT, "%s", err_text(r));
-	r = lookup_dns(c->v, args_get(&args, "resolver"), c->arena);
+	l = wanted(c);
+	r = check_look_up(c, &l);
 	return r != 0 ? r : finish(c);
 }
 

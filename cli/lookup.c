@@ -35,13 +35,11 @@ file_answer(const struct keysfile *k, struct bytes name,
 }
 
 int
-lookup_file(struct dkim2_verify *v, const char *path, struct arena *a)
+lookup_file(const struct lookup *l, const char *path, struct arena *a)
 {
 	char text[512];
 	struct buf fault = BUF_ON(text);
 	struct keysfile *k;
-	const struct bytes *names;
-	size_t n_names;
 	int r = keysfile_load(&k, path, a, &fault);
 
 	if (r == -E_SYSTEM)
@@ -52,13 +50,13 @@ lookup_file(struct dkim2_verify *v, const char *path, struct arena *a)
 		    BYTES_FMT(buf_bytes(&fault)));
 	if (r != 0)
 		return cli_fail(CLI_CANNOT, "%s: %s", path, err_text(r));
-	n_names = dkim2_verify_wants(v, &names);
-	for (size_t j = 0; j < n_names; j++) {
+	for (size_t j = 0; j < l->n_names; j++) {
 		const struct bytes *records = NULL;
 		size_t n = 0;
-		enum dkim2_key found = file_answer(k, names[j], &records, &n);
+		enum dkim2_key found = file_answer(k, l->names[j], &records,
+		    &n);
 
-		r = dkim2_verify_answer(v, j, found, records, n);
+		r = l->answer(l->asker, j, found, records, n);
 		if (r != 0)
 			return cli_fail(CLI_CANNOT, "%s", err_text(r));
 	}
@@ -67,7 +65,7 @@ lookup_file(struct dkim2_verify *v, const char *path, struct arena *a)
 
 /* One question; answered means that its callback came. */
 struct query {
-	struct dkim2_verify *v;
+	const struct lookup *l;
 	struct arena *arena;
 	size_t k;
 	int r;
@@ -98,6 +96,13 @@ join(const struct ares_txt_ext *list, size_t *n, struct arena *a)
 	return records;
 }
 
+static int
+tell(const struct query *q, enum dkim2_key found, const struct bytes *records,
+    size_t n)
+{
+	return q->l->answer(q->l->asker, q->k, found, records, n);
+}
+
 static void
 answer_records(struct query *q, const unsigned char *reply, int n_reply)
 {
@@ -107,15 +112,13 @@ answer_records(struct query *q, const unsigned char *reply, int n_reply)
 	int status = ares_parse_txt_reply_ext(reply, n_reply, &list);
 
 	if (status == ARES_ENODATA) {
-		q->r = dkim2_verify_answer(q->v, q->k, DKIM2_KEY_ABSENT,
-		    NULL, 0);
+		q->r = tell(q, DKIM2_KEY_ABSENT, NULL, 0);
 	} else if (status != ARES_SUCCESS) {
-		q->r = dkim2_verify_answer(q->v, q->k, DKIM2_KEY_TEMPFAIL,
-		    NULL, 0);
+		q->r = tell(q, DKIM2_KEY_TEMPFAIL, NULL, 0);
 	} else {
 		records = join(list, &n, q->arena);
-		q->r = records == NULL ? -E_NOMEM : dkim2_verify_answer(q->v,
-		    q->k, DKIM2_KEY_TXT, records, n);
+		q->r = records == NULL ? -E_NOMEM :
+		    tell(q, DKIM2_KEY_TXT, records, n);
 	}
 	ares_free_data(list);
 }
@@ -134,7 +137,7 @@ answered(void *arg, int status, int timeouts, unsigned char *reply,
 	}
 	if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
 		found = DKIM2_KEY_ABSENT;
-	q->r = dkim2_verify_answer(q->v, q->k, found, NULL, 0);
+	q->r = tell(q, found, NULL, 0);
 }
 
 /* Whether it can be asked for as it is; an odd name has no key. */
@@ -200,36 +203,33 @@ drain(ares_channel channel)
 }
 
 static int
-ask_all(ares_channel channel, struct dkim2_verify *v, struct arena *a)
+ask_all(ares_channel channel, const struct lookup *l, struct arena *a)
 {
-	const struct bytes *names;
-	size_t n = dkim2_verify_wants(v, &names);
-	struct query *q = arena_array(a, n, sizeof(*q));
+	struct query *q = arena_array(a, l->n_names, sizeof(*q));
 
 	if (q == NULL)
 		return -E_NOMEM;
-	for (size_t k = 0; k < n; k++) {
-		struct bytes name = arena_copy(a, names[k]);
+	for (size_t k = 0; k < l->n_names; k++) {
+		struct bytes name = arena_copy(a, l->names[k]);
 
-		q[k] = (struct query){v, a, k, 0};
+		q[k] = (struct query){l, a, k, 0};
 		if (name.p == NULL)
 			q[k].r = -E_NOMEM;
 		else if (is_plain(name))
 			ares_query(channel, (const char *)name.p, ns_c_in,
 			    ns_t_txt, answered, &q[k]);
 		else
-			q[k].r = dkim2_verify_answer(v, k, DKIM2_KEY_ABSENT,
-			    NULL, 0);
+			q[k].r = tell(&q[k], DKIM2_KEY_ABSENT, NULL, 0);
 	}
 	drain(channel);
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < l->n_names; k++)
 		if (q[k].r != 0)
 			return q[k].r;
 	return 0;
 }
 
 int
-lookup_dns(struct dkim2_verify *v, const char *resolver, struct arena *a)
+lookup_dns(const struct lookup *l, const char *resolver, struct arena *a)
 {
 	struct ares_options o = {
 		.flags = ARES_FLAG_EDNS,
@@ -251,7 +251,7 @@ lookup_dns(struct dkim2_verify *v, const char *resolver, struct arena *a)
 	    ares_set_servers_ports_csv(channel, resolver) != ARES_SUCCESS)
 		r = cli_fail(CLI_USAGE, "--resolver %s: not address:port",
 		    resolver);
-	else if ((r = ask_all(channel, v, a)) != 0)
+	else if ((r = ask_all(channel, l, a)) != 0)
 		r = cli_fail(CLI_CANNOT, "%s", err_text(r));
 	ares_destroy(channel);
 	ares_library_cleanup();
