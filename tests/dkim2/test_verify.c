@@ -207,6 +207,12 @@ faults_of_structure(void **state)
 		 BODY, "permerror Message-Instance m=1 contains invalid JSON"},
 		{GOOD "Message-Instance: m=1; h=$H; r=$J([])$\r\n" FROM REST
 		 BODY, "permerror Message-Instance m=1 Recipe [] is invalid"},
+		/* O6: 64 octets of it are shown */
+		{GOOD "Message-Instance: m=1; h=$H; r=$J([\"3456789012345678"
+		 "901234567890123456789012345678901234567890123456789\"])$"
+		 "\r\n" FROM REST BODY,
+		 "permerror Message-Instance m=1 Recipe [\"3456789012345678"
+		 "9012345678901234567890123456789012345678901234 is invalid"},
 		/* what came before m=1 may be unknown */
 		{GOOD "Message-Instance: m=1; h=$H; r=$J({\"b\":null})$\r\n"
 		 FROM REST BODY, "pass"},
@@ -431,33 +437,85 @@ faults_of_signatures(void **state)
 	}
 }
 
-/* V1: sizes and exponents of RSA keys; the maths is not done for them. */
+/* Adds a DER value of that type. */
+static void
+der(struct buf *out, uint8_t type, struct bytes value)
+{
+	buf_add_octet(out, type);
+	buf_add_octet(out, 0x82);
+	buf_add_octet(out, (uint8_t)(value.n >> 8));
+	buf_add_octet(out, (uint8_t)value.n);
+	buf_add(out, value);
+}
+
+/* A record with an RSA key: some odd modulus of that size, and e. */
+static const char *
+rsa_record(struct arena *a, size_t bits, struct bytes e)
+{
+	uint8_t modulus[1100] = {0}, room[3][1200];
+	struct buf inner = BUF_ON(room[0]), all = BUF_ON(room[1]), text;
+	size_t n = bits / 8 + 1;
+
+	memset(modulus + 1, 0xa5, n - 1);
+	modulus[0] = (uint8_t)((1U << (bits % 8)) >> 1);
+	if (bits % 8 == 0)
+		modulus[1] |= 0x80;
+	der(&inner, 2, (struct bytes){modulus, n});
+	buf_add_octet(&inner, 2);
+	buf_add_octet(&inner, (uint8_t)e.n);
+	buf_add(&inner, e);
+	der(&all, 0x30, buf_bytes(&inner));
+	assert_false(all.full);
+	assert_int_equal(arena_buf(a, 2000, &text), 0);
+	buf_add_str(&text, "v=DKIM1; p=");
+	b64_encode(buf_bytes(&all), &text);
+	buf_add_octet(&text, 0);
+	assert_false(text.full);
+	return (const char *)text.p;
+}
+
+/*
+ * V1: sizes and exponents of RSA keys. A key that we take says that the
+ * signature is wrong; of another nobody asks.
+ */
 static void
 rsa_keys_out_of_bounds(void **state)
 {
+#define F4 BYTES_LIT("\x01\0\x01")
+#define E3 BYTES_LIT("\x03")
 	static const struct {
-		const char *p;
+		size_t bits;
+		struct bytes e;
+		bool is_taken;
 	} row[] = {
-		{"MAgCAQ8CAwEAAQ=="},			/* 4 bits */
-		{"MAYCAQ8CAQM="},			/* e = 3 */
-		{"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAL"},	/* cut off */
+		{512, F4, false},
+		{768, F4, false},
+		{1023, F4, false},
+		{1024, F4, true},
+		{2048, F4, true},
+		{4096, F4, true},
+		{4097, F4, false},
+		{8192, F4, false},
+		{2048, E3, false},
+		{2048, BYTES_LIT("\x01"), false},
+		{2048, BYTES_LIT("\x01\0\x03"), false},
+		{2048, BYTES_LIT("\x01\0\0\0\x01"), false},
 	};
 	struct arena *a = *state;
 
 	for (size_t k = 0; k < COUNT(row); k++) {
 		struct craft_record keys[] = {
-			{"ed1._domainkey.example.org", {NULL, NULL}},
+			{"ed1._domainkey.example.org",
+			 {rsa_record(a, row[k].bits, row[k].e), NULL}},
 		};
 		struct craft_run run = usual;
-		struct buf text;
 
-		assert_int_equal(arena_buf(a, 200, &text), 0);
-		buf_printf(&text, "v=DKIM1; p=%s", row[k].p);
-		buf_add_octet(&text, 0);
-		keys[0].text[0] = (const char *)text.p;
 		run.records = keys;
 		run.n_records = 1;
 		expect(S1("ed1:rsa-sha256:AAAA") I1 FROM REST BODY, &run,
+		    row[k].is_taken ?
+		    "fail DKIM2-Signature i=1 selector ed1 incorrect "
+		    "signature" :
 		    "permerror DKIM2-Signature i=1 public key ed1 is "
 		    "malformed", NULL);
 	}
