@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "daemon/log.h"
 
+/* A chain may have changed the largest message we take that many times. */
+#define UNDONE_BODIES 4
+
 static void go_on(struct relay *r);
 
 /* ---- beginning and end ---- */
@@ -354,14 +357,19 @@ too_many_received(const struct relay *r)
 static void
 on_header(struct relay *r)
 {
+	struct dkim2_limits limits;
 	const struct dkim2_verify_options opts = {
 	    .now_s = loop_time_s(r->hub->loop),
 	    .envelope = &r->arrived,
+	    .limits = &limits,
 	    .hashes = 1U << DKIM2_SHA256,
 	};
 	int error = dkim2_message_parse(&r->message,
 	    content_block(&r->content), r->listener->max_fields, r->arena);
 
+	dkim2_limits_default(&limits);
+	if (limits.max_undo < UNDONE_BODIES * r->listener->max_message)
+		limits.max_undo = UNDONE_BODIES * r->listener->max_message;
 	r->arrived = (struct dkim2_envelope){r->from.raw, &r->to.raw, 1};
 	if (error == -E_SYNTAX) {
 		set_fault(r, 550, "5.6.0", "The message header has a line "
