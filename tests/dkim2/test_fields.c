@@ -117,6 +117,7 @@ instances(void **state)
 		 DKIM2_OK, 1},
 		{"h=sha256:AAAA:BBBB;m=4294967295;zz=", DKIM2_OK, 4294967295},
 		{"m=4294967296;h=sha256:AAAA:BBBB", DKIM2_OK, 0},
+		{"m=4294967297;h=sha256:AAAA:BBBB", DKIM2_OK, 0},
 		{"m=18446744073709551617;h=sha256:AAAA:BBBB", DKIM2_OK, 0},
 		{"m=+1;h=sha256:AAAA:BBBB", DKIM2_OK, 0},
 		{"m=-1;h=sha256:AAAA:BBBB", DKIM2_OK, 0},
@@ -169,6 +170,28 @@ instances(void **state)
 			print_message("%s\n", row[k].value);
 		assert_int_equal(in.fault.reason, row[k].reason);
 		assert_int_equal(in.m, row[k].m);
+	}
+	arena_free(&a);
+}
+
+/* A recipe past the limit is not even read. */
+static void
+recipes_have_a_limit(void **state)
+{
+	/* {"b":[]} */
+	struct dkim2_field f = {.value =
+	    BYTES_LIT("m=2;h=sha256:AAAA:BBBB;r=eyJiIjpbXX0=")};
+	struct arena *a = arena_new(KIT_ARENA);
+	struct dkim2_limits limits;
+	struct instance in;
+
+	(void)state;
+	dkim2_limits_default(&limits);
+	for (limits.max_recipe = 7; limits.max_recipe <= 8;
+	    limits.max_recipe++) {
+		assert_int_equal(instance_parse(&in, &f, &limits, a), 0);
+		assert_int_equal(in.fault.reason, limits.max_recipe == 8 ?
+		    DKIM2_OK : DKIM2_RECIPE_WORK);
 	}
 	arena_free(&a);
 }
@@ -236,6 +259,10 @@ signatures(void **state)
 		    L63 ":x:AAAA"), DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", "nd=c.example", "k:x:AAAA"), DKIM2_OK,
 		 NULL},
+		{SIG("1", "b.example", "nd=c.example;" RT, "k:x:AAAA"),
+		 DKIM2_SIGNATURE_TAG_UNEXPECTED, "nd"},
+		{SIG("1", "b.example", "nd=" L63 "." L63 "." L63 "." L63,
+		    "k:x:AAAA"), DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", "nd=example", "k:x:AAAA"),
 		 DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", "nd=", "k:x:AAAA"),
@@ -426,6 +453,7 @@ main(void)
 		cmocka_unit_test(a_nul_is_an_octet),
 		cmocka_unit_test(tags_are_bounded),
 		cmocka_unit_test(instances),
+		cmocka_unit_test(recipes_have_a_limit),
 		cmocka_unit_test(signatures),
 		cmocka_unit_test(a_signature_in_full),
 		cmocka_unit_test(key_records),
