@@ -18,8 +18,8 @@ enum cli_exit {
 /* What a verb is called with: argv[0] is the verb. Returns the exit code. */
 typedef int cli_verb(int argc, char **argv);
 
-cli_verb cli_verify, cli_explain, cli_sign, cli_recipe, cli_keygen,
-    cli_dns_record;
+cli_verb cli_verify, cli_dsn_verify, cli_explain, cli_sign, cli_recipe,
+    cli_keygen, cli_dns_record;
 
 /*
  * Says on stderr what is wrong, behind "hopseal: ".

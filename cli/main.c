@@ -15,6 +15,8 @@ static const char help[] =
 "           [--time T] [MESSAGE]\n"
 "           the verdict as one JSON line; without an envelope that part is not\n"
 "           checked, without --dns the resolver is asked, without --time it is now\n"
+"  dsn-verify --mail-from A --rcpt-to B and the other options of verify\n"
+"           whether a bounce may be relied upon: it, and the message it returns\n"
 "  explain  the same options: the chain hop by hop, in words\n"
 "  sign     --domain D --selector S --key PEM\n"
 "           [--key2 PEM --selector2 S2 [--join and|or]]\n"
@@ -61,6 +63,7 @@ static const struct {
 	cli_verb *run;
 } verbs[] = {
 	{"verify", cli_verify},
+	{"dsn-verify", cli_dsn_verify},
 	{"explain", cli_explain},
 	{"sign", cli_sign},
 	{"recipe", cli_recipe},
@@ -75,7 +78,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"dsn-verify", "check", "config", "history", "which-key",
+	"check", "config", "history", "which-key",
 	"key", "test", "queue", "status", "trace", "bypass", "pause",
 	"resume", "drain", "set", "debug", "reload",
 };
