@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/draft.h"
+#include "dkim2/idn.h"
 #include "dkim2/taglist.h"
 
 #define LABEL "_dmarc."
@@ -150,14 +151,26 @@ dmarc_organisation(struct bytes domain)
 	return bytes_skip(domain, (size_t)(found - name));
 }
 
+/* Writes a domain with A-labels; false where it is no name for DNS. */
+static bool
+to_ascii(struct bytes domain, struct buf *out)
+{
+	return idn_to_ascii(domain, out) &&
+	    taglist_is_domain(buf_bytes(out), 1);
+}
+
 bool
 dmarc_aligned(struct bytes a, struct bytes b, bool is_strict)
 {
-	if (a.n == 0 || b.n == 0)
+	uint8_t room_a[DRAFT_DOMAIN_MAX], room_b[DRAFT_DOMAIN_MAX];
+	struct buf ascii_a = BUF_ON(room_a), ascii_b = BUF_ON(room_b);
+
+	if (!to_ascii(a, &ascii_a) || !to_ascii(b, &ascii_b))
 		return false;
 	if (is_strict)
-		return bytes_case_eq(a, b);
-	return bytes_case_eq(dmarc_organisation(a), dmarc_organisation(b));
+		return bytes_eq(buf_bytes(&ascii_a), buf_bytes(&ascii_b));
+	return bytes_eq(dmarc_organisation(buf_bytes(&ascii_a)),
+	    dmarc_organisation(buf_bytes(&ascii_b)));
 }
 
 /* ---- finding the policy --------------------------------------------------------- */
@@ -180,8 +193,7 @@ name_make(struct buf *b, struct arena *a, struct bytes domain)
 	if (arena_buf(a, NAME_MAX_OCTETS, b) != 0)
 		return -E_NOMEM;
 	buf_add_str(b, LABEL);
-	for (size_t k = 0; k < domain.n; k++)
-		buf_add_octet(b, ascii_lower(domain.p[k]));
+	buf_add(b, domain);
 	assert(!b->full);
 	return 0;
 }
@@ -190,16 +202,18 @@ int
 dmarc_new(struct dmarc **to, struct arena *a, struct bytes from)
 {
 	struct dmarc *d = arena_alloc(a, sizeof(*d));
+	uint8_t room[DRAFT_DOMAIN_MAX];
+	struct buf ascii = BUF_ON(room);
 
 	*to = d;
 	if (d == NULL)
 		return -E_NOMEM;
 	d->step = DKIM2_DONE;
-	if (!taglist_is_domain(from, 1)) {
+	if (!to_ascii(from, &ascii)) {
 		d->from = arena_copy(a, from);
 		return d->from.p == NULL ? -E_NOMEM : 0;
 	}
-	if (name_make(&d->name, a, from) != 0)
+	if (name_make(&d->name, a, buf_bytes(&ascii)) != 0)
 		return -E_NOMEM;
 	d->from = bytes_skip(buf_bytes(&d->name), sizeof(LABEL) - 1);
 	d->organisation = dmarc_organisation(d->from);

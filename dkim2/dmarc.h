@@ -57,7 +57,8 @@ struct bytes dmarc_organisation(struct bytes domain);
 
 /*
  * Says whether two domains are aligned: the same (strict), or of the same
- * organisation (relaxed). Without case. An empty one never is.
+ * organisation (relaxed), without case, as A-labels. What is no name for DNS
+ * never is.
  *
  * Source   RFC 7489 3.1
  */
@@ -111,7 +112,7 @@ struct dmarc_verdict {
 	bool has_policy;
 	enum dmarc_policy policy;	/* p=, or sp= for a subdomain */
 	unsigned pct;
-	struct bytes from;		/* lower case; lives as long as d */
+	struct bytes from;	/* lower case, A-labels; lives as long as d */
 };
 
 /*

@@ -130,6 +130,10 @@ static const struct {
 	{"a.github.io", "b.github.io", false, false},
 	{"", "", false, false},
 	{"example.org", "", false, false},
+	{"b\xc3\xbc""cher.example", "xn--bcher-kva.example", true, true},
+	{"a.b\xc3\xbc""cher.example", "XN--bcher-kva.example", true, false},
+	{"[192.0.2.1]", "[192.0.2.1]", false, false},
+	{"\xff.example", "\xff.example", false, false},
 };
 
 static void
@@ -203,7 +207,7 @@ static const struct {
 	{"", NULL, NULL, NULL, "example.org", "", 0, DMARC_NONE, NONE},
 	{"[192.0.2.1]", NULL, NULL, NULL, NULL, "", 0, DMARC_NONE, NONE},
 	{"a..org", NULL, NULL, NULL, NULL, "", 0, DMARC_NONE, NONE},
-	{"b\xc3\xbc.example", NULL, NULL, NULL, NULL, "", 0, DMARC_NONE, NONE},
+	{"\xc3.example", NULL, NULL, NULL, NULL, "", 0, DMARC_NONE, NONE},
 };
 
 /* Answers from row k; how often it was asked. */
@@ -284,6 +288,10 @@ the_names_asked_for_are_these(void **state)
 	assert_int_equal(dmarc_judge(d, NULL, 0, other).pct, 7);
 	kit_assert_bytes(dmarc_judge(d, NULL, 0, other).from,
 	    "a.b.example.co.uk");
+	assert_int_equal(dmarc_new(&d, a, BYTES_LIT("M.B\xc3\xbc""cher.De")), 0);
+	kit_assert_bytes(dmarc_want(d), "_dmarc.m.xn--bcher-kva.de");
+	dmarc_answer(d, DKIM2_KEY_ABSENT, NULL, 0);
+	kit_assert_bytes(dmarc_want(d), "_dmarc.xn--bcher-kva.de");
 	arena_free(&a);
 }
 
