@@ -19,8 +19,11 @@ if [ -n "${PEER:-}" ]; then
 	exit 0
 fi
 
-mkdir -p "${B:-build}/peer"
-dir=$(cd "${B:-build}/peer" && pwd)
+# One for every build of ours: it does not depend on how that was compiled.
+dir=${B:-build}
+dir=${dir%-san}/peer
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
 peer=$dir/release/dkim2-peer
 if [ -x "$peer" ] && [ -z "$(find "$here/peer" -newer "$peer" -type f)" ]; then
 	echo "$peer"
