@@ -10,7 +10,8 @@
 #include "tests/dkim2/kit.h"
 
 #define C9 "(((((((((x)))))))))"	/* nine deep */
-#define B70 "0123456789012345678901234567890123456789012345678901234567890123456789"
+#define B35 "01234567890123456789012345678901234"
+#define B70 B35 B35
 
 static void
 content_types(void **state)
