@@ -1,4 +1,4 @@
-/* What a DSN that comes in may be relied upon: row B3, and K8 rule by rule. */
+/* What a DSN that comes in may be relied upon, rule by rule (draft 16.4). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -245,7 +245,7 @@ the_dsn_itself(void **state)
 		{{.returned = SENT, .dsn = ""}, "fail DSN is not DKIM2 signed"},
 		{{.returned = SENT, .dsn = INSTANCE},
 		 "fail DSN is not DKIM2 signed"},
-		/* B3: only our fields copied */
+		/* only our fields copied */
 		{{.returned = SENT, .dsn = ALICE}, "fail DSN DKIM2-Signature "
 		 "i=1 MAIL FROM <> did not match"},
 		{{.returned = SENT, .tamper = {"No such user", "Go away"}},
@@ -298,7 +298,7 @@ the_returned_message(void **state)
 		{{.returned = SENT}, "pass", "pass"},
 		{{.returned = MAIL}, "fail Returned message is not DKIM2 "
 		 "signed", "fail Returned message is not DKIM2 signed"},
-		/* B3: altered; a body that is not there is not looked at */
+		/* altered; a body that is not there is not looked at */
 		{{.returned = SENT, .change = {"one\r\n", "six\r\n"}},
 		 "fail Returned message Message-Instance m=1 body hash sha256 "
 		 "mismatch", "pass"},
@@ -394,7 +394,7 @@ a_chain_that_came_back(void **state)
 	}
 }
 
-/* B7: what is too old is not proven any more by DNS. */
+/* What is too old is not proven any more by DNS. */
 static void
 a_returned_message_expires(void **state)
 {
@@ -445,7 +445,7 @@ who_signed_the_dsn(void **state)
 		  "<bob@example.net>)$,$J(<list@lists.example>")}, "pass"},
 		{{.returned = FROM_TO("example.org", "<alice@example.org>",
 		  "<bob@example.net>)$,$J(<carol@example.com>")}, UNALIGNED},
-		/* B3: a stranger who got hold of a header */
+		/* a stranger who got hold of a header */
 		{{.returned = SENT, .dsn = SIG("1", "1", "example.org", "<>",
 		  "<alice@example.org>", "l1:ed25519-sha256:$1b") INSTANCE,
 		  .from = "From: x@example.org\r\n"}, UNALIGNED},
@@ -491,7 +491,7 @@ whom_the_dsn_goes_to(void **state)
 		{{.returned = mail, .dsn = bob,
 		  .rcpt_to = {"<bob@mail.example.org>"}}, "pass"},
 		{{.returned = mail}, NOT_OURS},
-		/* B3: the returned message is not ours */
+		/* the returned message is not ours */
 		{{.returned = SIG("1", "1", "lists.example",
 		  "<x@lists.example>", "<y@lists.example>",
 		  "l1:ed25519-sha256:$1b") INSTANCE "From: "
@@ -605,7 +605,7 @@ a_key_that_both_want(void **state)
 	dsn_check_fini(c);
 }
 
-/* D1: what is no good in any case costs no look-up. */
+/* What is no good in any case costs no look-up. */
 static void
 nothing_is_asked_in_vain(void **state)
 {

@@ -9,9 +9,9 @@
 #include "dsn/mime.h"
 #include "tests/dkim2/kit.h"
 
-#define C9 "(((((((((x)))))))))"	/* nine deep */
-#define B35 "01234567890123456789012345678901234"
-#define B70 B35 B35
+#define NINE "(((((((((x)))))))))"	/* nine deep */
+#define B_35 "01234567890123456789012345678901234"
+#define B_70 B_35 B_35
 
 static void
 content_types(void **state)
@@ -33,7 +33,7 @@ content_types(void **state)
 		{"multipart/report; charset=\"a\\\"b\\\\\"; boundary=b", true,
 		 "b", NULL},
 		{"multipart/report; boundaryx=a; boundary=b", true, "b", NULL},
-		{"multipart/report; boundary=\"" B70 "\"", true, B70, NULL},
+		{"multipart/report; boundary=\"" B_70 "\"", true, B_70, NULL},
 		{"multipart/report; boundary=\"'()+_,-./:=? x\"", true,
 		 "'()+_,-./:=? x", NULL},
 		{"multipart/report; report-type=\"\"", true, NULL, ""},
@@ -75,16 +75,18 @@ content_types(void **state)
 		 NULL},
 		{"multipart/report; boundary=\"a\\b\"", false, NULL, NULL},
 		{"multipart/report; boundary=\"a\r\n b\"", false, NULL, NULL},
+		{"multipart/report; report-type=\"delivery\\-status\"", false,
+		 NULL, NULL},
 		/* what no boundary may be */
 		{"multipart/report; boundary=\"\"", false, NULL, NULL},
 		{"multipart/report; boundary=\"b \"", false, NULL, NULL},
-		{"multipart/report; boundary=\"" B70 "x\"", false, NULL, NULL},
+		{"multipart/report; boundary=\"" B_70 "x\"", false, NULL, NULL},
 		{"multipart/report; boundary=a*b", false, NULL, NULL},
 		{"multipart/report; boundary=\"a\tb\"", false, NULL, NULL},
 		{"multipart/report; boundary=\"\xc3\xa9\"", false, NULL, NULL},
 		/* F7: comments ten deep, and eleven */
-		{"(" C9 ")text/plain", true, NULL, NULL},
-		{"((" C9 "))text/plain", false, NULL, NULL},
+		{"(" NINE ")text/plain", true, NULL, NULL},
+		{"((" NINE "))text/plain", false, NULL, NULL},
 	};
 
 	(void)state;

@@ -81,6 +81,9 @@ reports_and_others(void **state)
 		 GOOD_END, DSN_NO_REPORT},
 		{"Content-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\n"
 		 DSN_TEXT DSN_STATUS GOOD_END, DSN_NO_REPORT},
+		{"Content-Type: multipart/mixed; report-type=delivery-status"
+		 "; boundary=\"=_b\"\r\n\r\n" DSN_TEXT DSN_STATUS GOOD_END,
+		 DSN_NO_REPORT},
 		{"Content-Type: multipart/report; boundary=\"=_b\"\r\n\r\n"
 		 DSN_TEXT DSN_STATUS GOOD_END, DSN_NO_REPORT},
 		{"Content-Type: multipart/report; boundary=\"=_b\"; "
@@ -262,6 +265,7 @@ statuses(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < COUNT(row); k++) {
+		enum dsn_parsed verdict;
 		struct dsn_report r;
 		struct buf text;
 
@@ -269,9 +273,11 @@ statuses(void **state)
 		buf_printf(&text, DSN_TYPE "\r\n" DSN_TEXT "--=_b\r\n"
 		    DSN_STATUS_TYPE "\r\n%s\r\n" GOOD_END, row[k].in);
 		assert_false(text.full);
-		if ((parse(a, buf_bytes(&text), &r) == DSN_PARSED) !=
-		    (row[k].n != 0))
+		verdict = parse(a, buf_bytes(&text), &r);
+		if ((verdict == DSN_PARSED) != (row[k].n != 0))
 			print_message("row %zu: %s\n", k, row[k].in);
+		assert_int_equal(verdict, row[k].n != 0 ? DSN_PARSED :
+		    DSN_MALFORMED);
 		assert_int_equal(r.n_recipients, row[k].n);
 	}
 	arena_free(&a);
@@ -377,7 +383,7 @@ bombs(void **state)
 	buf_add_str(&text, "--=_b=_b\r\n" DSN_END);
 	assert_int_equal(parse(b, buf_bytes(&text), &r), DSN_MALFORMED);
 
-	/* F6: as many fields as a message of ours may have, and one more */
+	/* as many fields as a message of ours may have, and one more */
 	for (size_t k = 0; k < 2; k++) {
 		text.n = 0;
 		buf_add_str(&text, DSN_TYPE "\r\n" DSN_TEXT DSN_STATUS
