@@ -8,35 +8,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/addr.h"
 #include "daemon/log.h"
-
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-static bool
-is_v4(const struct config_addr *a)
-{
-	return memcmp(a->ip, mapped, sizeof(mapped)) == 0;
-}
-
-void
-bind_addr_text(const struct config_addr *a, struct buf *out)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (a->is_any) {
-		buf_add_str(out, "*");
-	} else if (is_v4(a)) {
-		inet_ntop(AF_INET, a->ip + 12, text, sizeof(text));
-		buf_add_str(out, text);
-	} else {
-		inet_ntop(AF_INET6, a->ip, text, sizeof(text));
-		buf_add_octet(out, '[');
-		buf_add_str(out, text);
-		buf_add_octet(out, ']');
-	}
-	buf_add_octet(out, ':');
-	buf_add_number(out, a->port);
-}
 
 static bool
 is_same(const struct config_addr *a, const struct config_addr *b)
@@ -82,35 +55,21 @@ listen_on(int family, const struct sockaddr *sa, socklen_t n, int v6only)
 	return -1;
 }
 
-static int
-open_v4(const struct config_addr *a)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET,
-	    .sin_port = htons(a->port)};
-
-	if (!a->is_any)
-		memcpy(&sin.sin_addr, a->ip + 12, 4);
-	return listen_on(AF_INET, (struct sockaddr *)&sin, sizeof(sin), 0);
-}
-
 /* "*" is one socket for both families; where there is no IPv6, for one. */
 static int
 open_addr(const struct config_addr *a)
 {
-	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6,
-	    .sin6_port = htons(a->port)};
-	int fd;
-
-	if (!a->is_any && is_v4(a))
-		return open_v4(a);
-	if (!a->is_any)
-		memcpy(&sin6.sin6_addr, a->ip, 16);
-	fd = listen_on(AF_INET6, (struct sockaddr *)&sin6, sizeof(sin6),
+	struct sockaddr_storage ss;
+	socklen_t n = addr_to_system(a, &ss);
+	struct sockaddr_in four = {.sin_family = AF_INET,
+	    .sin_port = htons(a->port)};
+	int fd = listen_on(ss.ss_family, (struct sockaddr *)&ss, n,
 	    !a->is_any);
-	if (fd < 0 && a->is_any &&
-	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-		fd = open_v4(a);
-	return fd;
+
+	if (fd >= 0 || !a->is_any ||
+	    (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+		return fd;
+	return listen_on(AF_INET, (struct sockaddr *)&four, sizeof(four), 0);
 }
 
 static int
@@ -127,7 +86,7 @@ add(struct bind_set *s, const struct config_addr *a)
 	s->sockets = more;
 	fd = open_addr(a);
 	if (fd < 0) {
-		bind_addr_text(a, &b);
+		addr_add(a, &b);
 		log_line(LOG_ERROR_, "cannot listen on %.*s: %s",
 		    BYTES_FMT(buf_bytes(&b)), strerror(errno));
 		return -E_SYSTEM;

@@ -35,7 +35,4 @@ void bind_fini(struct bind_set *s);
 /* The descriptor of an address; -1 where there is none. */
 int bind_find(const struct bind_set *s, const struct config_addr *a);
 
-/* Adds an address for people: "192.0.2.1:25", "[2001:db8::1]:25", "*:25". */
-void bind_addr_text(const struct config_addr *a, struct buf *out);
-
 #endif

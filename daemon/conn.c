@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/addr.h"
+
 static void
 interest(struct conn *c)
 {
@@ -152,23 +154,15 @@ conn_new(struct loop *l, int fd, struct buf *out, conn_call *call, void *arg)
 static int
 dial(const struct config_addr *to)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	bool is_v4 = memcmp(to->ip, mapped, sizeof(mapped)) == 0;
-	struct sockaddr_in6 six = {.sin6_family = AF_INET6,
-	    .sin6_port = htons(to->port)};
-	struct sockaddr_in four = {.sin_family = AF_INET,
-	    .sin_port = htons(to->port)};
-	int fd = socket(is_v4 ? AF_INET : AF_INET6,
+	struct sockaddr_storage ss;
+	socklen_t n = addr_to_system(to, &ss);
+	int fd = socket(ss.ss_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int r;
 
 	if (fd < 0)
 		return -1;
-	memcpy(&six.sin6_addr, to->ip, 16);
-	memcpy(&four.sin_addr, to->ip + 12, 4);
-	r = is_v4 ? connect(fd, (struct sockaddr *)&four, sizeof(four))
-		  : connect(fd, (struct sockaddr *)&six, sizeof(six));
-	if (r != 0 && errno != EINPROGRESS) {
+	if (connect(fd, (struct sockaddr *)&ss, n) != 0 &&
+	    errno != EINPROGRESS) {
 		int error = errno;
 
 		close(fd);

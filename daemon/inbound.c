@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
-
 #include "daemon/conn.h"
 #include "daemon/log.h"
 #include "daemon/relay.h"
@@ -199,18 +197,6 @@ on_conn(void *arg, enum conn_event what)
 	}
 }
 
-static void
-name_client(struct inbound_client *c, const struct config_addr *peer)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	c->addr = *peer;
-	if (memcmp(peer->ip, mapped, sizeof(mapped)) == 0)
-		inet_ntop(AF_INET, peer->ip + 12, c->ip, sizeof(c->ip));
-	else
-		inet_ntop(AF_INET6, peer->ip, c->ip, sizeof(c->ip));
-}
-
 struct inbound *
 inbound_new(struct hub *h, const struct config_listener *l, int fd,
     const struct config_addr *peer, inbound_gone *gone, void *arg)
@@ -233,7 +219,8 @@ inbound_new(struct hub *h, const struct config_listener *l, int fd,
 	    .max_errors = l->max_errors,
 	    .max_commands = l->max_commands,
 	};
-	name_client(&s->client, peer);
+	s->client.addr = *peer;
+	addr_text(peer, s->client.ip);
 	smtp_server_init(&s->server, &s->config);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
 	if (s->conn == NULL) {

@@ -5,6 +5,7 @@
 #ifndef DAEMON_INBOUND_H
 #define DAEMON_INBOUND_H
 
+#include "daemon/addr.h"
 #include "daemon/hub.h"
 #include "daemon/outbound.h"
 
@@ -13,7 +14,7 @@ struct inbound;
 /* Who is talking to us. */
 struct inbound_client {
 	struct config_addr addr;
-	char ip[48];		/* "192.0.2.1", "2001:db8::1" */
+	char ip[ADDR_TEXT_MAX];	/* "192.0.2.1", "2001:db8::1" */
 	struct bytes helo;	/* empty before EHLO; octets as they came */
 	bool is_esmtp;
 };

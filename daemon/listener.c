@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "daemon/inbound.h"
@@ -78,24 +77,6 @@ session_gone(void *arg, struct inbound *s)
 	look_whether_drained(a->set);
 }
 
-/* An IPv4 peer is held in its mapped form, so that one compare serves. */
-static void
-peer_of(const struct sockaddr_storage *ss, struct config_addr *out)
-{
-	const struct sockaddr_in *four = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)ss;
-
-	*out = (struct config_addr){.is_any = false};
-	if (ss->ss_family == AF_INET) {
-		out->ip[10] = out->ip[11] = 0xff;
-		memcpy(out->ip + 12, &four->sin_addr, 4);
-		out->port = ntohs(four->sin_port);
-	} else if (ss->ss_family == AF_INET6) {
-		memcpy(out->ip, &six->sin6_addr, 16);
-		out->port = ntohs(six->sin6_port);
-	}
-}
-
 static void
 turn_away(int fd)
 {
@@ -149,7 +130,7 @@ on_ready(void *arg, unsigned what)
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			peer_of(&ss, &peer);
+			addr_from_system((struct sockaddr *)&ss, &peer);
 			welcome(a, fd, &peer);
 			continue;
 		}

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/version.h"
+#include "daemon/addr.h"
 #include "daemon/generation.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -134,7 +135,7 @@ say_ready(const struct master *m)
 			break;
 		}
 		buf_add_str(&b, k == 0 ? "" : ", ");
-		bind_addr_text(&m->sockets.sockets[k].addr, &b);
+		addr_add(&m->sockets.sockets[k].addr, &b);
 	}
 	log_line(LOG_NOTICE_, "hopseald %s ready: %zu worker%s, "
 	    "listening on %.*s", HOPSEAL_VERSION, m->newest->n_children,

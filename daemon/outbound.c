@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <arpa/inet.h>
-
+#include "daemon/addr.h"
 #include "daemon/conn.h"
 #include "daemon/log.h"
 
@@ -59,14 +58,10 @@ static void on_conn(void *arg, enum conn_event what);
 static void
 name_relay(struct outbound *o)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	const struct config_addr *a = &o->addrs[o->addr];
-	char ip[INET6_ADDRSTRLEN] = "";
+	char ip[ADDR_TEXT_MAX];
 
-	if (memcmp(a->ip, mapped, sizeof(mapped)) == 0)
-		inet_ntop(AF_INET, a->ip + 12, ip, sizeof(ip));
-	else
-		inet_ntop(AF_INET6, a->ip, ip, sizeof(ip));
+	addr_text(a, ip);
 	snprintf(o->relay, sizeof(o->relay), "%s[%s]:%u",
 	    o->listener->next_hop.host_str, ip, a->port);
 }

@@ -7,7 +7,7 @@
 
 #include "base/ascii.h"
 #include "base/err.h"
-#include "daemon/bind.h"
+#include "daemon/addr.h"
 #include "daemon/keycache.h"
 #include "daemon/log.h"
 #include "daemon/txtanswer.h"
@@ -386,35 +386,6 @@ resolve_ask_txt(struct resolve *r, struct bytes name, uint64_t tag)
 
 /* ---- addresses ----------------------------------------------------------- */
 
-static bool
-from_literal(const char *host, struct config_addr *a)
-{
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	    0xff, 0xff};
-
-	if (inet_pton(AF_INET, host, a->ip + 12) == 1) {
-		memcpy(a->ip, mapped, sizeof(mapped));
-		return true;
-	}
-	return inet_pton(AF_INET6, host, a->ip) == 1;
-}
-
-static bool
-from_sockaddr(const struct sockaddr *sa, struct config_addr *a)
-{
-	char text[INET6_ADDRSTRLEN];
-	const void *ip = NULL;
-
-	if (sa->sa_family == AF_INET)
-		ip = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	if (sa->sa_family == AF_INET6)
-		ip = &((const struct sockaddr_in6 *)(const void *)sa)
-		    ->sin6_addr;
-	return ip != NULL &&
-	    inet_ntop(sa->sa_family, ip, text, sizeof(text)) != NULL &&
-	    from_literal(text, a);
-}
-
 static void
 take_addrs(struct query *q, const struct ares_addrinfo *ai)
 {
@@ -427,7 +398,7 @@ take_addrs(struct query *q, const struct ares_addrinfo *ai)
 	q->addrs.addrs = a;
 	for (const struct ares_addrinfo_node *n = ai->nodes;
 	    n != NULL && q->addrs.n < ADDRS_MAX; n = n->ai_next) {
-		if (!from_sockaddr(n->ai_addr, a + q->addrs.n))
+		if (!addr_from_system(n->ai_addr, a + q->addrs.n))
 			continue;
 		a[q->addrs.n++].port = q->port;
 	}
@@ -468,7 +439,7 @@ resolve_ask_addrs(struct resolve *r, const char *host, uint16_t port,
 	q->is_addrs = true;
 	q->port = port;
 	a = arena_alloc(q->arena, sizeof(*a));
-	if (a != NULL && from_literal(host, a)) {
+	if (a != NULL && addr_from_text(host, a)) {
 		a->port = port;
 		q->addrs = (struct resolve_addrs){false, a, 1};
 		answered(q);
@@ -511,7 +482,7 @@ set_servers(struct resolve *r, const struct config *c)
 		return ARES_SUCCESS;
 	for (size_t k = 0; k < c->n_resolver; k++) {
 		buf_add_str(&b, k == 0 ? "" : ",");
-		bind_addr_text(&c->resolver[k], &b);
+		addr_add(&c->resolver[k], &b);
 	}
 	buf_add_octet(&b, '\0');
 	if (b.full)

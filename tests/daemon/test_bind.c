@@ -1,4 +1,6 @@
+#include "daemon/addr.h"
 #include "daemon/bind.h"
+#include "daemon/addr.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -42,7 +44,7 @@ test_text(void **state)
 		char text[64] = "";
 		struct buf b = BUF_ON(text);
 
-		bind_addr_text(&a, &b);
+		addr_add(&a, &b);
 		assert_string_equal(text, cases[k].want);
 	}
 }
