@@ -256,9 +256,10 @@ def test_V18_chains_that_did_not_verify(folder, hopseald, one, policy, code):
             [["1"]] * (code == 250)
     with Sink() as sink:
         site = egress(folder, sink.port, f"unsignable: {policy}")
-        hopseald(site.config, "egress")
+        daemon = hopseald(site.config, "egress")
         with Client(site.port) as c:
             assert c.mail(ALICE, BOB, sign(one))[0] == code
+        daemon.wait_log("a chain without an arrival record")
         assert [signed_by(m.content) for m in sink.mails] == \
             [["1"]] * (code == 250)
 
