@@ -7,12 +7,8 @@
 
 #define ARENA ((size_t)4 << 30)	/* INPUT_MAX, and what undoing it needs */
 
-static const struct args_known known[] = {
-	{"mail-from", false},
-	{"rcpt-to", false},
-	{"dns", false},
-	{"resolver", false},
-	{"time", false},
+static const struct args_known options[] = {
+	CHECK_OPTIONS,
 	{NULL, false},
 };
 
@@ -98,21 +94,32 @@ finish(struct check *c)
 	return 0;
 }
 
-/* lookup_answer */
+/* lookup_answer; the record is kept for who wants to try things with it. */
 static int
 answer(void *asker, size_t k, enum dkim2_key found,
     const struct bytes *records, size_t n)
 {
-	return dkim2_verify_answer(asker, k, found, records, n);
+	struct check *c = asker;
+
+	if (found == DKIM2_KEY_TXT && n == 1 && c->keys[k].record.p == NULL) {
+		c->keys[k].record = arena_copy(c->arena, records[0]);
+		if (c->keys[k].record.p == NULL)
+			return -E_NOMEM;
+	}
+	return dkim2_verify_answer(c->v, k, found, records, n);
 }
 
-static struct lookup
-wanted(struct check *c)
+static int
+wanted(struct check *c, struct lookup *l)
 {
-	struct lookup l = {.answer = answer, .asker = c->v};
-
-	l.n_names = dkim2_verify_wants(c->v, &l.names);
-	return l;
+	*l = (struct lookup){.answer = answer, .asker = c};
+	l->n_names = c->n_keys = dkim2_verify_wants(c->v, &l->names);
+	c->keys = arena_array(c->arena, c->n_keys, sizeof(c->keys[0]));
+	if (c->keys == NULL)
+		return cli_fail(CLI_CANNOT, "out of memory");
+	for (size_t k = 0; k < c->n_keys; k++)
+		c->keys[k].name = l->names[k];
+	return 0;
 }
 
 int
@@ -125,35 +132,38 @@ check_message(struct check *c, const char *dns)
 		r = answer_absent(c);
 	if (r != 0)
 		return cli_fail(CLI_CANNOT, "%s", err_text(r));
-	l = wanted(c);
-	if (dns != NULL) {
+	r = wanted(c, &l);
+	if (r == 0 && dns != NULL)
 		r = lookup_file(&l, dns, c->arena);
-		if (r != 0)
-			return r;
-	}
-	return finish(c);
+	return r != 0 ? r : finish(c);
 }
 
 int
 check_begin(struct check *c, int argc, char **argv)
 {
-	struct args args;
+	return check_begin_with(c, argc, argv, options);
+}
+
+int
+check_begin_with(struct check *c, int argc, char **argv,
+    const struct args_known *known)
+{
 	int r;
 
 	*c = (struct check){.arena = arena_new(ARENA)};
 	if (c->arena == NULL)
 		return cli_fail(CLI_CANNOT, "out of memory");
-	r = args_parse(&args, argc, argv, known, 1, c->arena);
+	r = args_parse(&c->args, argc, argv, known, 1, c->arena);
 	if (r == 0)
-		r = read_envelope(c, &args);
+		r = read_envelope(c, &c->args);
 	if (r == 0)
-		r = read_time(c, &args);
+		r = read_time(c, &c->args);
 	if (r != 0)
 		return r;
-	c->dns = args_get(&args, "dns");
-	c->resolver = args_get(&args, "resolver");
+	c->dns = args_get(&c->args, "dns");
+	c->resolver = args_get(&c->args, "resolver");
 	return input_message_load(&c->message,
-	    args.n_words == 0 ? NULL : args.words[0], c->arena);
+	    c->args.n_words == 0 ? NULL : c->args.words[0], c->arena);
 }
 
 int
@@ -167,16 +177,24 @@ check_look_up(const struct check *c, const struct lookup *l)
 int
 check_run(struct check *c, int argc, char **argv)
 {
+	return check_run_with(c, argc, argv, options);
+}
+
+int
+check_run_with(struct check *c, int argc, char **argv,
+    const struct args_known *known)
+{
 	struct lookup l;
-	int r = check_begin(c, argc, argv);
+	int r = check_begin_with(c, argc, argv, known);
 
 	if (r != 0 || !c->message.is_message)
 		return r;
 	r = feed(c);
 	if (r != 0)
 		return cli_fail(CLI_CANNOT, "%s", err_text(r));
-	l = wanted(c);
-	r = check_look_up(c, &l);
+	r = wanted(c, &l);
+	if (r == 0)
+		r = check_look_up(c, &l);
 	return r != 0 ? r : finish(c);
 }
 

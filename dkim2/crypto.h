@@ -30,6 +30,13 @@ struct dkim2_hasher {
 /* Begins. Returns 0, -E_NOMEM or -E_CRYPTO (then h needs no _fini). */
 int dkim2_hasher_init(struct dkim2_hasher *h, enum dkim2_hash algorithm);
 
+/*
+ * Makes `to`, which was begun with the same algorithm, a copy of what `from`
+ * has taken so far. Returns 0 or -E_CRYPTO.
+ */
+int dkim2_hasher_copy(struct dkim2_hasher *to,
+    const struct dkim2_hasher *from);
+
 /* Takes the next octets. Returns 0 or -E_CRYPTO. */
 int dkim2_hasher_add(struct dkim2_hasher *h, struct bytes octets);
 

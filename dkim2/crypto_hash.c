@@ -64,6 +64,12 @@ dkim2_hasher_init(struct dkim2_hasher *h, enum dkim2_hash algorithm)
 }
 
 int
+dkim2_hasher_copy(struct dkim2_hasher *to, const struct dkim2_hasher *from)
+{
+	return EVP_MD_CTX_copy_ex(to->ctx, from->ctx) == 1 ? 0 : -E_CRYPTO;
+}
+
+int
 dkim2_hasher_add(struct dkim2_hasher *h, struct bytes octets)
 {
 	if (octets.n == 0)

@@ -443,9 +443,12 @@ enum dkim2_step dkim2_sign_step(const struct dkim2_sign *s);
 struct bytes dkim2_sign_want(const struct dkim2_sign *s);
 
 /*
- * Answers for the k-th key of the options.
+ * Answers for the k-th key of the options; the last answer makes the fields.
  *
- * Returns  0, -E_LIMIT for an impossible length, or -E_NOMEM
+ * Returns  0, -E_LIMIT for an impossible length, and where the finished field
+ *          would be over 64 KiB; -E_SYNTAX where it does not read back as
+ *          what was meant (a bug of ours, caught before anyone sees it);
+ *          -E_NOMEM or -E_CRYPTO
  */
 int dkim2_sign_answer(struct dkim2_sign *s, size_t k, struct bytes signature);
 

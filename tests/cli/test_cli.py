@@ -480,7 +480,7 @@ def test_explain_says_it_in_words(worked_dns):
     assert good.returncode == 0
     for part in ("i=1", "example.org", "2026-11-22 10:00:00 UTC", "<alice@example.org>",
                  "<list@lists.example>", "i=2", "lists.example", "exploded",
-                 "changed, with a recipe back", "l1 ed25519-sha256: PASS", "Fully Verified"):
+                 "changed, recipe back", "l1 ed25519-sha256: PASS", "Fully Verified"):
         assert part in text, part
     assert len(text.splitlines()) <= 24 and max(map(len, text.splitlines())) <= 80
     assert "\033" not in text
