@@ -56,7 +56,7 @@ check-san: $(tested)
 	@$(CHECK) san
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 $(CHECK) structure core smtp
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

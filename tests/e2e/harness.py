@@ -146,15 +146,28 @@ class Hopseald:
         return session_pids(self.process.pid)
 
     def kill(self, pid=None):
-        """SIGKILL: one process, or all at once."""
+        """SIGKILL: one process, or all of them, also those that are being
+        born while we look."""
         self.crashes = True
-        for victim in [pid] if pid else self.pids():
-            try:
-                os.kill(victim, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if pid is None:
-            self.process.wait(WAIT)
+        if pid is not None:
+            self._kill_one(pid)
+            return
+
+        def are_gone():
+            left = self.pids()
+            for victim in left:
+                self._kill_one(victim)
+            return not left
+
+        until(are_gone, "its processes to be gone")
+        self.process.wait(WAIT)
+
+    @staticmethod
+    def _kill_one(pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def stop(self):
         if self.process is None:
