@@ -210,7 +210,7 @@ def test_reloads_in_a_hurry(folder, keys, hopseald):
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: not is_refused(new_port), "the last configuration")
     until(lambda: len(children(daemon)) == 3, "the old ones to leave")
-    assert is_refused(site.port)
+    until(lambda: is_refused(site.port), "the old port to close")
     assert greets(new_port)
 
 
