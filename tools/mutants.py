@@ -13,7 +13,8 @@ Reads tests/mutants/*.txt: blocks with a blank line between,
     +       what stands there instead
 
 The lines with '-' and ' ' stand in the file just once, one behind the other
-(white space at both ends does not count); '@' goes on at another place. `test` names a program and one of
+(white space at both ends does not count). '@' goes on at another place, and
+'@ FILE' in another file. `test` names a program and one of
 its tests; the mutant is killed where that test fails. What is not found in
 its file, or does not compile, is a failure of the list.
 
@@ -60,18 +61,21 @@ class Mutant:
     def __str__(self):
         return f"{self.where}: {self.fields.get('rule', '?')} ({self.file})"
 
-    def applied_to(self, text):
-        """Returns the text with the rule taken out, or None."""
-        hunk = []
+    def applied_to(self, folder):
+        """Returns what the files of folder become, or None."""
+        texts, file, hunk = {}, self.file, []
         for line in [*self.lines, "@"]:
             if line[0] != "@":
                 hunk.append(line)
                 continue
-            text = change(text, hunk)
-            if text is None:
+            if not (folder / file).exists():
                 return None
-            hunk = []
-        return text
+            before = texts.get(file) or (folder / file).read_text()
+            texts[file] = change(before, hunk)
+            if texts[file] in (None, before):
+                return None
+            file, hunk = line[1:].strip() or file, []
+        return texts
 
 
 def change(text, hunk):
@@ -162,30 +166,38 @@ class Tree:
         return done.returncode != 0, failed_tests(
             done.stdout.decode("utf-8", "replace"))
 
+    def put(self, texts):
+        """Writes the files; returns what puts them back as they were."""
+        kept = []
+        for name, text in texts.items():
+            path = self.folder / name
+            compiled = (self.folder / "build" / name).with_suffix(".o")
+            kept.append((path, path.read_text(), path.stat(), compiled,
+                         compiled.read_bytes() if compiled.exists() else None))
+            path.write_text(text)
+        return kept
+
+    def put_back(self, kept):
+        for path, text, times, compiled, octets in kept:
+            path.write_text(text)
+            if octets is not None:
+                # As it was, but newer than what was made of the mutant.
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                compiled.write_bytes(octets)
+
     def judge(self, m):
         """Returns what is wrong, or None for a killed mutant."""
-        path = self.folder / m.file
-        if not path.exists():
-            return "STALE: there is no such file"
-        text, times = path.read_text(), path.stat()
-        changed = m.applied_to(text)
-        if changed is None or changed == text:
+        changed = m.applied_to(self.folder)
+        if changed is None:
             return "STALE: its lines do not stand there once"
-        goal = f"build/{m.program}"
-        compiled = (self.folder / "build" / m.file).with_suffix(".o")
-        kept = compiled.read_bytes() if compiled.exists() else None
+        kept = self.put(changed)
         try:
-            path.write_text(changed)
-            done = self.make(goal)
+            done = self.make(f"build/{m.program}")
             if done.returncode != 0:
                 return f"does not compile: {done.stderr[-600:]}"
             has_failed, tests = self.run(m.program)
         finally:
-            path.write_text(text)
-            if kept is not None:
-                # As it was, but newer than what was made of the mutant.
-                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-                compiled.write_bytes(kept)
+            self.put_back(kept)
         if not has_failed:
             return "SURVIVED"
         if not m.test:
