@@ -5,11 +5,15 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "daemon/addr.h"
 #include "daemon/log.h"
+
+#define TRY_AGAIN_MS 100
+#define TRIES 30
 
 static bool
 is_same(const struct config_addr *a, const struct config_addr *b)
@@ -72,6 +76,23 @@ open_addr(const struct config_addr *a)
 	return listen_on(AF_INET, (struct sockaddr *)&four, sizeof(four), 0);
 }
 
+/*
+ * Where the one before us was killed, its workers hold the address until they
+ * saw it: what is in use is tried again for a moment.
+ */
+static int
+open_patiently(const struct config_addr *a)
+{
+	const struct timespec pause = {.tv_nsec = TRY_AGAIN_MS * 1000000L};
+	int fd = open_addr(a);
+
+	for (int k = 0; fd < 0 && errno == EADDRINUSE && k < TRIES; k++) {
+		nanosleep(&pause, NULL);
+		fd = open_addr(a);
+	}
+	return fd;
+}
+
 static int
 add(struct bind_set *s, const struct config_addr *a)
 {
@@ -84,7 +105,7 @@ add(struct bind_set *s, const struct config_addr *a)
 	if (more == NULL)
 		return -E_NOMEM;
 	s->sockets = more;
-	fd = open_addr(a);
+	fd = open_patiently(a);
 	if (fd < 0) {
 		addr_add(a, &b);
 		log_line(LOG_ERROR_, "cannot listen on %.*s: %s",
