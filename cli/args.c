@@ -45,6 +45,28 @@ take_option(struct args *a, int argc, char **argv, int *k,
 	return 0;
 }
 
+/* The same for "-c value" and "-cvalue". */
+static int
+take_short(struct args *a, int argc, char **argv, int *k,
+    const struct args_known *known)
+{
+	const char *word = argv[*k];
+	const struct args_known *o = find(known, word + 1, 1);
+	const char *value = word + 2;
+
+	if (o == NULL)
+		return cli_fail(CLI_USAGE, "%s: no option -%c", argv[0],
+		    word[1]);
+	if (*value == '\0') {
+		if (*k + 1 == argc)
+			return cli_fail(CLI_USAGE, "%s: -%s needs a value",
+			    argv[0], o->name);
+		value = argv[++*k];
+	}
+	a->pairs[a->n_pairs++] = (struct args_pair){o->name, value};
+	return 0;
+}
+
 int
 args_parse(struct args *a, int argc, char **argv,
     const struct args_known *known, size_t max, struct arena *mem)
@@ -61,6 +83,12 @@ args_parse(struct args *a, int argc, char **argv,
 			only_words = true;
 		} else if (!only_words && strncmp(argv[k], "--", 2) == 0) {
 			int r = take_option(a, argc, argv, &k, known);
+
+			if (r != 0)
+				return r;
+		} else if (!only_words && argv[k][0] == '-' &&
+		    argv[k][1] != '\0') {
+			int r = take_short(a, argc, argv, &k, known);
 
 			if (r != 0)
 				return r;

@@ -1,4 +1,7 @@
-/* Options as "--name value", "--name=value" and "--flag", and words. */
+/*
+ * Options as "--name value", "--name=value" and "--flag", words, and options
+ * of one letter with a value: "-n value", "-nvalue".
+ */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 

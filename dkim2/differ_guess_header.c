@@ -425,6 +425,9 @@ try_cut(struct search *s, size_t k, size_t at, size_t n)
 	struct buf said = BUF_ON(how);
 
 	v.n -= 2;
+	/* The blank beside it would go too: that is said by the next try. */
+	if (at + n < v.n ? v.p[at + n] == ' ' : at != 0 && v.p[at - 1] == ' ')
+		return 0;
 	buf_add_str(&said, "without `");
 	buf_add_escaped(&said, bytes_first(bytes_skip(v, at), n), n);
 	buf_printf(&said, "` %s", at + n == v.n ? "at its end" :

@@ -188,13 +188,10 @@ domains_lower(struct bytes line, struct buf *out)
 	return is_changed;
 }
 
-/* The tags in the order in which the draft has them. */
+/* The tags in a usual order; a tag that is not of the draft has no place. */
 static bool
-tags_sorted(struct bytes line, struct buf *out)
+sort_tags(struct bytes line, struct buf *out, const char *const *order)
 {
-	static const char *const order[] = {
-		"i", "m", "n", "t", "mf", "rt", "nd", "d", "s", "f", "r", "h",
-	};
 	size_t at = bytes_index(line, ':') + 1, n = 0;
 	struct bytes list = bytes_skip(line, at);
 	struct taglist t;
@@ -204,9 +201,9 @@ tags_sorted(struct bytes line, struct buf *out)
 	if (t.is_bad)
 		return false;
 	buf_add(out, bytes_first(line, at));
-	for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++)
+	for (; *order != NULL; order++)
 		for (size_t j = 0; j < t.n; j++) {
-			if (!bytes_eq(t.tags[j].name, bytes_of(order[k])))
+			if (!bytes_eq(t.tags[j].name, bytes_of(*order)))
 				continue;
 			buf_add(out, t.tags[j].name);
 			buf_add_octet(out, '=');
@@ -215,7 +212,29 @@ tags_sorted(struct bytes line, struct buf *out)
 			n++;
 		}
 	buf_add_str(out, "\r\n");
-	return n == t.n;
+	return n == t.n && !bytes_eq(buf_bytes(out), line);
+}
+
+static bool
+tags_as_draft(struct bytes line, struct buf *out)
+{
+	static const char *const order[] = {
+		"i", "m", "n", "t", "mf", "rt", "nd", "d", "s", "f", "h", "r",
+		NULL,
+	};
+
+	return sort_tags(line, out, order);
+}
+
+static bool
+tags_as_usual(struct bytes line, struct buf *out)
+{
+	static const char *const order[] = {
+		"i", "m", "n", "t", "d", "mf", "rt", "nd", "f", "s", "h", "r",
+		NULL,
+	};
+
+	return sort_tags(line, out, order);
 }
 
 static int
@@ -228,14 +247,16 @@ try_spelling(struct search *s, size_t k)
 		{last_semicolon, "with the last `;` the other way, there or "
 		 "not, in"},
 		{domains_lower, "with its domains in lower case in"},
-		{tags_sorted, "with the tags in the order of the draft in"},
+		{tags_as_draft, "with the tags in the order of the draft in"},
+		{tags_as_usual, "with the tags in the order of most signers "
+		 "in"},
 	};
 	uint32_t number;
 	const char *name = name_of(s, k, &number);
 	struct buf line;
 	int r = arena_buf(s->arena, s->lines[k].n + 80, &line);
 
-	for (size_t j = 0; r == 0 && j < 3 && !is_found(s); j++) {
+	for (size_t j = 0; r == 0 && j < 4 && !is_found(s); j++) {
 		bool fits;
 
 		line.n = 0;

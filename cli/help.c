@@ -1,0 +1,175 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char all[] =
+"hopseal VERB ...                 looks at and signs DKIM2 messages\n"
+"\n"
+"  verify      the verdict about a message, as one JSON line\n"
+"  explain     its chain hop by hop, what each changed, and where it differs\n"
+"  history     the message as an earlier hop sent it\n"
+"  dsn-verify  whether a bounce may be relied upon\n"
+"  sign        originates, or extends the chain there is\n"
+"  recipe      what leads from a changed message back to the one before\n"
+"  keygen      makes a key and prints its DNS record\n"
+"  dns-record  the DNS record of a key there is\n"
+"  which-key   what would sign mail from an address\n"
+"  help VERB   its options; --version\n"
+"\n"
+"A MESSAGE is a file, or standard input. Addresses stand with or without <>; <>\n"
+"is the null path. Options are --name value or --name=value.\n"
+"exit: 0 pass  1 fail  2 permerror  3 temperror  4 none  64 usage\n"
+"      66 a file cannot be read  70 cannot do  78 a mistake in the configuration\n";
+
+#define LOOKUP_OPTIONS \
+"  --mail-from A      the envelope it came with; comes together with --rcpt-to.\n" \
+"  --rcpt-to B ...    Without an envelope that part is not checked\n" \
+"  --dns JSON         key records from a file: {\"sel._domainkey.dom\": [\"TXT\"]}\n" \
+"  --resolver A:P     ask this resolver; without either the system's is asked\n" \
+"  --time T           the second of 1970 at which it is seen; without it: now\n"
+
+static const struct {
+	const char *verb, *text;
+} texts[] = {
+	{"verify",
+"hopseal verify [OPTIONS] [MESSAGE]\n"
+"\n"
+"The last line of output is JSON: result error fully_verified\n"
+"provisionally_verified provisional_result provisional_error envelope condition\n"
+"signatures instances.\n"
+"\n"
+LOOKUP_OPTIONS
+"\n"
+"exit: the verdict, 0 pass 1 fail 2 permerror 3 temperror 4 none\n"},
+	{"explain",
+"hopseal explain [OPTIONS] [--original FILE] [--json] [MESSAGE]\n"
+"\n"
+"The chain hop by hop: who sent it to whom, its signatures, what it changed (from\n"
+"its recipe). All failures in the order of the draft. Where a hash does not fit:\n"
+"which change, of those that mail servers make, makes it fit, and the first octet\n"
+"that differs. Colours on a terminal only; NO_COLOR turns them off.\n"
+"\n"
+LOOKUP_OPTIONS
+"  --original FILE    an earlier copy: it is compared with the message as it was\n"
+"                     at the same instance, and the first other octet is named\n"
+"  --json             one line with all of it:\n"
+"\n"
+"  result error fully_verified provisionally_verified provisional_result\n"
+"  provisional_error envelope condition\n"
+"                     as verify says them\n"
+"  octets time signatures instances mail_from rcpt_to\n"
+"                     what the text begins with\n"
+"  hops[]             i t d mf rt nd n f; result error of its signatures;\n"
+"                     s[]: selector algorithm group result error\n"
+"                     content: m new recipe result error header_fits body_fits,\n"
+"                     null where they cannot be known; changes: all (how many)\n"
+"                     and list[]: change (added removed), field or line, text\n"
+"  failures[]         result error\n"
+"  differences[]      part (header body signature field), m or i, selector;\n"
+"                     by (search original), explained, text\n"
+"                     header, field: fields[]: change (added removed changed)\n"
+"                     field number (from below) octet (of the value) hash_octet\n"
+"                     (of the hash input) was is\n"
+"                     body: octet (of the hash input) line column was is\n"
+"\n"
+"Octets, lines and columns count from 1. What is no UTF-8 is shown as U+FFFD.\n"
+"exit: the verdict, 0 pass 1 fail 2 permerror 3 temperror 4 none\n"},
+	{"history",
+"hopseal history -i N [MESSAGE]\n"
+"\n"
+"The message as hop N sent it, on standard output: the recipes above its instance\n"
+"are undone, later DKIM2 fields are left out, and so are fields that no hash\n"
+"covers (Received, X-...) where they stand above signature N.\n"
+"\n"
+"What no recipe touched stays octet for octet. A value from a recipe takes the\n"
+"place of a field of its name that the recipe takes away, from the bottom up;\n"
+"where there is none left it stands right above the one before it, or below the\n"
+"one after it, or at the end of the header. Such a field is on one line, its name\n"
+"as the field that it replaces has it, else with capitals (List-Id). Empty lines\n"
+"at the end of a body that was rebuilt are gone: no hash covers them.\n"
+"\n"
+"Nothing comes out where it would not be what hop N signed: no such signature, a\n"
+"recipe that cannot be undone, hashes that do not fit (exit 70). Signatures are\n"
+"not checked: pipe it to hopseal verify.\n"},
+	{"dsn-verify",
+"hopseal dsn-verify --mail-from A --rcpt-to B [OPTIONS] [MESSAGE]\n"
+"\n"
+"Whether a bounce may be relied upon: the bounce itself, the message that it\n"
+"returns, and that they belong together. One line of JSON.\n"
+"\n"
+LOOKUP_OPTIONS
+"\n"
+"exit: 0 pass 1 fail 2 permerror 3 temperror\n"},
+	{"sign",
+"hopseal sign --domain D --selector S --key PEM ENVELOPE [OPTIONS] [MESSAGE]\n"
+"\n"
+"The message with its new fields on top. Mail without DKIM2 fields is originated,\n"
+"else the chain is extended: whether it was fully verified is yours to know, or\n"
+"--proof-dns verifies it first.\n"
+"\n"
+"  --key2 PEM --selector2 S2   a second key; --join and: both must be good (this\n"
+"                     is the default), --join or: one is enough\n"
+"  --mail-from A --rcpt-to B ...   the envelope that it will leave with; or\n"
+"  --next-domain D    who signs next (an imaginary hop)\n"
+"  --flags F,F        feedback, feedhere, exploded; --exploded is the last one\n"
+"  --nonce N          n=\n"
+"  --hash H,H         sha256 (the default), sha512\n"
+"  --timestamp T      t=; without it: now\n"
+"  --original OLD     the message as it came: what was changed since is written\n"
+"                     down as a recipe\n"
+"  --recipe JSON      a file with the recipe\n"
+"  --proof-dns JSON   key records to verify the message as it came\n"
+"\n"
+"exit: 0 signed, 70 refused and why\n"},
+	{"recipe",
+"hopseal recipe OLD NEW\n"
+"\n"
+"The recipe that leads from the message NEW back to OLD, as JSON. Nothing comes\n"
+"out where nothing that is hashed differs.\n"
+"\n"
+"exit: 0, 70 where the change cannot be described\n"},
+	{"keygen",
+"hopseal keygen [--type ed25519|rsa2048] [--keys DIR] DOMAIN SELECTOR\n"
+"\n"
+"Writes DIR/DOMAIN/SELECTOR.pem, for its owner alone and never over a file, and\n"
+"prints the DNS record. Without --type it is ed25519; without --keys DIR is keys.\n"},
+	{"dns-record",
+"hopseal dns-record FILE [DOMAIN SELECTOR] [--json]\n"
+"\n"
+"The DNS record of a private key as a zone line, or with --json for a keys-file.\n"
+"Without DOMAIN and SELECTOR they are taken from the path DOMAIN/SELECTOR.pem.\n"},
+	{"which-key",
+"hopseal which-key ADDRESS [--keys DIR | -c FILE]\n"
+"\n"
+"The keys that sign mail with this From and MAIL FROM: those of the longest\n"
+"domain under DIR that covers it. A line each: DOMAIN SELECTOR ALGORITHM FILE.\n"
+"\n"
+"  --keys DIR         the folder: DIR/DOMAIN/SELECTOR.pem\n"
+"  -c FILE            the configuration, and what each of its listeners does;\n"
+"                     without --keys: /etc/hopseal/hopseal.yaml\n"
+"\n"
+"exit: 0 there is one, 1 none, 78 a mistake in the configuration or unsafe keys\n"},
+};
+
+int
+cli_help_verb(const char *verb)
+{
+	for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
+		if (strcmp(verb, texts[k].verb) == 0) {
+			fputs(texts[k].text, stdout);
+			return CLI_OK;
+		}
+	return cli_fail(CLI_USAGE, "no help for %s; see hopseal help", verb);
+}
+
+int
+cli_help(int argc, char **argv)
+{
+	if (argc > 2)
+		return cli_fail(CLI_USAGE, "help [VERB]");
+	if (argc == 2)
+		return cli_help_verb(argv[1]);
+	fputs(all, stdout);
+	return CLI_OK;
+}
