@@ -227,27 +227,40 @@ a_failed_recipe_is_told_once(void **state)
 	    "{\"b\":[{\"c\":[1,9]}]}"), &second, UNFIT, "pass", 1);
 }
 
+static bool
+is_enough(const char *text, size_t budget)
+{
+	struct arena *a = arena_new(KIT_ARENA);
+	struct dkim2_limits limits;
+	struct craft_run run = second;
+	struct dkim2_verify *v;
+	enum dkim2_reason reason;
+
+	dkim2_limits_default(&limits);
+	limits.max_undo = budget;
+	run.limits = &limits;
+	reason = craft_verify(a, craft(a, text), &run, &v)->full.reason;
+	dkim2_verify_fini(v);
+	arena_free(&a);
+	return reason != DKIM2_RECIPE_WORK;
+}
+
 /* The least budget with which a recipe is not too much. */
 static size_t
 budget_of(const char *text)
 {
-	struct dkim2_limits limits;
-	struct craft_run run = second;
+	size_t low = 0, high = 1 << 20;
 
-	dkim2_limits_default(&limits);
-	run.limits = &limits;
-	for (limits.max_undo = 0; limits.max_undo < 9000; limits.max_undo++) {
-		struct arena *a = arena_new(KIT_ARENA);
-		struct dkim2_verify *v;
-		enum dkim2_reason reason = craft_verify(a, craft(a, text),
-		    &run, &v)->full.reason;
+	assert_true(is_enough(text, high));
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
 
-		dkim2_verify_fini(v);
-		arena_free(&a);
-		if (reason != DKIM2_RECIPE_WORK)
-			return limits.max_undo;
+		if (is_enough(text, middle))
+			high = middle;
+		else
+			low = middle + 1;
 	}
-	return SIZE_MAX;
+	return low;
 }
 
 /* V16: header and body together may cost what the budget has. */
