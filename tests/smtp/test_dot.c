@@ -273,6 +273,7 @@ the_decoder_says_what_it_saw(void **state)
 		{LIT("abc\r\nde"), 3, 2, false, false},
 		{LIT(".....\r\n"), 4, 0, false, false},
 		{LIT("abcdefgh\xff\r\n"), 9, 0, true, false},
+		{LIT("abcdefgh\xffgabcdef\r\n"), 16, 0, true, false},
 		{LIT("\x80"), 1, 1, true, false},
 		{LIT("abcdefgh\0"), 9, 9, false, true},
 		{LIT("\0\r\n"), 1, 0, false, true},

@@ -54,6 +54,7 @@ check_run(struct bytes in, const char *events, const char *codes)
 }
 
 #define EHLO "EHLO me.example\r\n"
+#define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define ENVELOPE EHLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 #define TO_DATA ENVELOPE "DATA\r\n"
 #define SAID "ehlo me.example; mail <a@b>; rcpt <c@d>; data; "
@@ -194,6 +195,7 @@ replies_say_what_and_why(void **state)
 		{"EHLO a b\r\n", "501 5.5.4 Syntax: EHLO hostname\r\n"},
 		{"EHLO a(b\r\n", "501 5.5.4 Syntax: EHLO hostname\r\n"},
 		{"EHLO a\\b\r\n", "501 5.5.4 Syntax: EHLO hostname\r\n"},
+		{"EHLO " X64 X64 X64 X64 "\r\n", "501 5.5.4 Syntax: EHLO hostname\r\n"},
 		{"EHLO \xc3\xa4\r\n", "501 5.5.4 Syntax: EHLO hostname\r\n"},
 		{"HELO\r\n", "501 5.5.4 Syntax: HELO hostname\r\n"},
 		{"HELO [192.0.2.1]\r\n", "250 hop.example\r\n"},
