@@ -63,7 +63,7 @@ int differ_bodies(struct differ_body *d, struct bytes was, struct bytes is,
 
 /* ---- what may have happened ---------------------------------------------- */
 
-#define DIFFER_WORK ((size_t)256 << 20)	/* a good bound: a second or less */
+#define DIFFER_WORK ((size_t)1 << 30)	/* a good bound: seconds at most */
 
 /* Octets that may still be hashed; tries that were made. */
 struct differ_work {
