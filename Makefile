@@ -31,6 +31,7 @@ $(error missing Debian packages: $(MISSING); `./bootstrap $(or $(MAKECMDGOALS),a
 endif
 CPPFLAGS := -I. -D_GNU_SOURCE $(shell $(PKG_CONFIG) --cflags $(LIBS_FOR))
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto libsodium yaml-0.1 libpsl)
+LIBDKIM2_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto libsodium)
 ALL_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_FOR))
 CMOCKA := $(if $(filter cmocka,$(NEEDS)),$(shell $(PKG_CONFIG) --libs cmocka))
 endif
@@ -81,9 +82,10 @@ demo: all
 	@B=$(B) PYTHONDONTWRITEBYTECODE=1 python3 demo/demo.py
 
 include tests/tests.mk
+include dkim2/install.mk
 
-## install       under DESTDIR and PREFIX: programs, examples, systemd unit
-install: all
+## install       under DESTDIR and PREFIX: programs, library, examples, unit
+install: all install-lib
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin \
 		$(DESTDIR)$(PREFIX)/share/doc/hopseal/examples \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -106,7 +108,7 @@ deb:
 	@echo 'make deb: not built yet; it comes with the issue on packages' >&2; exit 1
 
 help:
-	@sed -n 's/^## //p' Makefile tests/tests.mk
+	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk
 ## clean         removes every build directory
 clean:
 	rm -rf build build-san build-fuzz build-clang
