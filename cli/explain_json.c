@@ -35,7 +35,7 @@ put_verdict(const char *prefix, const struct dkim2_verdict *v)
 	    (struct bytes){NULL, 0} : buf_bytes(&out));
 }
 
-/* ---- hops ----------------------------------------------------------------- */
+/* ---- hops --------------------------------------------------------------- */
 
 static void
 put_members(const struct dkim2_signature_result *s)
@@ -154,7 +154,7 @@ put_hop(const struct dkim2_result *r, const struct story *story, size_t at)
 	putchar('}');
 }
 
-/* ---- differences ---------------------------------------------------------- */
+/* ---- differences -------------------------------------------------------- */
 
 static void
 put_field(const struct differ_field *f)
@@ -221,7 +221,7 @@ put_cause(const struct story_cause *c)
 	putchar('}');
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------- */
 
 static void
 put_head(const struct check *c)

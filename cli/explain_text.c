@@ -22,7 +22,7 @@
 #define BOLD "\033[1m"
 #define OFF "\033[0m"
 
-/* ---- words ---------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------- */
 
 /* A code for the terminal; nothing where there is none, or NO_COLOR is. */
 static const char *
@@ -129,7 +129,7 @@ put_wrapped(struct bytes text, size_t column)
 	putchar('\n');
 }
 
-/* ---- a hop ---------------------------------------------------------------- */
+/* ---- a hop -------------------------------------------------------------- */
 
 /* Columns that a value takes as it is shown. */
 static size_t
@@ -290,7 +290,7 @@ put_hop(const struct dkim2_result *r, const struct story *story, size_t at)
 	put_instance(r, story, at);
 }
 
-/* ---- where it differs ----------------------------------------------------- */
+/* ---- where it differs --------------------------------------------------- */
 
 /* The octets from a little before `at` on, with dots for what is left out. */
 static size_t
@@ -444,7 +444,7 @@ put_causes(const struct story *s)
 		put_cause(&s->causes[k]);
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------- */
 
 static void
 put_head(const struct check *c)

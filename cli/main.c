@@ -39,8 +39,8 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"check", "config", "key", "test", "queue", "status", "trace", "bypass", "pause",
-	"resume", "drain", "set", "debug", "reload",
+	"check", "config", "key", "test", "queue", "status", "trace", "bypass",
+	"pause", "resume", "drain", "set", "debug", "reload",
 };
 
 int

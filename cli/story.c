@@ -38,7 +38,7 @@ say(struct maker *k, struct story_cause *cause, const struct buf *text)
 	return cause->what.p == NULL ? -E_NOMEM : 0;
 }
 
-/* ---- hashes --------------------------------------------------------------- */
+/* ---- hashes ------------------------------------------------------------- */
 
 /* The octets of the header block above the first signature of m. */
 static struct bytes
@@ -175,7 +175,7 @@ search_states(struct maker *k)
 	return r;
 }
 
-/* ---- signatures ----------------------------------------------------------- */
+/* ---- signatures --------------------------------------------------------- */
 
 static bool
 is_good(const struct dkim2_result *r, size_t i)
@@ -294,7 +294,7 @@ search_signatures(struct maker *k)
 	return failed;
 }
 
-/* ---- the original --------------------------------------------------------- */
+/* ---- the original ------------------------------------------------------- */
 
 static int
 signing_line(const struct dkim2_field *f, struct arena *a,
@@ -433,7 +433,7 @@ compare_original(struct maker *k, const struct input_message *original)
 	return r != 0 ? r : compare_part(k, STORY_BODY, m, w, i);
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------- */
 
 static int
 make_changes(struct maker *k)

@@ -15,7 +15,7 @@ struct search {
 	struct differ_guess *guess;
 	const struct canon_field **fields;	/* those that are hashed */
 	struct bytes *lines;		/* "name:value\r\n" each */
-	struct bytes *tried;		/* the same, n + 1 of them; empty: out */
+	struct bytes *tried;		/* n + 1 of them; empty: left out */
 	size_t n;
 	struct buf line;		/* room for one that is rewritten */
 	struct buf value;
@@ -66,7 +66,7 @@ is_found(const struct search *s)
 	return s->guess->what.p != NULL;
 }
 
-/* ---- a try --------------------------------------------------------------- */
+/* ---- a try -------------------------------------------------------------- */
 
 static int
 hash_tried(struct search *s, struct dkim2_hasher *h)
@@ -173,7 +173,7 @@ say_field(const struct search *s, size_t k, struct buf *out)
 		buf_printf(out, " (the %zu. from below)", k - below + 1);
 }
 
-/* ---- fields left out, or put in ------------------------------------------ */
+/* ---- fields left out, or put in ----------------------------------------- */
 
 /* Drafts before -08 did not hash these. */
 static bool
@@ -283,7 +283,7 @@ try_lost(struct search *s)
 	return r;
 }
 
-/* ---- values -------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------- */
 
 /* Tries another value, not yet canonical, for field k. */
 static int
@@ -473,7 +473,7 @@ try_subject(struct search *s)
 	return r;
 }
 
-/* ---- order --------------------------------------------------------------- */
+/* ---- order -------------------------------------------------------------- */
 
 /* Fields of one name that stand the other way round, all or two of them. */
 static int
@@ -509,7 +509,7 @@ try_order(struct search *s)
 	return r;
 }
 
-/* ---- several fields at once ---------------------------------------------- */
+/* ---- several fields at once --------------------------------------------- */
 
 static bool
 is_above(const struct search *s, size_t k)
