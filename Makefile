@@ -20,9 +20,9 @@ say = $(if $(V),,@echo '  $(1)  $(2)')
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
 	libpsl
 # These goals compile nothing.
-IDLE_GOALS = help clean attacks peer bench mutants deb fuzz
+IDLE_GOALS = help clean attacks peer bench coverage mutants deb fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
-NEEDS = $(if $(filter check% unit,$(MAKECMDGOALS)),cmocka) \
+NEEDS = $(if $(filter check% coverage% unit,$(MAKECMDGOALS)),cmocka) \
 	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \
 	$(if $(filter demo,$(MAKECMDGOALS)),python3)
 MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) $(LIBS_FOR) $(NEEDS))
@@ -111,7 +111,7 @@ help:
 	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk
 ## clean         removes every build directory
 clean:
-	rm -rf build build-san build-fuzz build-clang
+	rm -rf build build-san build-fuzz build-clang build-coverage
 
 .PHONY: all demo install bench deb mutants help clean
 .DELETE_ON_ERROR:

@@ -67,6 +67,24 @@ layers: $(CORES)
 ## attacks       the rows of tests/attacks.txt and the tests that name them
 attacks:
 	@tools/attacks.sh
+## bench-core    libdkim2's speed against the peer and bare SHA-256
+$(B)/tests/bench/core: $(B)/tests/bench/core.o $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+bench-core: $(B)/tests/bench/core
+	@PYTHONDONTWRITEBYTECODE=1 tests/bench/core.py $(B)
+## coverage      branches of libdkim2 that its tests take; GAPS=1 lists the rest
+COVERED = $(wildcard $(addprefix dkim2/,verify*.c recipe*.c taglist.c \
+	instance.c signature.c keyrec.c chain.c))
+coverage:
+	@$(MAKE) --no-print-directory B=build-coverage OPT='-O0 -g --coverage' \
+		LDFLAGS='-pie --coverage' coverage-run
+coverage-run: $(filter $(B)/tests/dkim2/%,$(TESTS)) $(B)/hopseal
+	@find $(B) -name '*.gcda' -delete
+	@for t in $(filter $(B)/tests/dkim2/%,$(TESTS)); do \
+		$$t >$(B)/unit.log 2>&1 || { cat $(B)/unit.log; exit 1; }; done
+	@PYTHONDONTWRITEBYTECODE=1 tests/interop/run_cases.py $(B)/hopseal
+	@tools/coverage.py $(B) $(if $(GAPS),--gaps) $(COVERED)
 ## peer          builds the live peer of the interoperability tests
 peer:
 	@B=$(B) tests/interop/peer.sh
@@ -87,4 +105,5 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 
 .PHONY: check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
+	bench-core coverage coverage-run \
 	fuzz-run

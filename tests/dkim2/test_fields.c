@@ -276,6 +276,10 @@ signatures(void **state)
 		 DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", "mf=PGENCkBiPg==;" RT, "k:x:AAAA"),
 		 DKIM2_SIGNATURE_SYNTAX, NULL},
+		{SIG("1", "b.example", "mf=PGFAYg==;" RT, "k:x:AAAA"),
+		 DKIM2_SIGNATURE_SYNTAX, NULL},	/* <a@b */
+		{SIG("1", "b.example", "mf=PGF/Pg==;" RT, "k:x:AAAA"),
+		 DKIM2_SIGNATURE_SYNTAX, NULL},	/* <a DEL > */
 		{SIG("1", "b.example", "mf=PA==;" RT, "k:x:AAAA"),
 		 DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", RT, "k:x:AAAA"),

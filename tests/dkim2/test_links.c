@@ -78,6 +78,13 @@ every_link_counts(void **state)
 		{GOOD2("1") SIG1("1795500000", "ed1:ed25519-sha256:$1a") I1
 		 STATE, "fail DKIM2-Signature i=1 signature is from the future",
 		 "fail DKIM2-Signature i=1 signature is from the future"},
+		/* what does not read well is told, and nothing about it */
+		{GOOD2("1") SIG1(T, "ed1:ed25519-sha256:*") I1 STATE,
+		 "permerror DKIM2-Signature i=1 syntax error",
+		 "permerror DKIM2-Signature i=1 syntax error"},
+		{SIG2("1", T, "l1") SIG1(T, "ed1:ed25519-sha256:AAAA") I1
+		 STATE, "permerror DKIM2-Signature i=2 syntax error",
+		 "permerror DKIM2-Signature i=2 syntax error"},
 	};
 
 	for (size_t k = 0; k < COUNT(row); k++)
@@ -194,6 +201,26 @@ further_answers_are_ignored(void **state)
 	dkim2_verify_fini(v);
 }
 
+/* B17: no record is no key, whatever the answer is called. */
+static void
+no_record_is_no_key(void **state)
+{
+	struct arena *a = *state;
+	struct dkim2_verify_options o = {.now_s = CRAFT_TIME};
+	struct dkim2_message m;
+	struct dkim2_verify *v;
+	struct bytes body = kit_split(craft(a, GOOD1 I1 STATE), &m, a);
+
+	assert_int_equal(dkim2_verify_new(&v, a, &o), 0);
+	assert_int_equal(dkim2_verify_header(v, &m), 0);
+	assert_int_equal(dkim2_verify_body(v, body), 0);
+	assert_int_equal(dkim2_verify_end(v, body), 0);
+	assert_int_equal(dkim2_verify_answer(v, 0, DKIM2_KEY_TXT, NULL, 0), 0);
+	assert_int_equal(dkim2_verify_result(v)->full.reason,
+	    DKIM2_KEY_MISSING);
+	dkim2_verify_fini(v);
+}
+
 #define REVISED "From: Alice <alice@example.org>\r\nSubject: [L] hello\r\n" \
 	"Message-ID: <1@example.org>\r\n\r\none\r\ntwo\r\n-- \r\n"
 
@@ -290,6 +317,7 @@ main(void)
 		TEST(mismatch_comes_before_revoked),
 		TEST(hashes_are_compared_in_full),
 		TEST(further_answers_are_ignored),
+		TEST(no_record_is_no_key),
 		TEST(a_failed_recipe_is_told_once),
 		TEST(header_and_body_share_a_budget),
 	};
