@@ -255,7 +255,10 @@ def test_another_key_is_named(keys, tmp_path):
 
 def on_terminal(words, **env):
     """What a command writes to a terminal."""
-    mine, theirs = pty.openpty()
+    try:
+        mine, theirs = pty.openpty()
+    except OSError as why:      # a chroot without /dev/pts
+        pytest.skip(f"no terminal to be had: {why}")
     process = subprocess.Popen([str(HOPSEAL), *map(str, words)], stdout=theirs,
                                env={**os.environ, **env})
     os.close(theirs)
