@@ -2,7 +2,8 @@
 
 #include "base/b64.h"
 #include "base/err.h"
-#include "dkim2/crypto_der.h"
+
+#include <limits.h>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -27,68 +28,73 @@ rsa_free(void *key)
 	EVP_PKEY_free(key);
 }
 
-/*
- * A key of the library's. Its own readers of DER find out what they have
- * before them by trying, which takes longer than to check five signatures.
- */
-static int
-key_make(void **key, struct bytes n, struct bytes e)
+/* One of the two forms, filling all of der; else NULL. */
+static EVP_PKEY *
+read_public(struct bytes der)
 {
-	uint8_t room[DKIM2_RSA_BITS_MAX / 8 + sizeof(uint64_t)];
-	BIGNUM *num = BN_bin2bn(n.p, (int)n.n, NULL);
-	BIGNUM *exp = BN_bin2bn(e.p, (int)e.n, NULL);
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	EVP_PKEY *made = NULL;
-	OSSL_PARAM param[3];
-	int r = -E_CRYPTO;
+	const uint8_t *at = der.p;
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)der.n);
 
-	if (num == NULL || exp == NULL || ctx == NULL ||
-	    BN_bn2nativepad(num, room, (int)n.n) < 0 ||
-	    BN_bn2nativepad(exp, room + n.n, (int)e.n) < 0)
-		goto out;
-	param[0] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, room, n.n);
-	param[1] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, room + n.n,
-	    e.n);
-	param[2] = OSSL_PARAM_construct_end();
-	if (EVP_PKEY_fromdata_init(ctx) == 1 &&
-	    EVP_PKEY_fromdata(ctx, &made, EVP_PKEY_PUBLIC_KEY, param) == 1)
-		r = 0;
-	*key = made;
-out:
-	EVP_PKEY_CTX_free(ctx);
-	BN_free(exp);
-	BN_free(num);
-	return r == 0 ? 0 : rsa_failure();
+	if (key == NULL) {
+		at = der.p;
+		key = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)der.n);
+	}
+	/* EVP_PKEY_RSA alone: a key for PSS must not be used for PKCS#1 */
+	if (key != NULL && (at != der.p + der.n ||
+	    EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)) {
+		EVP_PKEY_free(key);
+		return NULL;
+	}
+	return key;
 }
 
-static unsigned
-count_bits(struct bytes n)
+/* Reads bits and exponent; *good when both numbers can be a key's. */
+static int
+read_numbers(struct dkim2_public_key *k, bool *good)
 {
-	unsigned bits = (unsigned)(8 * n.n);
+	BIGNUM *n = NULL, *e = NULL;
+	uint8_t octets[8];
+	int r = -E_CRYPTO;
 
-	for (uint8_t top = n.p[0]; bits != 0 && top < 0x80; bits--)
-		top = (uint8_t)(top << 1 | 1);
-	return bits;
+	if (EVP_PKEY_get_bn_param(k->rsa, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
+	    EVP_PKEY_get_bn_param(k->rsa, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
+		goto out;
+	r = 0;
+	k->bits = (unsigned)BN_num_bits(n);
+	if (BN_num_bytes(e) > 8 || BN_is_negative(e) || BN_is_negative(n))
+		goto out;
+	if (BN_bn2binpad(e, octets, sizeof(octets)) != sizeof(octets)) {
+		r = -E_CRYPTO;
+		goto out;
+	}
+	for (size_t j = 0; j < sizeof(octets); j++)
+		k->exponent = k->exponent << 8 | octets[j];
+	*good = BN_is_odd(n) && k->exponent >= 3 && k->exponent % 2 == 1;
+out:
+	BN_free(n);
+	BN_free(e);
+	return r;
 }
 
 int
 rsa_public_init(struct dkim2_public_key *k, struct bytes der, bool *good)
 {
-	struct bytes n, e;
-	int r = 0;
+	int r;
 
-	if (!der_rsa_public(der, &n, &e) || e.n > sizeof(k->exponent))
-		return 0;
-	k->bits = count_bits(n);
-	for (size_t j = 0; j < e.n; j++)
-		k->exponent = k->exponent << 8 | e.p[j];
-	if (n.p[n.n - 1] % 2 == 0 || k->exponent < 3 || k->exponent % 2 == 0)
+	if (der.n == 0 || der.n > LONG_MAX)
 		return 0;
 	ERR_clear_error();
-	/* nothing is computed with a larger one */
-	if (k->bits <= DKIM2_RSA_BITS_MAX)
-		r = key_make(&k->rsa, n, e);
-	*good = r == 0;
+	k->rsa = read_public(der);
+	if (k->rsa == NULL)
+		return rsa_failure() == -E_NOMEM ? -E_NOMEM : 0;
+	ERR_clear_error();	/* of the form that it was not */
+	r = read_numbers(k, good);
+	if (r != 0)
+		r = rsa_failure();
+	if (!*good) {
+		rsa_free(k->rsa);
+		k->rsa = NULL;
+	}
 	return r;
 }
 
