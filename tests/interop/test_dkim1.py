@@ -8,6 +8,7 @@ import os
 import random
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("B", "build")).resolve()
 TOOL = BUILD / "tests" / "tools" / "dkim1"
 VECTORS = ROOT / "tests" / "vectors" / "dkim1"
-NOW = 1795341600
+# The others sign and verify at the time of the real clock
+NOW = int(time.time())
 # RFC 8032 test key 1; never used for anything else
 SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031c"
                      "ae7f60")
