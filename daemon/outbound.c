@@ -1,57 +1,11 @@
-#include "daemon/outbound.h"
+#include "daemon/outbound_state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/addr.h"
-#include "daemon/conn.h"
 #include "daemon/log.h"
-
-#define MAX_ADDRS 8
-
-/* Named after what was just done; the event that ends it is in a comment. */
-enum state {
-	IDLE,		/* no transaction; conn may be there, greeted */
-	RESOLVING,	/* outbound_addrs() */
-	CONNECTING,	/* CONN_CONNECTED */
-	GREETING,	/* SMTP_CLIENT_READY */
-	ASKED,		/* SMTP_CLIENT_MAIL, then _RCPT */
-	ACCEPTED,	/* outbound_send() */
-	DATA_ASKED,	/* SMTP_CLIENT_DATA */
-	CONTENT,	/* all pieces and the dot are in the buffer */
-	ENDED,		/* SMTP_CLIENT_END */
-	DEAD,		/* being freed */
-};
-
-struct outbound {
-	struct hub *hub;
-	const struct config_listener *listener;
-	uint64_t tag;		/* of address look-ups */
-	outbound_call *call;
-	void *arg;
-	enum state state;
-	struct conn *conn;
-	struct smtp_client client;
-	struct config_addr addrs[MAX_ADDRS];	/* of the next hop */
-	size_t n_addrs;
-	size_t addr;		/* the one in use */
-	bool is_reused;		/* a transaction was made on it before */
-	bool was_accepted;	/* RCPT got its 2xx once: it is asked again */
-	bool is_waiting_send;	/* outbound_send() came while asking again */
-	unsigned reconnects;
-	bool is_mail_refused;	/* and the answer to RCPT is still to come */
-	bool is_resetting;	/* the answer to RSET is still to come */
-	struct outbound_envelope envelope;
-	struct bytes pieces[OUTBOUND_PIECES];
-	size_t piece;
-	struct outbound_result result;
-	char kept[SMTP_REPLY_MAX];	/* text of result.reply */
-	char kept_enhanced[16];
-	char fault[768];
-	char relay[384];
-	struct loop_deferred deferred;
-	struct loop_timer *soon;	/* an event that must not come at once */
-};
 
 static void on_conn(void *arg, enum conn_event what);
 
@@ -62,20 +16,13 @@ name_relay(struct outbound *o)
 	char ip[ADDR_TEXT_MAX];
 
 	addr_text(a, ip);
-	snprintf(o->relay, sizeof(o->relay), "%s[%s]:%u",
-	    o->listener->next_hop.host_str, ip, a->port);
-}
-
-static void
-tell(struct outbound *o, enum outbound_event what)
-{
-	if (o->call != NULL)
-		o->call(o->arg, what);
+	snprintf(o->relay, sizeof(o->relay), "%s[%s]:%u", o->hop->host_str,
+	    ip, a->port);
 }
 
 /* The client's views end with its next reply; ours with the next call. */
-static void
-keep_reply(struct outbound *o)
+void
+outbound_keep_reply(struct outbound *o)
 {
 	const struct smtp_reply *from = &o->client.reply;
 	struct smtp_reply *to = &o->result.reply;
@@ -90,50 +37,27 @@ keep_reply(struct outbound *o)
 	to->enhanced = buf_bytes(&enhanced);
 }
 
-/* The transaction is over; the connection too where it can not be kept. */
-static void
-finish(struct outbound *o, enum outbound_event what, bool keep)
+void
+outbound_finish(struct outbound *o, enum outbound_event what, bool keep)
 {
-	o->state = IDLE;
+	o->state = OUTBOUND_IDLE;
 	o->is_reused = true;
 	if (!keep)
 		conn_kill(&o->conn);
 	else
 		conn_deadline(o->conn, 0);
-	tell(o, what);
+	if (o->call != NULL)
+		o->call(o->arg, what);
 }
 
-static bool
-reset(struct outbound *o)
-{
-	o->is_resetting = smtp_client_rset(&o->client);
-	return o->is_resetting;
-}
-
-static enum outbound_stage
-stage_of(enum state s)
-{
-	switch (s) {
-	case ASKED:
-	case ACCEPTED:
-		return OUTBOUND_AT_ENVELOPE;
-	case DATA_ASKED:
-		return OUTBOUND_AT_DATA;
-	case CONTENT:
-		return OUTBOUND_AT_CONTENT;
-	case ENDED:
-		return OUTBOUND_AT_END;
-	default:
-		return OUTBOUND_AT_CONNECT;
-	}
-}
+/* ---- the connection ---- */
 
 static void
 connect_next(struct outbound *o)
 {
 	while (o->addr < o->n_addrs) {
 		name_relay(o);
-		o->state = CONNECTING;
+		o->state = OUTBOUND_CONNECTING;
 		smtp_client_init(&o->client, o->hub->config->hostname);
 		o->is_reused = false;
 		o->is_resetting = false;
@@ -148,17 +72,16 @@ connect_next(struct outbound *o)
 		    "connecting to %s failed: %m", o->relay);
 		o->addr++;
 	}
-	o->result.stage = OUTBOUND_AT_CONNECT;
 	o->result.fault = o->fault;
-	finish(o, OUTBOUND_LOST, false);
+	outbound_finish(o, OUTBOUND_LOST, false);
 }
 
 static void
 resolve_first(struct outbound *o)
 {
-	const struct config_next_hop *h = &o->listener->next_hop;
+	const struct config_next_hop *h = o->hop;
 
-	o->state = RESOLVING;
+	o->state = OUTBOUND_RESOLVING;
 	o->n_addrs = 0;
 	o->addr = 0;
 	snprintf(o->relay, sizeof(o->relay), "%s:%u", h->host_str, h->port);
@@ -171,220 +94,40 @@ resolve_first(struct outbound *o)
 	}
 }
 
-/*
- * The connection broke or said what it must not. Before DATA it is made anew
- * once; while connecting the next address is tried.
- */
-static void
-lost(struct outbound *o, const char *why)
+static bool
+may_reconnect(struct outbound *o, enum outbound_state was)
 {
-	enum state was = o->state;
+	bool is_before_content = was == OUTBOUND_BEGUN ||
+	    was == OUTBOUND_ASKING || was == OUTBOUND_DATA;
+
+	return is_before_content && (o->is_reused || o->n_accepted != 0) &&
+	    o->reconnects++ == 0;
+}
+
+void
+outbound_lost(struct outbound *o, const char *why)
+{
+	enum outbound_state was = o->state;
 
 	snprintf(o->fault, sizeof(o->fault), "%s: %s", o->relay,
 	    why == NULL ? "a step out of order" : why);
 	conn_kill(&o->conn);
-	if (was == IDLE)
+	if (was == OUTBOUND_IDLE || (was == OUTBOUND_BEGUN && o->n_asked == 0))
 		return;
-	if (was == CONNECTING || (was == GREETING && o->addr + 1 < o->n_addrs)) {
+	if (was == OUTBOUND_CONNECTING ||
+	    (was == OUTBOUND_GREETING && o->addr + 1 < o->n_addrs)) {
 		o->addr++;
 		connect_next(o);
 		return;
 	}
-	if ((was == ACCEPTED || (o->is_reused &&
-	    (was == ASKED || was == RESOLVING))) && o->reconnects++ == 0) {
+	if (may_reconnect(o, was)) {
 		log_line(LOG_NOTICE_, "%s; connecting again", o->fault);
 		resolve_first(o);
 		return;
 	}
-	o->result.stage = stage_of(was);
+	o->result.is_ambiguous = was == OUTBOUND_DOT;
 	o->result.fault = o->fault;
-	finish(o, OUTBOUND_LOST, false);
-}
-
-static void
-ask(struct outbound *o)
-{
-	const struct outbound_envelope *e = &o->envelope;
-
-	o->state = ASKED;
-	o->is_mail_refused = false;
-	conn_deadline(o->conn, o->listener->reply_timeout_s * 1000LL);
-	if (!smtp_client_mail(&o->client, e->mail_from, e->size,
-	        e->is_8bit)) {
-		lost(o, "MAIL does not fit");
-		return;
-	}
-	if (o->client.can & SMTP_CAN_PIPELINE)
-		smtp_client_rcpt(&o->client, e->rcpt_to);
-	conn_flush(o->conn);
-}
-
-static void
-data(struct outbound *o)
-{
-	o->is_waiting_send = false;
-	o->state = DATA_ASKED;
-	o->piece = 0;
-	conn_deadline(o->conn, o->listener->data_timeout_s * 1000LL);
-	if (!smtp_client_data(&o->client)) {
-		lost(o, "DATA out of order");
-		return;
-	}
-	conn_flush(o->conn);
-}
-
-/* False where the socket is full, or the connection had to be dropped. */
-static bool
-send_piece(struct outbound *o)
-{
-	struct bytes *piece = &o->pieces[o->piece];
-
-	while (piece->n != 0) {
-		if (!smtp_client_content(&o->client, piece)) {
-			lost(o, smtp_client_fault(&o->client));
-			return false;
-		}
-		conn_flush(o->conn);
-		if (o->client.out.n != 0)
-			return false;		/* CONN_OUT goes on */
-	}
-	return true;
-}
-
-/* Puts as much content into the buffer as goes; then the final dot. */
-static void
-pump(struct outbound *o)
-{
-	conn_deadline(o->conn, o->listener->send_timeout_s * 1000LL);
-	for (; o->piece < OUTBOUND_PIECES; o->piece++) {
-		if (!send_piece(o))
-			return;
-	}
-	while (!smtp_client_end(&o->client)) {
-		if (smtp_client_fault(&o->client) != NULL) {
-			lost(o, smtp_client_fault(&o->client));
-			return;
-		}
-		conn_flush(o->conn);
-		if (o->client.out.n != 0)
-			return;		/* CONN_OUT goes on */
-	}
-	o->state = ENDED;
-	conn_deadline(o->conn, o->listener->end_timeout_s * 1000LL);
-	conn_flush(o->conn);
-}
-/* A 4xx or 5xx: told as it is. */
-static void
-refused(struct outbound *o, bool keep)
-{
-	o->result.stage = stage_of(o->state);
-	if (!o->is_mail_refused)
-		keep_reply(o);
-	finish(o, OUTBOUND_REFUSED, keep);
-}
-
-static void
-on_accepted(struct outbound *o)
-{
-	o->state = ACCEPTED;
-	conn_deadline(o->conn, 0);
-	o->result.stage = OUTBOUND_AT_ENVELOPE;
-	keep_reply(o);
-	if (!o->was_accepted) {
-		o->was_accepted = true;
-		tell(o, OUTBOUND_ACCEPTED);
-	} else if (o->is_waiting_send) {
-		data(o);
-	}
-}
-
-/* The envelope was refused: after an earlier yes that is no answer. */
-static void
-on_envelope_refused(struct outbound *o)
-{
-	if (o->client.reply.code == 421 && o->is_reused &&
-	    o->reconnects == 0) {
-		lost(o, "421 between transactions");
-		return;
-	}
-	if (!o->was_accepted) {
-		refused(o, o->client.reply.code != 421 && reset(o));
-		return;
-	}
-	o->result.stage = OUTBOUND_AT_ENVELOPE;
-	o->result.fault = "the next hop accepted the recipient, hung up, and "
-			  "answered otherwise when asked again";
-	finish(o, OUTBOUND_LOST, false);
-}
-
-static void
-on_mail(struct outbound *o)
-{
-	int code = o->client.reply.code;
-	bool is_pipelined = (o->client.can & SMTP_CAN_PIPELINE) != 0;
-
-	if (code / 100 != 2 && is_pipelined && code != 421) {
-		/* This is the answer; the one to RCPT is on its way. */
-		o->is_mail_refused = true;
-		keep_reply(o);
-	} else if (code / 100 != 2) {
-		on_envelope_refused(o);
-	} else if (!is_pipelined) {
-		smtp_client_rcpt(&o->client, o->envelope.rcpt_to);
-		conn_flush(o->conn);
-	}
-}
-
-static void
-on_reply(struct outbound *o, enum smtp_client_event what)
-{
-	int class = o->client.reply.code / 100;
-
-	switch (what) {
-	case SMTP_CLIENT_READY:
-		ask(o);
-		break;
-	case SMTP_CLIENT_REFUSED:
-		if (o->was_accepted)
-			on_envelope_refused(o);
-		else
-			refused(o, false);
-		break;
-	case SMTP_CLIENT_MAIL:
-		on_mail(o);
-		break;
-	case SMTP_CLIENT_RCPT:
-		if (class == 2 && !o->is_mail_refused)
-			on_accepted(o);
-		else
-			on_envelope_refused(o);
-		break;
-	case SMTP_CLIENT_DATA:
-		if (o->client.reply.code == 354) {
-			o->state = CONTENT;
-			pump(o);
-		} else {
-			refused(o, o->client.reply.code != 421 && reset(o));
-		}
-		break;
-	case SMTP_CLIENT_END:
-		if (class != 2) {
-			refused(o, o->client.reply.code != 421);
-			break;
-		}
-		o->result.stage = OUTBOUND_AT_END;
-		keep_reply(o);
-		finish(o, OUTBOUND_DELIVERED, true);
-		break;
-	case SMTP_CLIENT_RSET:
-		o->is_resetting = false;
-		if (o->state == RESOLVING)
-			ask(o);		/* it waited for this answer */
-		break;
-	default:
-		lost(o, smtp_client_fault(&o->client));
-		break;
-	}
+	outbound_finish(o, OUTBOUND_LOST, false);
 }
 
 static void
@@ -400,7 +143,7 @@ step(struct outbound *o)
 		conn_used(c);
 		if (what == SMTP_CLIENT_MORE)
 			return;
-		on_reply(o, what);
+		outbound_on_reply(o, what);
 	}
 }
 
@@ -412,7 +155,7 @@ on_conn(void *arg, enum conn_event what)
 
 	switch (what) {
 	case CONN_CONNECTED:
-		o->state = GREETING;
+		o->state = OUTBOUND_GREETING;
 		conn_deadline(o->conn, o->listener->reply_timeout_s * 1000LL);
 		break;
 	case CONN_IN:
@@ -421,43 +164,50 @@ on_conn(void *arg, enum conn_event what)
 			conn_flush(o->conn);
 		break;
 	case CONN_OUT:
-		if (o->state == CONTENT)
-			pump(o);
+		if (o->state == OUTBOUND_CONTENT)
+			outbound_pump(o);
 		break;
 	case CONN_EOF:
-		lost(o, o->state == ENDED
+		outbound_lost(o, o->state == OUTBOUND_DOT
 		    ? "hung up after the final dot, before its answer"
 		    : "hung up");
 		break;
 	case CONN_BROKEN:
 		snprintf(why, sizeof(why), "%s: %s",
-		    o->state == CONNECTING ? "connecting failed" : "connection lost",
+		    o->state == OUTBOUND_CONNECTING ? "connecting failed"
+						    : "connection lost",
 		    strerrordesc_np(o->conn->error));
-		lost(o, why);
+		outbound_lost(o, why);
 		break;
 	case CONN_TIMEOUT:
-		lost(o, "no answer in time");
+		outbound_lost(o, "no answer in time");
 		break;
 	}
 }
 
+/* ---- from outside ---- */
+
+/* After outbound_rcpt(), not inside of it. */
 static void
-begin(void *arg)
+on_soon(void *arg)
 {
 	struct outbound *o = arg;
 
-	if (o->state != RESOLVING)
-		return;		/* aborted meanwhile */
-	if (o->conn == NULL)
+	if (o->state == OUTBOUND_ASKING)
+		outbound_go_on(o);
+	else if (o->state != OUTBOUND_BEGUN)
+		return;		/* it is on its way, or aborted */
+	else if (o->conn == NULL)
 		resolve_first(o);
-	else if (!o->is_resetting)
-		ask(o);
-	else
+	else if (o->is_resetting)
 		conn_deadline(o->conn, o->listener->reply_timeout_s * 1000LL);
+	else
+		outbound_on_reply(o, SMTP_CLIENT_READY);
 }
 
 struct outbound *
-outbound_new(struct hub *h, const struct config_listener *l)
+outbound_new(struct hub *h, const struct config_listener *l,
+    const struct outbound_destination *to)
 {
 	struct outbound *o = calloc(1, sizeof(*o));
 
@@ -465,7 +215,8 @@ outbound_new(struct hub *h, const struct config_listener *l)
 		return NULL;
 	o->hub = h;
 	o->listener = l;
-	o->soon = loop_timer_new(h->loop, begin, o);
+	o->hop = to->hop;
+	o->soon = loop_timer_new(h->loop, on_soon, o);
 	if (o->soon == NULL || !slots_take(&h->slots, o, &o->tag)) {
 		loop_timer_free(&o->soon);
 		free(o);
@@ -482,60 +233,76 @@ outbound_owner(struct outbound *o, outbound_call *call, void *arg)
 }
 
 void
-outbound_begin(struct outbound *o, const struct outbound_envelope *e)
+outbound_begin(struct outbound *o, const struct outbound_mail *mail)
 {
-	o->envelope = *e;
-	o->was_accepted = false;
-	o->is_waiting_send = false;
+	assert(o->state == OUTBOUND_IDLE);
+	o->state = OUTBOUND_BEGUN;
+	o->mail = *mail;
+	o->n_asked = 0;
+	o->n_accepted = 0;
+	o->is_to_send = false;
 	o->reconnects = 0;
-	o->state = RESOLVING;
+	o->result = (struct outbound_result){0};
+}
+
+bool
+outbound_rcpt(struct outbound *o, const struct outbound_rcpt *rcpt)
+{
+	if (o->n_asked == o->cap_asked) {
+		size_t cap = o->cap_asked == 0 ? 4 : 2 * o->cap_asked;
+		struct outbound_asked *more = reallocarray(o->asked, cap,
+		    sizeof(*more));
+
+		if (more == NULL)
+			return false;
+		o->asked = more;
+		o->cap_asked = cap;
+	}
+	o->asked[o->n_asked++] = (struct outbound_asked){*rcpt, 0};
 	loop_timer_start(o->soon, 0);
+	return true;
 }
 
 void
-outbound_send(struct outbound *o, const struct bytes pieces[OUTBOUND_PIECES])
+outbound_send(struct outbound *o, const struct bytes pieces[], size_t n)
 {
-	memcpy(o->pieces, pieces, sizeof(o->pieces));
-	if (o->state == ACCEPTED)
-		data(o);
-	else
-		o->is_waiting_send = true;	/* it is being asked again */
+	assert(n <= OUTBOUND_PIECES && o->n_accepted != 0);
+	memcpy(o->pieces, pieces, n * sizeof(pieces[0]));
+	o->n_pieces = n;
+	o->is_to_send = true;
+	loop_timer_start(o->soon, 0);
 }
 
 void
 outbound_abort(struct outbound *o)
 {
+	bool can_keep = o->state == OUTBOUND_ASKING && o->client.n_asked == 0;
+
 	o->call = NULL;
-	switch (o->state) {
-	case IDLE:
-	case DEAD:
-		break;
-	case ACCEPTED:
-		o->state = IDLE;
-		o->is_reused = true;
-		if (reset(o))
+	if (o->state == OUTBOUND_IDLE || o->state == OUTBOUND_DEAD)
+		return;
+	loop_timer_stop(o->soon);
+	o->is_reused = true;
+	if (o->state != OUTBOUND_BEGUN) {
+		o->is_resetting = can_keep && smtp_client_rset(&o->client);
+		if (o->is_resetting)
 			conn_flush(o->conn);
 		else
 			conn_kill(&o->conn);
-		break;
-	default:
-		loop_timer_stop(o->soon);
-		conn_kill(&o->conn);
-		o->state = IDLE;
-		break;
 	}
+	o->state = OUTBOUND_IDLE;
 }
 
 bool
 outbound_is_idle(const struct outbound *o)
 {
-	return o->state == IDLE;
+	return o->state == OUTBOUND_IDLE;
 }
 
 bool
 outbound_is_committed(const struct outbound *o)
 {
-	return o->state == ENDED;
+	return o->state == OUTBOUND_DOT;
 }
 
 unsigned
@@ -551,6 +318,13 @@ outbound_result(const struct outbound *o)
 	return &o->result;
 }
 
+struct smtp_reply
+outbound_rcpt_reply(const struct outbound *o, size_t rcpt)
+{
+	(void)rcpt;
+	return o->result.reply;
+}
+
 const char *
 outbound_relay(const struct outbound *o)
 {
@@ -560,17 +334,16 @@ outbound_relay(const struct outbound *o)
 void
 outbound_addrs(struct outbound *o, const struct resolve_addrs *addrs)
 {
-	if (o->state != RESOLVING)
+	if (o->state != OUTBOUND_RESOLVING)
 		return;
-	o->n_addrs = addrs->n < MAX_ADDRS ? addrs->n : MAX_ADDRS;
+	o->n_addrs = addrs->n < OUTBOUND_ADDRS ? addrs->n : OUTBOUND_ADDRS;
 	if (o->n_addrs != 0)
 		memcpy(o->addrs, addrs->addrs,
 		    o->n_addrs * sizeof(o->addrs[0]));
 	else
 		snprintf(o->fault, sizeof(o->fault), "%s: %s",
-		    o->listener->next_hop.host_str,
-		    addrs->is_temporary ? "name could not be looked up"
-					: "name does not exist");
+		    o->hop->host_str, addrs->is_temporary
+		    ? "name could not be looked up" : "name does not exist");
 	connect_next(o);
 }
 
@@ -580,6 +353,7 @@ destroy(void *arg)
 	struct outbound *o = arg;
 
 	loop_timer_free(&o->soon);
+	free(o->asked);
 	free(o);
 }
 
@@ -589,7 +363,7 @@ outbound_free(struct outbound **op)
 	struct outbound *o = *op;
 
 	*op = NULL;
-	if (o == NULL || o->state == DEAD)
+	if (o == NULL || o->state == OUTBOUND_DEAD)
 		return;
 	loop_timer_stop(o->soon);
 	if (o->conn != NULL && outbound_is_idle(o) &&
@@ -597,7 +371,7 @@ outbound_free(struct outbound **op)
 		conn_flush(o->conn);
 	conn_kill(&o->conn);
 	slots_leave(&o->hub->slots, o->tag);
-	o->state = DEAD;
+	o->state = OUTBOUND_DEAD;
 	o->call = NULL;
 	loop_defer(o->hub->loop, &o->deferred, destroy, o);
 }

@@ -10,61 +10,81 @@
 #include "smtp/client.h"
 
 struct outbound;
+struct inbound_client;
 
-enum outbound_event {
-	OUTBOUND_ACCEPTED,	/* MAIL and RCPT got 2xx; ->reply to RCPT */
-	OUTBOUND_REFUSED,	/* ->reply to banner, EHLO, MAIL, RCPT, DATA or dot: 4xx, 5xx */
-	OUTBOUND_DELIVERED,	/* 2xx to the final dot */
-	OUTBOUND_LOST,		/* no answer; ->fault says why, for people */
+/* Where to; what does not differ may share a connection. */
+struct outbound_destination {
+	const struct config_next_hop *hop;	/* the configuration's */
+	struct bytes domain;		/* of the recipients; copied */
+	const struct inbound_client *client;	/* passed on; or NULL */
 };
 
-/* Where the transaction stood at its last event. */
-enum outbound_stage {
-	OUTBOUND_AT_CONNECT,	/* resolve, connect, banner, EHLO */
-	OUTBOUND_AT_ENVELOPE,	/* MAIL, RCPT */
-	OUTBOUND_AT_DATA,
-	OUTBOUND_AT_CONTENT,
-	OUTBOUND_AT_END,	/* the final dot may be out */
+/* What MAIL says. The octets live until the transaction is over. */
+struct outbound_mail {
+	struct bytes mail_from;	/* with brackets */
+	uint64_t size;		/* with what we add; 0: not known */
+	bool is_8bit;		/* BODY=8BITMIME */
+	bool is_utf8;		/* SMTPUTF8 */
+	struct bytes ret;	/* RFC 3461; empty: not said */
+	struct bytes envid;
+};
+
+/* What RCPT says; likewise. */
+struct outbound_rcpt {
+	struct bytes path;	/* with brackets */
+	struct bytes notify;	/* RFC 3461; empty: not said */
+	struct bytes orcpt;
+};
+
+enum outbound_event {
+	OUTBOUND_RCPT,		/* ->rcpt got ->reply: 2xx, 4xx, 5xx */
+	OUTBOUND_REFUSED,	/* ->reply to banner, EHLO, MAIL or DATA: 4xx,
+				   5xx for all; over */
+	OUTBOUND_ENDED,		/* the final dot got ->reply: any class; over */
+	OUTBOUND_LOST,		/* no answer; ->fault says why; over */
 };
 
 typedef void outbound_call(void *arg, enum outbound_event what);
 
 /* What it was told; good until the next call. */
 struct outbound_result {
-	enum outbound_stage stage;
+	size_t rcpt;		/* which, from 0 in the order of asking */
 	struct smtp_reply reply;
-	const char *fault;	/* OUTBOUND_LOST; static or the outbound's */
+	const char *fault;	/* for people; the outbound's */
+	bool is_ambiguous;	/* LOST: the final dot may be out */
 };
 
-/* The pieces of a message, sent one behind the other. */
-#define OUTBOUND_PIECES 4
-
-struct outbound_envelope {
-	struct bytes mail_from;	/* with brackets; live until the end */
-	struct bytes rcpt_to;
-	uint64_t size;		/* 0: not known */
-	bool is_8bit;		/* BODY=8BITMIME was declared */
-};
+/* The pieces of a message, sent one behind the other: at most that many. */
+#define OUTBOUND_PIECES 8
 
 /* NULL without memory. Nothing is connected yet. */
-struct outbound *outbound_new(struct hub *h, const struct config_listener *l);
+struct outbound *outbound_new(struct hub *h, const struct config_listener *l,
+    const struct outbound_destination *to);
 
 /* Who hears of the transaction; NULL: nobody. */
 void outbound_owner(struct outbound *o, outbound_call *call, void *arg);
 
-/*
- * Begins a transaction: the answer is ACCEPTED, REFUSED or LOST, never before
- * this returns. Only when idle.
- */
-void outbound_begin(struct outbound *o, const struct outbound_envelope *e);
+/* Begins a transaction; only when idle. Nothing is told before the first
+ * recipient. */
+void outbound_begin(struct outbound *o, const struct outbound_mail *mail);
 
 /*
- * Sends the message: DATA, then, after 354, the pieces and the dot. The
- * answer is DELIVERED, REFUSED or LOST. The octets live until then. Only
- * after ACCEPTED.
+ * Asks for one more recipient, also while others are under way. The answer
+ * is RCPT, in the order of asking, or REFUSED or LOST for all; never before
+ * this returns. A next hop that hangs up or says 421 before the content is
+ * connected again once, and who was accepted is asked for again in silence;
+ * any other answer than before is LOST.
+ *
+ * Returns  false without memory: nothing is asked
  */
-void outbound_send(struct outbound *o,
-    const struct bytes pieces[OUTBOUND_PIECES]);
+bool outbound_rcpt(struct outbound *o, const struct outbound_rcpt *rcpt);
+
+/*
+ * Sends the message to all who were accepted, at least one: DATA, then, after
+ * 354, the pieces and the dot. The answer is ENDED, REFUSED or LOST. The
+ * octets live until then. Every recipient has been answered before.
+ */
+void outbound_send(struct outbound *o, const struct bytes pieces[], size_t n);
 
 /*
  * Ends a transaction that is not wanted any more; no event follows. Before
@@ -78,10 +98,17 @@ bool outbound_is_idle(const struct outbound *o);
 /* Whether the final dot may be out, so that the answer has to be awaited. */
 bool outbound_is_committed(const struct outbound *o);
 
-/* The SMTP_CAN_* of the next hop and its SIZE, after ACCEPTED. */
+/* The SMTP_CAN_* of the next hop and its SIZE, once a RCPT was answered. */
 unsigned outbound_can(const struct outbound *o, uint64_t *max_size);
 
 const struct outbound_result *outbound_result(const struct outbound *o);
+
+/*
+ * LMTP: what the next hop said of an accepted recipient after the dot; code 0
+ * where nothing came (LOST). SMTP: what it said to the dot. Good as long as
+ * the result.
+ */
+struct smtp_reply outbound_rcpt_reply(const struct outbound *o, size_t rcpt);
 
 /* "host[ip]:port" for the log; the outbound's. */
 const char *outbound_relay(const struct outbound *o);

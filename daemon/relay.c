@@ -212,22 +212,30 @@ static void on_outbound(void *arg, enum outbound_event what);
 static void
 ask_next_hop(struct relay *r)
 {
-	const struct outbound_envelope e = {
+	const struct outbound_destination to = {
+	    .hop = &r->listener->next_hop,
+	};
+	const struct outbound_mail mail = {
 	    .mail_from = r->onward.mail_from,
-	    .rcpt_to = r->onward.rcpt_to,
 	    .size = r->size == 0 ? 0 : r->size + RECEIVED_MAX,
 	    .is_8bit = r->is_8bit,
 	};
+	const struct outbound_rcpt rcpt = {.path = r->onward.rcpt_to};
 
 	if (r->outbound == NULL)
-		r->outbound = outbound_new(r->hub, r->listener);
+		r->outbound = outbound_new(r->hub, r->listener, &to);
 	if (r->outbound == NULL) {
 		refuse_rcpt(r, &r->to, 452, "4.3.1", "Out of memory");
 		return;
 	}
-	r->state = ASKING;
 	outbound_owner(r->outbound, on_outbound, r);
-	outbound_begin(r->outbound, &e);
+	outbound_begin(r->outbound, &mail);
+	if (!outbound_rcpt(r->outbound, &rcpt)) {
+		outbound_abort(r->outbound);
+		refuse_rcpt(r, &r->to, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	r->state = ASKING;
 }
 
 void
@@ -550,15 +558,16 @@ our_received(struct relay *r)
 void
 relay_send(struct relay *r)
 {
-	struct bytes pieces[OUTBOUND_PIECES] = {{NULL, 0}, our_received(r),
+	struct bytes pieces[] = {{NULL, 0}, our_received(r),
 	    content_header(&r->content), content_body(&r->content)};
+	size_t n = sizeof(pieces) / sizeof(pieces[0]);
 	uint64_t max, total = 0;
 	unsigned can = outbound_can(r->outbound, &max);
 
 	if (r->sign != NULL)
 		pieces[0] = dkim2_sign_fields(r->sign);
 	relay_describe_signing(r);
-	for (size_t k = 0; k < OUTBOUND_PIECES; k++)
+	for (size_t k = 0; k < n; k++)
 		total += pieces[k].n;
 	if ((can & SMTP_CAN_SIZE) && max != 0 && total > max) {
 		relay_end_with(r, 552, "5.3.4",
@@ -568,7 +577,7 @@ relay_send(struct relay *r)
 		    "The next hop does not take 8-bit content");
 	} else {
 		r->state = SENDING;
-		outbound_send(r->outbound, pieces);
+		outbound_send(r->outbound, pieces, n);
 	}
 }
 
@@ -603,7 +612,7 @@ on_lost(struct relay *r)
 
 	relay_log_fate(r, "deferred", "4.4.2", bytes_of(o->fault));
 	if (r->state == SENDING) {
-		relay_end_with(r, 451, "4.4.2", o->stage == OUTBOUND_AT_END
+		relay_end_with(r, 451, "4.4.2", o->is_ambiguous
 		    ? "The next hop hung up before it answered"
 		    : "The next hop can not be reached now");
 		return;
@@ -625,20 +634,26 @@ on_outbound(void *arg, enum outbound_event what)
 {
 	struct relay *r = arg;
 	const struct outbound_result *o = outbound_result(r->outbound);
+	int class = o->reply.code / 100;
 
 	switch (what) {
-	case OUTBOUND_ACCEPTED:
-		on_rcpt_accepted(r, &o->reply);
+	case OUTBOUND_RCPT:
+		if (class == 2) {
+			on_rcpt_accepted(r, &o->reply);
+			break;
+		}
+		outbound_abort(r->outbound);
+		on_rcpt_refused(r, &o->reply);
 		break;
 	case OUTBOUND_REFUSED:
-		if (r->state == ASKING)
+		if (r->state == ASKING) {
 			on_rcpt_refused(r, &o->reply);
-		else
-			on_answer(r, o->reply.code < 500 ? "deferred"
-							 : "refused");
-		break;
-	case OUTBOUND_DELIVERED:
-		on_answer(r, "sent");
+			break;
+		}
+		/* FALLTHROUGH */
+	case OUTBOUND_ENDED:
+		on_answer(r, class == 2 ? "sent"
+		    : class == 4 ? "deferred" : "refused");
 		break;
 	case OUTBOUND_LOST:
 		on_lost(r);

@@ -1,0 +1,252 @@
+#include "daemon/outbound_state.h"
+
+static void
+await(struct outbound *o, uint32_t timeout_s)
+{
+	conn_deadline(o->conn, timeout_s * 1000LL);
+	conn_flush(o->conn);
+}
+
+static bool
+is_refused(const struct outbound_asked *a)
+{
+	return a->code != 0 && a->code / 100 != 2;
+}
+
+/* Past recipients that were refused before a reconnect. */
+static size_t
+skip_refused(const struct outbound *o, size_t k)
+{
+	while (k < o->n_asked && is_refused(&o->asked[k]))
+		k++;
+	return k;
+}
+
+static bool
+reset(struct outbound *o)
+{
+	o->is_resetting = smtp_client_rset(&o->client);
+	return o->is_resetting;
+}
+
+static bool
+say_mail(struct outbound *o)
+{
+	const struct outbound_mail *m = &o->mail;
+
+	o->is_mail_said = smtp_client_mail(&o->client, m->mail_from, m->size,
+	    m->is_8bit);
+	return o->is_mail_said;
+}
+
+/* As many recipients as the next hop takes before it has answered. */
+static void
+say_rcpts(struct outbound *o)
+{
+	o->n_said = skip_refused(o, o->n_said);
+	while (o->n_said < o->n_asked && smtp_client_rcpt(&o->client,
+	        o->asked[o->n_said].rcpt.path))
+		o->n_said = skip_refused(o, o->n_said + 1);
+}
+
+static void
+say_data(struct outbound *o)
+{
+	o->state = OUTBOUND_DATA;
+	o->piece = 0;
+	memcpy(o->left, o->pieces, sizeof(o->left));
+	if (smtp_client_data(&o->client))
+		await(o, o->listener->data_timeout_s);
+	else
+		outbound_lost(o, "DATA out of order");
+}
+
+void
+outbound_go_on(struct outbound *o)
+{
+	o->state = OUTBOUND_ASKING;
+	if (!o->is_mail_said && !say_mail(o)) {
+		outbound_lost(o, "MAIL does not fit");
+		return;
+	}
+	if (!o->is_mail_refused)
+		say_rcpts(o);
+	if (o->client.n_asked != 0)
+		await(o, o->listener->reply_timeout_s);
+	else if (o->n_said < o->n_asked)
+		outbound_lost(o, "RCPT does not fit");
+	else if (o->is_to_send)
+		say_data(o);
+	else
+		conn_deadline(o->conn, 0);
+}
+
+/* False where the socket is full, or the connection had to be dropped. */
+static bool
+send_piece(struct outbound *o)
+{
+	struct bytes *left = &o->left[o->piece];
+
+	while (left->n != 0) {
+		if (!smtp_client_content(&o->client, left)) {
+			outbound_lost(o, smtp_client_fault(&o->client));
+			return false;
+		}
+		conn_flush(o->conn);
+		if (o->client.out.n != 0)
+			return false;		/* CONN_OUT goes on */
+	}
+	return true;
+}
+
+void
+outbound_pump(struct outbound *o)
+{
+	conn_deadline(o->conn, o->listener->send_timeout_s * 1000LL);
+	for (; o->piece < o->n_pieces; o->piece++) {
+		if (!send_piece(o))
+			return;
+	}
+	while (!smtp_client_end(&o->client)) {
+		if (smtp_client_fault(&o->client) != NULL) {
+			outbound_lost(o, smtp_client_fault(&o->client));
+			return;
+		}
+		conn_flush(o->conn);
+		if (o->client.out.n != 0)
+			return;		/* CONN_OUT goes on */
+	}
+	o->state = OUTBOUND_DOT;
+	await(o, o->listener->end_timeout_s);
+}
+
+/* 421 says that the connection ends: as if it had been cut. */
+static bool
+is_hangup(const struct outbound *o)
+{
+	return o->client.reply.code == 421 && o->reconnects == 0 &&
+	    (o->is_reused || o->n_accepted != 0);
+}
+
+/* A 4xx or 5xx that stands for all. After an earlier yes it is no answer. */
+static void
+refused(struct outbound *o, bool keep)
+{
+	if (o->n_accepted != 0 && o->state != OUTBOUND_DATA) {
+		o->result.fault = "the next hop accepted the recipient, hung "
+		    "up, and answered otherwise when asked again";
+		outbound_finish(o, OUTBOUND_LOST, false);
+		return;
+	}
+	outbound_finish(o, OUTBOUND_REFUSED, keep && reset(o));
+}
+
+static void
+on_mail(struct outbound *o)
+{
+	int code = o->client.reply.code;
+
+	if (code / 100 == 2) {
+		outbound_go_on(o);
+		return;
+	}
+	if (is_hangup(o)) {
+		outbound_lost(o, "421 between transactions");
+		return;
+	}
+	/* This is the answer; those to RCPT are on their way. */
+	o->is_mail_refused = true;
+	outbound_keep_reply(o);
+	if (o->client.n_asked == 0 || code == 421)
+		refused(o, code != 421);
+}
+
+static void
+on_rcpt(struct outbound *o)
+{
+	int code = o->client.reply.code, before;
+
+	if (o->is_mail_refused) {
+		if (o->client.n_asked == 0 || code == 421)
+			refused(o, code != 421);
+		return;
+	}
+	if (is_hangup(o)) {
+		outbound_lost(o, "421 before the content");
+		return;
+	}
+	outbound_keep_reply(o);
+	o->result.rcpt = skip_refused(o, o->n_heard);
+	o->n_heard = o->result.rcpt + 1;
+	before = o->asked[o->result.rcpt].code;
+	if (code == 421 || (before != 0 && code / 100 != 2)) {
+		refused(o, false);
+		return;
+	}
+	o->asked[o->result.rcpt].code = code;
+	if (before == 0 && code / 100 == 2)
+		o->n_accepted++;
+	if (before == 0 && o->call != NULL)
+		o->call(o->arg, OUTBOUND_RCPT);
+	if (o->state == OUTBOUND_ASKING)	/* or the owner gave it up */
+		outbound_go_on(o);
+}
+
+static void
+on_data(struct outbound *o)
+{
+	if (o->client.reply.code == 354) {
+		o->state = OUTBOUND_CONTENT;
+		outbound_pump(o);
+	} else if (is_hangup(o)) {
+		outbound_lost(o, "421 before the content");
+	} else {
+		outbound_keep_reply(o);
+		refused(o, o->client.reply.code != 421);
+	}
+}
+
+static void
+on_ready(struct outbound *o)
+{
+	o->is_mail_said = false;
+	o->is_mail_refused = false;
+	o->n_said = 0;
+	o->n_heard = 0;
+	outbound_go_on(o);
+}
+
+void
+outbound_on_reply(struct outbound *o, enum smtp_client_event what)
+{
+	switch (what) {
+	case SMTP_CLIENT_READY:
+		on_ready(o);
+		break;
+	case SMTP_CLIENT_REFUSED:
+		outbound_keep_reply(o);
+		refused(o, false);
+		break;
+	case SMTP_CLIENT_MAIL:
+		on_mail(o);
+		break;
+	case SMTP_CLIENT_RCPT:
+		on_rcpt(o);
+		break;
+	case SMTP_CLIENT_DATA:
+		on_data(o);
+		break;
+	case SMTP_CLIENT_END:
+		outbound_keep_reply(o);
+		outbound_finish(o, OUTBOUND_ENDED, o->client.reply.code != 421);
+		break;
+	case SMTP_CLIENT_RSET:
+		o->is_resetting = false;
+		if (o->state == OUTBOUND_BEGUN && o->n_asked != 0)
+			on_ready(o);		/* it waited for this answer */
+		break;
+	default:
+		outbound_lost(o, smtp_client_fault(&o->client));
+		break;
+	}
+}
