@@ -73,8 +73,7 @@ begin(struct inbound *s)
 		return;
 	}
 	s->outbound = NULL;
-	relay_mail(s->relay, &s->server.mail_from, s->server.size,
-	    s->server.is_8bit);
+	relay_mail(s->relay, &s->server.mail);
 }
 
 static void
@@ -85,7 +84,7 @@ handle(struct inbound *s, enum smtp_server_event what)
 		begin(s);
 		break;
 	case SMTP_SERVER_RCPT:
-		relay_rcpt(s->relay, &s->server.rcpt_to);
+		relay_rcpt(s->relay, &s->server.rcpt);
 		break;
 	case SMTP_SERVER_DATA:
 		relay_data(s->relay);

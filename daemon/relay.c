@@ -150,11 +150,12 @@ refuse_mail(struct relay *r, int code, const char *enhanced, const char *text)
 }
 
 void
-relay_mail(struct relay *r, const struct smtp_path *from, uint64_t size,
-    bool is_8bit)
+relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 {
-	r->size = size;
-	r->is_8bit = is_8bit;
+	const struct smtp_path *from = &mail->from;
+
+	r->size = mail->size;
+	r->is_8bit = mail->is_8bit;
 	if (copy_path(r, from, &r->from) != 0) {
 		refuse_mail(r, 452, "4.3.1", "Out of memory");
 		return;
@@ -239,8 +240,10 @@ ask_next_hop(struct relay *r)
 }
 
 void
-relay_rcpt(struct relay *r, const struct smtp_path *to)
+relay_rcpt(struct relay *r, const struct smtp_server_rcpt *rcpt)
 {
+	const struct smtp_path *to = &rcpt->to;
+
 	if (r->state != BEGUN) {
 		/* Interim, until one message goes to many. */
 		inbound_answer(r->session, 452, "4.5.3",

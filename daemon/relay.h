@@ -6,7 +6,7 @@
 #define DAEMON_RELAY_H
 
 #include "daemon/inbound.h"
-#include "smtp/path.h"
+#include "smtp/server.h"
 
 struct relay;
 
@@ -23,9 +23,8 @@ struct relay *relay_new(struct hub *h, const struct config_listener *l,
  * What the client asks. Each is answered with inbound_answer(), at once or
  * later; a refused MAIL ends the relay.
  */
-void relay_mail(struct relay *r, const struct smtp_path *from, uint64_t size,
-    bool is_8bit);
-void relay_rcpt(struct relay *r, const struct smtp_path *to);
+void relay_mail(struct relay *r, const struct smtp_server_mail *mail);
+void relay_rcpt(struct relay *r, const struct smtp_server_rcpt *rcpt);
 void relay_data(struct relay *r);
 void relay_content(struct relay *r, struct bytes octets);
 void relay_end(struct relay *r, bool has_8bit);

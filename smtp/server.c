@@ -101,10 +101,8 @@ refuse(struct smtp_server *s, int code, const char *enhanced, const char *text)
 static void
 end_transaction(struct smtp_server *s)
 {
-	s->mail_from = (struct smtp_path){0};
-	s->rcpt_to = (struct smtp_path){0};
-	s->size = 0;
-	s->is_8bit = false;
+	s->mail = (struct smtp_server_mail){0};
+	s->rcpt = (struct smtp_server_rcpt){0};
 	s->n_rcpt = 0;
 	s->n_content = 0;
 	s->content = (struct bytes){0};
@@ -226,13 +224,13 @@ take_mail_param(struct smtp_server *s, const struct smtp_param *param,
 		return &repeated;
 	*seen |= bit;
 	if (bit == SEEN_SIZE) {
-		if (!bytes_number(param->value, UINT64_MAX, &s->size))
+		if (!bytes_number(param->value, UINT64_MAX, &s->mail.size))
 			return &no_size;
 		if (s->config->max_message != 0 &&
-		    s->size > s->config->max_message)
+		    s->mail.size > s->config->max_message)
 			return &too_big;
 	} else if (bytes_case_eq(param->value, BYTES_LIT("8BITMIME"))) {
-		s->is_8bit = true;
+		s->mail.is_8bit = true;
 	} else if (!bytes_case_eq(param->value, BYTES_LIT("7BIT"))) {
 		return &no_body;
 	}
@@ -253,9 +251,9 @@ run_mail(struct smtp_server *s, struct bytes arg)
 		return refuse(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
 	end_transaction(s);
 	if (arg.n != 0)
-		memcpy(s->path_octets, arg.p, arg.n);
-	arg.p = s->path_octets;
-	fault = smtp_path_parse(arg, false, &s->mail_from, &rest);
+		memcpy(s->mail_octets, arg.p, arg.n);
+	arg.p = s->mail_octets;
+	fault = smtp_path_parse(arg, false, &s->mail.from, &rest);
 	if (fault != SMTP_PATH_OK)
 		return refuse_path(s, fault, false);
 	while ((step = smtp_params_next(&rest, &param)) == SMTP_PARAMS_ONE) {
@@ -277,7 +275,7 @@ run_rcpt(struct smtp_server *s, struct bytes arg)
 
 	if (!smtp_command_skip(&arg, BYTES_LIT("TO:")))
 		return refuse(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
-	fault = smtp_path_parse(arg, true, &s->rcpt_to, &rest);
+	fault = smtp_path_parse(arg, true, &s->rcpt.to, &rest);
 	if (fault != SMTP_PATH_OK)
 		return refuse_path(s, fault, true);
 	switch (smtp_params_next(&rest, &param)) {

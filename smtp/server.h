@@ -37,12 +37,30 @@ struct smtp_server_config {
 	unsigned max_commands;	/* a session; then 421. 0: no limit */
 };
 
+/* What MAIL said. */
+struct smtp_server_mail {
+	struct smtp_path from;
+	uint64_t size;		/* SIZE=, octets; 0: not said */
+	bool is_8bit;		/* BODY=8BITMIME */
+	bool is_utf8;		/* SMTPUTF8 */
+	struct bytes ret;	/* RET=, ENVID= and AUTH=: values as they */
+	struct bytes envid;	/* came, in xtext; empty: not said */
+	struct bytes auth;
+};
+
+/* What RCPT said. */
+struct smtp_server_rcpt {
+	struct smtp_path to;
+	struct bytes notify;	/* NOTIFY= and ORCPT=: as above */
+	struct bytes orcpt;
+};
+
 enum smtp_server_event {
 	SMTP_SERVER_MORE,	/* all input is used; read more */
 	SMTP_SERVER_HELO,	/* ->helo is new; already answered. Where it
 				   ends a transaction, RESET came before it */
-	SMTP_SERVER_MAIL,	/* asks: ->mail_from, ->size, ->is_8bit */
-	SMTP_SERVER_RCPT,	/* asks: ->rcpt_to */
+	SMTP_SERVER_MAIL,	/* asks: ->mail */
+	SMTP_SERVER_RCPT,	/* asks: ->rcpt */
 	SMTP_SERVER_DATA,	/* asks: 354 or a refusal */
 	SMTP_SERVER_CONTENT,	/* ->content holds message octets: take them */
 	SMTP_SERVER_END,	/* asks: the final dot was read */
@@ -72,11 +90,9 @@ struct smtp_server {
 	uint8_t helo_octets[256];
 	bool is_esmtp;		/* EHLO, not HELO */
 	bool is_pipelining;	/* more input stood behind the last command */
-	struct smtp_path mail_from;	/* views of path_octets */
-	struct smtp_path rcpt_to;	/* views of line; until the answer */
-	uint8_t path_octets[SMTP_COMMAND_MAX];
-	uint64_t size;		/* SIZE= of MAIL; 0: not said */
-	bool is_8bit;		/* BODY=8BITMIME */
+	struct smtp_server_mail mail;	/* views of mail_octets */
+	struct smtp_server_rcpt rcpt;	/* views of line; until the answer */
+	uint8_t mail_octets[SMTP_COMMAND_MAX];
 	unsigned n_rcpt;	/* accepted */
 	unsigned n_errors;
 	unsigned n_commands;

@@ -85,18 +85,18 @@ session_answer(struct session *t, enum smtp_server_event event)
 	int code = 250;
 
 	if (event == SMTP_SERVER_MAIL) {
-		session_note(t, s->is_8bit ? "mail8" : "mail", s->mail_from.raw);
-		code = session_code(s->mail_from.local, 250);
+		session_note(t, s->mail.is_8bit ? "mail8" : "mail", s->mail.from.raw);
+		code = session_code(s->mail.from.local, 250);
 	} else if (event == SMTP_SERVER_RCPT) {
-		session_note(t, "rcpt", s->rcpt_to.raw);
-		code = session_code(s->rcpt_to.local, 250);
+		session_note(t, "rcpt", s->rcpt.to.raw);
+		code = session_code(s->rcpt.to.local, 250);
 	} else if (event == SMTP_SERVER_DATA) {
 		session_note(t, "data", (struct bytes){0});
-		code = session_code_behind(&s->mail_from, 'd', 354);
+		code = session_code_behind(&s->mail.from, 'd', 354);
 		t->n_content = t->content.n;
 	} else {
 		session_note(t, "end", (struct bytes){0});
-		code = session_code_behind(&s->mail_from, 'e', 250);
+		code = session_code_behind(&s->mail.from, 'e', 250);
 		buf_add_str(&t->content, ".");
 		t->n_content = t->content.n;
 	}

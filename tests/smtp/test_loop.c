@@ -175,14 +175,14 @@ step_server(void)
 	buf_drop(&t.to_server, n - in.n);
 	switch (event) {
 	case SMTP_SERVER_MAIL:
-		assert_true(bytes_eq(t.s.mail_from.raw,
+		assert_true(bytes_eq(t.s.mail.from.raw,
 		    BYTES_LIT("<a@b.example>")));
-		assert_int_equal(t.s.size, t.n_message);
-		assert_true(t.s.is_8bit);
+		assert_int_equal(t.s.mail.size, t.n_message);
+		assert_true(t.s.mail.is_8bit);
 		smtp_server_answer(&t.s, 250, "2.1.0", ok);
 		break;
 	case SMTP_SERVER_RCPT:
-		assert_true(bytes_eq(t.s.rcpt_to.raw, rcpt_path(t.n_rcpt_seen)));
+		assert_true(bytes_eq(t.s.rcpt.to.raw, rcpt_path(t.n_rcpt_seen)));
 		if (t.n_rcpt_seen++ % 4 == 3)
 			smtp_server_answer(&t.s, 550, "5.1.1", ok);
 		else

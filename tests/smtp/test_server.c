@@ -732,19 +732,19 @@ facts_stand_at_their_events(void **state)
 	assert_true(s->is_esmtp && s->is_pipelining);
 	assert_false(smtp_server_is_busy(s));
 	assert_int_equal(smtp_server_next(s, &in), SMTP_SERVER_MAIL);
-	assert_true(bytes_eq(s->mail_from.raw, BYTES_LIT("<a@b>")));
-	assert_true(bytes_eq(s->mail_from.domain, BYTES_LIT("b")));
-	assert_int_equal(s->size, 77);
-	assert_true(s->is_8bit);
+	assert_true(bytes_eq(s->mail.from.raw, BYTES_LIT("<a@b>")));
+	assert_true(bytes_eq(s->mail.from.domain, BYTES_LIT("b")));
+	assert_int_equal(s->mail.size, 77);
+	assert_true(s->mail.is_8bit);
 	/* nothing is read before the answer */
 	assert_int_equal(smtp_server_next(s, &in), SMTP_SERVER_MORE);
 	smtp_server_answer(s, 250, "2.1.0", BYTES_LIT("Ok"));
 	assert_true(smtp_server_is_busy(s));
 	assert_int_equal(smtp_server_next(s, &in), SMTP_SERVER_RCPT);
-	assert_true(bytes_eq(s->rcpt_to.raw, BYTES_LIT("<c@d>")));
+	assert_true(bytes_eq(s->rcpt.to.raw, BYTES_LIT("<c@d>")));
 	smtp_server_answer(s, 250, "2.1.5", BYTES_LIT("Ok"));
 	assert_int_equal(smtp_server_next(s, &in), SMTP_SERVER_RCPT);
-	assert_true(bytes_eq(s->mail_from.raw, BYTES_LIT("<a@b>")));
+	assert_true(bytes_eq(s->mail.from.raw, BYTES_LIT("<a@b>")));
 	smtp_server_answer(s, 452, "4.5.3", BYTES_LIT("later"));
 	assert_int_equal(s->n_rcpt, 1);
 	assert_false(s->is_pipelining);
@@ -762,8 +762,8 @@ facts_stand_at_their_events(void **state)
 	    "MAIL FROM:<a@b> SIZE=7 BODY=8BITMIME\r\nRCPT TO:<c@d>\r\n"));
 	assert_int_equal(s->n_rcpt, 1);
 	session_feed(&t, BYTES_LIT("RSET\r\n"));
-	assert_true(s->n_rcpt == 0 && s->size == 0 && !s->is_8bit);
-	assert_int_equal(s->mail_from.raw.n, 0);
+	assert_true(s->n_rcpt == 0 && s->mail.size == 0 && !s->mail.is_8bit);
+	assert_int_equal(s->mail.from.raw.n, 0);
 }
 
 int
