@@ -83,6 +83,16 @@ enum dkim2_from dkim2_message_from(const struct dkim2_message *m,
     struct arena *a, struct bytes *domain);
 
 /*
+ * Whether To or Cc names the address of a path: local part octet for octet,
+ * domain without case. What of these fields can not be read clearly names
+ * nobody. Who is not named is hidden: signed for together with others he
+ * would be shown to them in rt=.
+ *
+ * Source   RFC 5322 3.4, 3.6.3; product.md, One transaction
+ */
+bool dkim2_message_names(const struct dkim2_message *m, struct bytes path);
+
+/*
  * The relaxed domain match: name equals domain or is a subdomain of it.
  * Without case, A-labels; an address literal never matches.
  *

@@ -191,6 +191,61 @@ from_names_one_mailbox(void **state)
 	}
 }
 
+/* V21: who is not named clearly is hidden. */
+static void
+v21_to_and_cc_name_recipients(void **state)
+{
+	static const struct {
+		const char *header, *path;
+		bool is_named;
+	} row[] = {
+		{"To: a@b.example\r\n", "<a@b.example>", true},
+		{"tO: a@B.exAmple\r\n", "<a@b.example>", true},
+		{"Cc: x@y.example,\r\n\tAnn <a@b.example>\r\n",
+		 "<a@b.example>", true},
+		{"To: x@y.example\r\nTo: a@b.example\r\n", "<a@b.example>",
+		 true},
+		{"To: \"x, y\" <x@y.example>, (c, d) a@b.example\r\n",
+		 "<a@b.example>", true},
+		{"To: us: x@y.example, a@b.example;, z@y.example\r\n",
+		 "<a@b.example>", true},
+		{"To: us: x@y.example;, a@b.example\r\n", "<a@b.example>",
+		 true},
+		{"To: ,, a@b.example,\r\n", "<a@b.example>", true},
+		{"To: \"a c\"@b.example\r\n", "<\"a c\"@b.example>", true},
+		{"To: < a@b.example >\r\n", "<a@b.example>", true},
+		{"To: A@b.example\r\n", "<a@b.example>", false},
+		{"Bcc: a@b.example\r\n", "<a@b.example>", false},
+		{"From: a@b.example\r\n", "<a@b.example>", false},
+		{"Toto: a@b.example\r\n", "<a@b.example>", false},
+		{"To: aa@b.example\r\n", "<a@b.example>", false},
+		{"To: a@b.example.net\r\n", "<a@b.example>", false},
+		{"To: \"a@b.example\" <x@y.example>\r\n", "<a@b.example>",
+		 false},
+		{"To: (a@b.example) x@y.example\r\n", "<a@b.example>", false},
+		{"To: undisclosed-recipients:;\r\n", "<a@b.example>", false},
+		{"To: x@y.example z, a@b.example\r\n", "<a@b.example>", false},
+		{"To: \"x, a@b.example\r\n", "<a@b.example>", false},
+		{"To: <@x.example:a@b.example>\r\n", "<a@b.example>", false},
+		{"To: a@b.example x\r\n", "<a@b.example>", false},
+		{"To: a\r\n", "<a>", false},
+		{"To: \r\n", "<>", false},
+	};
+	struct arena *a = arena_new(KIT_ARENA);
+
+	(void)state;
+	for (size_t k = 0; k < COUNT(row); k++) {
+		struct dkim2_message m;
+
+		print_message("%s", row[k].header);
+		assert_int_equal(dkim2_message_parse(&m,
+		    bytes_of(row[k].header), 10, a), 0);
+		assert_int_equal(dkim2_message_names(&m,
+		    bytes_of(row[k].path)), row[k].is_named);
+	}
+	arena_free(&a);
+}
+
 static void
 from_fields_are_counted(void **state)
 {
@@ -311,6 +366,7 @@ main(void)
 		cmocka_unit_test(what_is_no_header),
 		cmocka_unit_test(from_names_one_mailbox),
 		cmocka_unit_test(from_fields_are_counted),
+		cmocka_unit_test(v21_to_and_cc_name_recipients),
 		cmocka_unit_test(domains_cover_what_is_below),
 		cmocka_unit_test(paths_have_domains),
 		cmocka_unit_test(unsigned_fields),
