@@ -4,10 +4,8 @@
 #include "config/file.h"
 #include "config/keysfile.h"
 #include "config/role.h"
-#include "config/table.h"
 #include "config/value.h"
 
-#define TABLE_MAX (4U << 20)
 #define KEYS_FILE_ROOM (128U << 20)
 
 /* What is looked at of one listener. */
@@ -77,7 +75,7 @@ check_needs(const struct look *k)
 	if (lacks(said, "listen"))
 		need(k, "listen", "write \"*:25\", an address with a port, or "
 		    "a port on loopback");
-	if (lacks(said, "next-hop"))
+	if (lacks(said, "next-hop") && lacks(said, "routes"))
 		need(k, "next-hop", "write smtp://HOST:PORT");
 }
 
@@ -292,22 +290,39 @@ loop_find(const struct load *l, const struct config_addr *hop)
 	return NULL;
 }
 
-static void
-check_loop(const struct look *k)
+/* Whether a name leads to us: localhost, or our own to all our addresses. */
+static const struct config_listener *
+name_loop_find(const struct load *l, const struct config_next_hop *hop)
 {
-	const struct config_next_hop *hop = &k->listener->next_hop;
 	struct config_addr v4 = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 127,
 	    [15] = 1}, .port = hop->port};
 	struct config_addr v6 = {.ip = {[15] = 1}, .port = hop->port};
-	const struct config_listener *self = NULL;
+	const char *own = l->config->hostname;
+	bool is_own = own != NULL && bytes_case_eq(hop->host, bytes_of(own));
+	const struct config_listener *self;
+
+	if (!is_own && !bytes_case_eq(hop->host, BYTES_LIT("localhost")))
+		return NULL;
+	self = loop_find(l, &v4);
+	return self != NULL ? self : loop_find(l, &v6);
+}
+
+const struct config_listener *
+config_check_loop(const struct load *l, const struct config_next_hop *hop)
+{
+	if (hop->scheme == SCHEME_MX)
+		return NULL;
+	return hop->is_ip ? loop_find(l, &hop->addr) : name_loop_find(l, hop);
+}
+
+static void
+check_loop(const struct look *k)
+{
+	const struct config_listener *self;
 
 	if (!has(&k->own->said, "next-hop"))
 		return;
-	if (hop->is_ip)
-		self = loop_find(k->l, &hop->addr);
-	else if (bytes_case_eq(hop->host, BYTES_LIT("localhost")))
-		self = loop_find(k->l, &v4) != NULL ? loop_find(k->l, &v4) :
-		    loop_find(k->l, &v6);
+	self = config_check_loop(k->l, &k->listener->next_hop);
 	if (self != NULL)
 		config_fault_add(&k->l->faults, place_of(k, "next-hop"),
 		    "next-hop: is our own listener %s, and mail would go "
@@ -346,104 +361,6 @@ config_check(struct load *l)
 			check_forward(&k);
 		}
 	}
-}
-
-static void
-table_read_map(struct config_table *t, const struct config_node *map)
-{
-	for (const struct config_node *at = map->first; at != NULL;
-	    at = at->next) {
-		if (at->key->kind != NODE_TEXT)
-			continue;
-		if (at->kind == NODE_TEXT)
-			config_table_add(t, at->key->text, at->key->at,
-			    at->text, at->at);
-		else if (at->kind != NODE_BROKEN)
-			config_fault_add_unbuilt(t->faults, at->at, "aliases",
-			    "more than one target", "one address");
-	}
-}
-
-/* The path of file:PATH. */
-static const char *
-table_path(struct load *l, struct bytes text)
-{
-	struct buf out;
-
-	text = bytes_skip(text, strlen("file:"));
-	if (text.p[0] == '/')
-		return (const char *)text.p;
-	if (arena_buf(l->scratch, strlen(l->config->folder) + text.n + 2,
-	    &out) != 0) {
-		l->faults.is_full = true;
-		return NULL;
-	}
-	buf_add_str(&out, l->config->folder);
-	buf_add_octet(&out, '/');
-	buf_add(&out, text);
-	return (const char *)out.p;
-}
-
-static void
-table_read_file(struct load *l, struct config_table *t, unsigned file_no,
-    const struct config_node *value)
-{
-	const char *path = table_path(l, value->text);
-	struct bytes octets;
-	const char *why;
-	int r;
-
-	if (path == NULL)
-		return;
-	r = config_file_read(path, TABLE_MAX, l->scratch, &octets, &why);
-	if (r == 0)
-		config_table_read(t, octets, path, file_no);
-	else if (r == -E_LIMIT)
-		config_fault_add(&l->faults, value->at,
-		    "aliases: %s is larger than 4 MiB; make it smaller", path);
-	else
-		config_fault_add(&l->faults, value->at,
-		    "aliases: can not read %s: %s", path, why);
-}
-
-static void
-check_table(struct load *l, size_t no, bool has_files)
-{
-	const struct load_said *said = &l->said_of[no].said;
-	const struct config_node *value = value_of(said, "aliases");
-	struct config_listener *listener = &l->listeners[no];
-	struct config_table t = {l->config->arena, &l->faults, NULL, 0};
-	const struct config_table_rules rules = {listener->domains,
-	    listener->n_domains, listener->mail_from_address};
-	size_t n = l->faults.n;
-	size_t first = 0;
-
-	/* A file named at top level is the same one for all. */
-	while (value_of(&l->said_of[first].said, "aliases") != value)
-		first++;
-	if (value == NULL || is_bad(said, "aliases") ||
-	    l->said_of[no].is_broken ||
-	    (value->kind != NODE_MAP && !has_files))
-		return;
-	if (value->kind == NODE_MAP)
-		table_read_map(&t, value);
-	else
-		table_read_file(l, &t, (unsigned)first + 1, value);
-	if (t.n == 0 && l->faults.n == n && !l->faults.is_full)
-		config_fault_add(&l->faults, value->at,
-		    "aliases: no line is in the table, so that no recipient "
-		    "is taken; write ADDRESS TARGET");
-	if (has(said, "domains") &&
-	    config_table_end(&t, &rules, &listener->aliases) != 0)
-		l->faults.is_full = true;
-	listener->has_aliases = true;
-}
-
-void
-config_check_tables(struct load *l, bool has_files)
-{
-	for (size_t no = 0; no < l->n; no++)
-		check_table(l, no, has_files);
 }
 
 /* Reads the whole file, for what is wrong in it, and keeps nothing. */

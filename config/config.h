@@ -33,11 +33,24 @@ enum config_unsignable { UNSIGNABLE_PASS, UNSIGNABLE_REFUSE };
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
     MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
 
-/* smtp://host:port */
+enum config_scheme { SCHEME_SMTP, SCHEME_SMTPS, SCHEME_LMTP, SCHEME_MX };
+
+/* What TLS must give before mail goes out, each one more than the last. */
+enum config_tls_policy {
+	TLS_NONE,		/* never begun */
+	TLS_MAY,		/* where it is offered; any certificate */
+	TLS_ENCRYPT,		/* or the mail waits; any certificate */
+	TLS_VERIFY,		/* with a certificate for the host's name */
+};
+
+/* smtp://host:port, smtps://, lmtp://, or mx: by the recipient's domain. */
 struct config_next_hop {
-	struct bytes host;	/* a name, or an address without brackets */
+	enum config_scheme scheme;
+	enum config_tls_policy tls;
+	struct bytes host;	/* a name, or an address without brackets;
+				   empty for mx */
 	const char *host_str;	/* the same with a NUL */
-	uint16_t port;
+	uint16_t port;		/* for mx what mx-port says */
 	bool is_ip;
 	struct config_addr addr;	/* where is_ip */
 };
@@ -53,6 +66,18 @@ struct config_aliases {
 	size_t n;
 };
 
+/* One line of a table of routes. */
+struct config_route {
+	struct bytes domain;	/* "a.b", or ".a.b": all below a.b; A-labels
+				   in lower case */
+	struct config_next_hop hop;
+};
+
+struct config_routes {
+	const struct config_route *rows;	/* sorted by domain */
+	size_t n;
+};
+
 struct config_listener {
 	const char *name;
 	enum config_role role;
@@ -65,7 +90,9 @@ struct config_listener {
 	const struct bytes *senders;	/* lower case */
 	size_t n_senders;
 	bool has_senders;		/* said; if not: every key's domain */
-	struct config_next_hop next_hop;
+	struct config_next_hop next_hop;	/* "*" of the routes, too */
+	struct config_routes routes;
+	uint32_t mx_port;
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
 	enum config_unsignable unsignable;
@@ -155,5 +182,14 @@ bool config_domains_hold(const struct bytes *domains, size_t n,
  */
 bool config_alias_find(const struct config_aliases *t, struct bytes local,
     struct bytes domain, struct bytes *target);
+
+/*
+ * The line of a domain (A-labels, any case): its own, then ".parent", then
+ * ".parent" of that, and so on.
+ *
+ * Returns  NULL where there is none: the listener's next_hop is it
+ */
+const struct config_next_hop *config_route_find(const struct config_routes *t,
+    struct bytes domain);
 
 #endif

@@ -168,20 +168,24 @@ dump_word(const struct dump *d, const struct config_row *row,
 }
 
 static void
-dump_next_hop(const struct dump *d, const struct config_row *row,
-    const struct config_next_hop *hop)
+put_hop(const struct dump *d, const struct config_next_hop *hop)
 {
 	char text[TEXT_MAX];
 	struct buf b = BUF_ON(text);
-	bool is_v6 = hop->is_ip && bytes_index(hop->host, ':') != hop->host.n;
 
-	put_name(d, row);
-	buf_add_str(&b, is_v6 ? "\"smtp://[" : "\"smtp://");
-	buf_add(&b, hop->host);
-	buf_add_str(&b, is_v6 ? "]:" : ":");
-	buf_add_number(&b, hop->port);
-	buf_add_str(&b, "\"\n");
+	buf_add_octet(&b, '"');
+	config_value_put_next_hop(&b, hop);
+	buf_add_octet(&b, '"');
 	put_buf(d, &b);
+}
+
+static void
+dump_next_hop(const struct dump *d, const struct config_row *row,
+    const struct config_next_hop *hop)
+{
+	put_name(d, row);
+	put_hop(d, hop);
+	d->put(d->arg, "\n");
 }
 
 static void
@@ -196,7 +200,24 @@ dump_mail_from(const struct dump *d, const struct config_row *row,
 	d->put(d->arg, "\n");
 }
 
-/* As a map, wherever the table came from: its lines are what counts. */
+/* A table is a map, wherever it came from: its lines are what counts. */
+static void
+put_table(const struct dump *d, const struct config_row *row)
+{
+	d->put(d->arg, d->indent);
+	d->put(d->arg, row->name);
+	d->put(d->arg, ":\n");
+}
+
+static void
+put_key(const struct dump *d, struct bytes key)
+{
+	d->put(d->arg, d->indent);
+	d->put(d->arg, "  ");
+	put_quoted(d, key);
+	d->put(d->arg, ": ");
+}
+
 static void
 dump_aliases(const struct dump *d, const struct config_row *row,
     const struct config_listener *l)
@@ -205,15 +226,26 @@ dump_aliases(const struct dump *d, const struct config_row *row,
 		put_absent(d, row, row->doc);
 		return;
 	}
-	d->put(d->arg, d->indent);
-	d->put(d->arg, row->name);
-	d->put(d->arg, ":\n");
+	put_table(d, row);
 	for (size_t k = 0; k < l->aliases.n; k++) {
-		d->put(d->arg, d->indent);
-		d->put(d->arg, "  ");
-		put_quoted(d, l->aliases.rows[k].address);
-		d->put(d->arg, ": ");
+		put_key(d, l->aliases.rows[k].address);
 		put_quoted(d, l->aliases.rows[k].target);
+		d->put(d->arg, "\n");
+	}
+}
+
+static void
+dump_routes(const struct dump *d, const struct config_row *row,
+    const struct config_routes *t)
+{
+	if (t->n == 0) {
+		put_absent(d, row, row->doc);
+		return;
+	}
+	put_table(d, row);
+	for (size_t k = 0; k < t->n; k++) {
+		put_key(d, t->rows[k].domain);
+		put_hop(d, &t->rows[k].hop);
 		d->put(d->arg, "\n");
 	}
 }
@@ -254,6 +286,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_ALIASES:
 		dump_aliases(d, row, base);
+		return;
+	case K_ROUTES:
+		dump_routes(d, row, place);
 		return;
 	case K_UNBUILT:
 		if (row->fallback != NULL)

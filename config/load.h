@@ -43,7 +43,17 @@ struct config *config_load_octets(const char *path, struct bytes octets,
 /* Checks the rules across directives. */
 void config_check(struct load *l);
 
-/* Reads and checks the tables, then the files that are named. */
+/*
+ * The listener of ours that a next hop leads to, or NULL: where that can be
+ * known without asking the DNS.
+ */
+const struct config_listener *config_check_loop(const struct load *l,
+    const struct config_next_hop *hop);
+
+/*
+ * Reads and checks the tables, and gives each listener its next hops as they
+ * count; then the files that are named.
+ */
 void config_check_tables(struct load *l, bool has_files);
 void config_check_files(struct load *l);
 

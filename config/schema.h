@@ -25,6 +25,7 @@ enum config_kind {
 	K_NEXT_HOP,
 	K_MAIL_FROM,
 	K_ALIASES,
+	K_ROUTES,
 	K_LISTENERS,
 	K_UNBUILT,	/* known by name; only its default may be written */
 	K__N

@@ -374,9 +374,10 @@ set_next_hop(const struct setting *s)
 	bool is_unbuilt;
 	const char *why;
 
-	if (s->value->kind == NODE_MAP || s->value->kind == NODE_LIST) {
-		config_fault_add_unbuilt(&s->l->faults, s->value->at,
-		    s->row->name, "a table", "smtp://HOST:PORT");
+	if (s->value->kind == NODE_MAP ||
+	    bytes_starts(s->value->text, BYTES_LIT("file:"))) {
+		config_fault_add(&s->l->faults, s->value->at, "next-hop: "
+		    "takes one way; write a table behind `routes`");
 		return false;
 	}
 	if (!is_text(s))
@@ -446,9 +447,9 @@ set_mail_from(const struct setting *s)
 	return true;
 }
 
-/* Only the shape: table.c reads it when the domains are known. */
+/* Only the shape: tables.c reads it when all else is known. */
 static bool
-set_aliases(const struct setting *s)
+is_table(const struct setting *s, const char *why)
 {
 	struct bytes text = s->value->text;
 
@@ -458,11 +459,24 @@ set_aliases(const struct setting *s)
 		return false;
 	if (!bytes_starts(text, BYTES_LIT("file:")) ||
 	    text.n == strlen("file:")) {
-		complain_of(s, s->value, "is no table; write file:PATH or a "
-		    "map of ADDRESS: TARGET");
+		complain_of(s, s->value, why);
 		return false;
 	}
 	return true;
+}
+
+static bool
+set_aliases(const struct setting *s)
+{
+	return is_table(s, "is no table; write file:PATH or a map of "
+	    "ADDRESS: TARGET");
+}
+
+static bool
+set_routes(const struct setting *s)
+{
+	return is_table(s, "is no table; write file:PATH or a map of "
+	    "DOMAIN: NEXT-HOP");
 }
 
 /* Set by the loader, which walks through them. */
@@ -512,6 +526,7 @@ static setter *const setters[K__N] = {
 	[K_NEXT_HOP] = set_next_hop,
 	[K_MAIL_FROM] = set_mail_from,
 	[K_ALIASES] = set_aliases,
+	[K_ROUTES] = set_routes,
 	[K_LISTENERS] = set_listeners,
 	[K_UNBUILT] = set_unbuilt,
 };

@@ -49,7 +49,8 @@ target_take(struct config_table *t, struct bytes targets,
 	const char *why;
 
 	*target = bytes_trim(targets);
-	if (bytes_index(*target, ',') != target->n ||
+	if (targets.p == NULL ||
+	    bytes_index(*target, ',') != target->n ||
 	    bytes_index(*target, ' ') != target->n ||
 	    bytes_index(*target, '\t') != target->n) {
 		config_fault_add_unbuilt(t->faults, at, "aliases",
@@ -64,10 +65,10 @@ target_take(struct config_table *t, struct bytes targets,
 }
 
 void
-config_table_add(struct config_table *t, struct bytes address,
-    struct config_place at, struct bytes targets,
-    struct config_place targets_at)
+config_table_add(void *table, struct bytes address, struct config_place at,
+    struct bytes targets, struct config_place targets_at)
 {
+	struct config_table *t = table;
 	const char *why = address_check(address);
 	struct table_row *row;
 	struct bytes target;
@@ -95,55 +96,20 @@ config_table_add(struct config_table *t, struct bytes address,
 	t->n++;
 }
 
-/* Where the comment of a line begins, or its end. */
-static size_t
-comment_find(struct bytes line)
-{
-	for (size_t k = 0; k < line.n; k++)
-		if (line.p[k] == '#' &&
-		    (k == 0 || ascii_is_wsp(line.p[k - 1])))
-			return k;
-	return line.n;
-}
-
-static void
-line_read(struct config_table *t, struct bytes line, struct config_place at)
-{
-	const uint8_t *start = line.p;
-	struct config_place targets_at = at;
-	struct bytes address, targets;
-	size_t n = 0;
-
-	if (bytes_ends(line, BYTES_LIT("\r")))
-		line.n--;
-	line = bytes_trim(bytes_first(line, comment_find(line)));
-	if (line.n == 0)
-		return;
-	while (n < line.n && !ascii_is_wsp(line.p[n]))
-		n++;
-	address = bytes_first(line, n);
-	targets = bytes_trim(bytes_skip(line, n));
-	at.column = (unsigned)(address.p - start) + 1;
-	if (targets.n == 0) {
-		config_fault_add(t->faults, at, "address `%s` has no target; "
-		    "write ADDRESS TARGET",
-		    config_fault_show(t->faults, address));
-		return;
-	}
-	targets_at.column = (unsigned)(targets.p - start) + 1;
-	config_table_add(t, address, at, targets, targets_at);
-}
-
 void
 config_table_read(struct config_table *t, struct bytes octets,
     const char *file, unsigned file_no)
 {
-	struct config_place at = {file, file_no, 1, 1};
+	const struct config_lines lines = config_table_lines(t);
 
-	while (octets.p != NULL && !t->faults->is_full) {
-		line_read(t, bytes_cut(&octets, '\n'), at);
-		at.line++;
-	}
+	config_lines_read(&lines, octets, file, file_no);
+}
+
+struct config_lines
+config_table_lines(struct config_table *t)
+{
+	return (struct config_lines){t->faults, config_table_add, t,
+	    "address", "target; write ADDRESS TARGET"};
 }
 
 static int

@@ -2,7 +2,7 @@
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
 
-#include "config/fault.h"
+#include "config/lines.h"
 
 struct table_row;
 
@@ -23,17 +23,18 @@ struct config_table_rules {
 /*
  * Adds one line. What is no address is a mistake.
  *
+ * table    a struct config_table
  * address  "local@domain" or "@domain"; copied
  * targets  one address; more are a mistake, not built yet
  */
-void config_table_add(struct config_table *t, struct bytes address,
+void config_table_add(void *table, struct bytes address,
     struct config_place at, struct bytes targets,
     struct config_place targets_at);
 
-/*
- * Reads the lines of a file: ADDRESS TARGET[, TARGET...], white space
- * between; # at the start of a line or behind white space begins a comment.
- */
+/* How its lines are read. */
+struct config_lines config_table_lines(struct config_table *t);
+
+/* Reads the lines of a file: ADDRESS TARGET[, TARGET...]. */
 void config_table_read(struct config_table *t, struct bytes octets,
     const char *file, unsigned file_no);
 

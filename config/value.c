@@ -298,25 +298,14 @@ next_hop_host(struct bytes host, bool is_bracketed, struct config_next_hop *hop)
 	return NULL;
 }
 
-const char *
-config_value_next_hop(struct bytes text, struct arena *a,
-    struct config_next_hop *hop, bool *is_unbuilt)
+/* HOST[:PORT] behind the scheme. */
+static const char *
+next_hop_server(struct bytes text, struct arena *a, struct config_next_hop *hop)
 {
-	static const char instead[] = "smtp://HOST:PORT";
-	static const char *const unbuilt[] = {"smtps://", "lmtp://", "file:"};
-	const char *why;
 	struct bytes host, port;
 	bool is_bracketed;
+	const char *why;
 
-	*hop = (struct config_next_hop){.port = 25};
-	*is_unbuilt = bytes_eq(text, BYTES_LIT("mx"));
-	for (size_t k = 0; k < sizeof(unbuilt) / sizeof(unbuilt[0]); k++)
-		*is_unbuilt |= bytes_starts(text, bytes_of(unbuilt[k]));
-	if (*is_unbuilt)
-		return instead;
-	if (!bytes_starts(text, BYTES_LIT("smtp://")))
-		return "is no next hop; write smtp://HOST:PORT";
-	text = bytes_skip(text, strlen("smtp://"));
 	if (!host_cut(text, &host, &port, &is_bracketed))
 		return "is no next hop; write smtp://HOST:PORT";
 	if (!is_bracketed && bytes_index(port, ':') != port.n)
@@ -334,6 +323,109 @@ config_value_next_hop(struct bytes text, struct arena *a,
 	hop->host_str = (const char *)hop->host.p;
 	hop->addr.port = hop->port;
 	return NULL;
+}
+
+/* Source RFC 8314 3.3 (465); 24 is what LMTP servers are asked at. */
+static const struct scheme {
+	const char *text;
+	enum config_scheme scheme;
+	enum config_tls_policy tls;	/* unless said */
+	uint16_t port;			/* unless said; mx: none to say */
+	bool is_built;
+} schemes[] = {
+	{"smtp://",  SCHEME_SMTP,  TLS_MAY,    25,  true},
+	{"smtps://", SCHEME_SMTPS, TLS_VERIFY, 465, false},
+	{"lmtp://",  SCHEME_LMTP,  TLS_MAY,    24,  false},
+	{"mx",       SCHEME_MX,    TLS_MAY,    0,   false},
+};
+
+static const struct {
+	const char *word;
+	bool is_built;
+} policies[] = {
+	[TLS_NONE] = {"none", true},
+	[TLS_MAY] = {"may", true},
+	[TLS_ENCRYPT] = {"encrypt", false},
+	[TLS_VERIFY] = {"verify", false},
+};
+
+static const struct scheme *
+scheme_find(struct bytes text)
+{
+	const struct scheme *s = schemes;
+
+	for (; s < schemes + sizeof(schemes) / sizeof(schemes[0]); s++)
+		if (s->port != 0 ? bytes_starts(text, bytes_of(s->text)) :
+		    bytes_eq(text, bytes_of(s->text)))
+			return s;
+	return NULL;
+}
+
+/* The word behind a next hop; empty: what its scheme says. */
+static const char *
+next_hop_policy(struct bytes word, struct config_next_hop *hop,
+    bool *is_unbuilt)
+{
+	size_t k = 0;
+
+	if (word.n == 0)
+		return NULL;
+	while (k <= TLS_VERIFY && !bytes_eq(word, bytes_of(policies[k].word)))
+		k++;
+	if (k > TLS_VERIFY)
+		return "has a bad word for TLS; write none, may, encrypt or "
+		    "verify, or leave it out";
+	hop->tls = (enum config_tls_policy)k;
+	if (hop->scheme == SCHEME_SMTPS && hop->tls < TLS_ENCRYPT)
+		return "is TLS from its first octet; write encrypt or verify";
+	*is_unbuilt |= !policies[k].is_built;
+	return NULL;
+}
+
+const char *
+config_value_next_hop(struct bytes text, struct arena *a,
+    struct config_next_hop *hop, bool *is_unbuilt)
+{
+	struct bytes policy = text;
+	struct bytes way = bytes_cut(&policy, ' ');
+	const struct scheme *s = scheme_find(way);
+	const char *why = NULL;
+
+	*is_unbuilt = false;
+	if (s == NULL)
+		return "is no next hop; write smtp://HOST:PORT";
+	*hop = (struct config_next_hop){.scheme = s->scheme, .tls = s->tls,
+	    .port = s->port};
+	if (s->port != 0)
+		why = next_hop_server(bytes_skip(way, strlen(s->text)), a,
+		    hop);
+	*is_unbuilt = !s->is_built;
+	if (why == NULL)
+		why = next_hop_policy(bytes_trim(policy), hop, is_unbuilt);
+	if (why != NULL)
+		*is_unbuilt = false;
+	return *is_unbuilt ? "smtp://HOST:PORT" : why;
+}
+
+void
+config_value_put_next_hop(struct buf *b, const struct config_next_hop *hop)
+{
+	bool is_v6 = hop->is_ip && bytes_index(hop->host, ':') != hop->host.n;
+	const struct scheme *s = schemes;
+
+	while (s->scheme != hop->scheme)
+		s++;
+	buf_add_str(b, s->text);
+	if (s->port != 0) {
+		buf_add_str(b, is_v6 ? "[" : "");
+		buf_add(b, hop->host);
+		buf_add_str(b, is_v6 ? "]:" : ":");
+		buf_add_number(b, hop->port);
+	}
+	if (hop->tls == s->tls)
+		return;
+	buf_add_octet(b, ' ');
+	buf_add_str(b, policies[hop->tls].word);
 }
 
 /* A number and the unit behind it, of which there is one in the table. */

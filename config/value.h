@@ -41,8 +41,11 @@ const char *config_value_addr(struct bytes text, uint16_t port,
 const char *config_value_net(struct bytes text, struct config_net *net);
 
 /*
- * smtp://HOST[:PORT]
+ * WAY or "WAY POLICY": smtp://HOST[:PORT], smtps://, lmtp:// or mx, and none,
+ * may, encrypt or verify: how much TLS. Unless said that is `may`, for smtps
+ * `verify`.
  *
+ * hop         where it is good, also one that is not built; mx has no port
  * is_unbuilt  set where it is a next hop of the design that is not built yet;
  *             what is returned then is what to write instead
  */
@@ -59,6 +62,8 @@ const char *config_value_time(struct bytes text, uint64_t *ms);
 void config_value_put_size(struct buf *b, uint64_t octets);
 void config_value_put_time(struct buf *b, uint64_t ms);
 void config_value_put_addr(struct buf *b, const struct config_addr *addr);
+void config_value_put_next_hop(struct buf *b,
+    const struct config_next_hop *hop);
 void config_value_put_net(struct buf *b, const struct config_net *net);
 
 /* Whether an address in mapped form is an IPv4 one. */

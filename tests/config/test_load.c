@@ -72,7 +72,8 @@ static const char good[] =
     "  out: {role: egress, listen: 10026, clients: [127.0.0.1, 10.0.8.0/24, '2001:db8::/32'],\n"
     "        senders: Example.org, next-hop: 'smtp://[2001:db8::1]:26', idle-timeout: 2m, max-line: 1K}\n"
     "  fwd: {role: forward, listen: '192.0.2.1:26', domains: [example.net], next-hop: smtp://smart.example,\n"
-    "        mail-from: Bounces@Example.net, aliases: {info@Example.net: a@b.c, '@example.net': d@E.f}}\n";
+    "        mail-from: Bounces@Example.net, aliases: {info@Example.net: a@b.c, '@example.net': d@E.f},\n"
+    "        mx-port: 2525, routes: {.A.b: smtp://c.d none, a.b: 'smtp://[2001:db8::2]'}}\n";
 
 static const uint8_t v4_loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127,
     [15] = 1};
@@ -264,6 +265,10 @@ dumps_load_again_as_they_are(void **state)
 	    "\"10.0.8.0/24\", \"2001:db8::/32\"]\n"));
 	assert_non_null(strstr(first.text, "    next-hop: \"smtp://[2001:db8::1]:26\"\n"));
 	assert_non_null(strstr(first.text, "      \"@example.net\": \"d@E.f\"\n"));
+	assert_non_null(strstr(first.text, "    routes:\n"
+	    "      \".a.b\": \"smtp://c.d:25 none\"\n"
+	    "      \"a.b\": \"smtp://[2001:db8::2]:25\"\n"));
+	assert_non_null(strstr(first.text, "    mx-port: 2525\n"));
 	assert_non_null(strstr(first.text, "resolver-timeout: 500ms\n"));
 	config_free(&c);
 	free(first.text);

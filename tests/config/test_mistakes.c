@@ -184,7 +184,13 @@ values_are_what_their_row_says(void **state)
 		{"U-labels", TOP "listeners: {in: {role: inbound, listen: 25, next-hop: smtp://a.b, domains: b\xc3\xbc" "cher.example}}\n",
 		    "2:76: domains: `b\\303\\274cher.example` has 8-bit octets; write its A-labels (xn--...)"},
 		{"a table of next hops", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: {a.b: c}}}\n",
-		    "2:69: next-hop: a table: not built yet; write smtp://HOST:PORT"},
+		    "2:69: next-hop: takes one way; write a table behind `routes`"},
+		{"a file of next hops", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: 'file:x'}}\n",
+		    "2:69: next-hop: takes one way; write a table behind `routes`"},
+		{"a port for MX", OUT "    mx-port: 65536\n",
+		    "8:14: mx-port: `65536` is out of range; write 1 to 65535"},
+		{"no table", OUT "    routes: a.b\n",
+		    "8:13: routes: `a.b` is no table; write file:PATH or a map of DOMAIN: NEXT-HOP"},
 	};
 
 	(void)state;
@@ -333,6 +339,8 @@ l2_the_next_hop_is_not_ourselves(void **state)
 		{"mapped", L2("127.0.0.1:25", "smtp://[::ffff:127.0.0.1]:25"), ROUND},
 		{"by name", L2("25", "smtp://localhost"), ROUND},
 		{"by name, IPv6", L2("[::1]:25", "smtp://LOCALHOST:25"), ROUND},
+		{"our own name, and all", L2("*:25", "smtp://MX.example.org"), ROUND},
+		{"our own name, and not all", L2("192.0.2.1:25", "smtp://mx.example.org"), ""},
 		{"another listener's", OUT "  b: {role: inbound, listen: 9, domains: a.b, next-hop: 'smtp://127.0.0.1:10026'}\n",
 		    "8:57: next-hop: is our own listener out, and mail would go round; write the server behind us"},
 	};
@@ -365,6 +373,43 @@ inline_tables_are_checked_in_place(void **state)
 		    "12:96: aliases: `aliases` is no table; write file:PATH or a map of ADDRESS: TARGET"},
 		{"an empty one", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: keep, aliases: {}}\n",
 		    "12:96: aliases: no line is in the table, so that no recipient is taken; write ADDRESS TARGET"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+routes_are_checked_in_place(void **state)
+{
+#define ROUTES OUT "    routes:\n      a.b: smtp://c.d\n"
+	static const struct row rows[] = {
+		{"good", ROUTES "      .A.b: smtp://c.d:26 none\n", ""},
+		{"twice, but for case", ROUTES "      A.B: smtp://x.y\n",
+		    "10:7: domain `a.b` stands at line 9 already; keep one of them"},
+		{"no domain", ROUTES "      a@b: smtp://c.d\n      '.': smtp://c.d\n      '*.b': smtp://c.d\n",
+		    "10:7: domain `a@b` is no DNS name; write letters, digits and hyphens in labels of 1 to 63, such as mx.example.org\n"
+		    "11:7: domain `.` ends with a dot; leave it out\n"
+		    "12:7: domain `*.b` is a pattern; write each name in full"},
+		{"U-labels", ROUTES "      b\xc3\xbc" "cher.example: smtp://c.d\n",
+		    "10:7: domain `b\\303\\274cher.example` has 8-bit octets; write its A-labels (xn--...)"},
+		{"no next hops", ROUTES "      b.c: c.d\n      c.d: [smtp://c.d]\n      d.e:\n",
+		    "10:12: routes: `c.d` is no next hop; write smtp://HOST:PORT\n"
+		    "11:12: routes: a line takes one next hop\n"
+		    "12:11: routes: `` is no next hop; write smtp://HOST:PORT"},
+		{"not built", ROUTES "      b.c: mx\n      c.d: smtp://x.y verify\n",
+		    "10:12: routes: mx: not built yet; write smtp://HOST:PORT\n"
+		    "11:12: routes: smtp://x.y verify: not built yet; write smtp://HOST:PORT"},
+		{"all the rest twice", ROUTES "      '*': smtp://c.d\n",
+		    "10:7: domain `*`: `next-hop` says it already; keep one of them"},
+		{"the rest instead of next-hop", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, routes: {'*': smtp://c.d}}}\n", ""},
+		{"it is nearer than the top level's", TOP "next-hop: smtp://a.b\nlisteners: {in: {role: inbound, listen: 25, domains: a.b, routes: {'*': smtp://c.d}}}\n", ""},
+		{"no rest", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, routes: {a.b: smtp://c.d}}}\n",
+		    "2:13: in: `next-hop` is needed: its `routes` have no line for `*`"},
+		{"L2", ROUTES "      b.c: smtp://127.0.0.1:10026\n",
+		    "10:12: routes: is our own listener out, and mail would go round; write another server"},
+		{"an empty one", OUT "    routes: {}\n",
+		    "8:13: routes: no line is in the table; write DOMAIN NEXT-HOP, or remove it"},
 	};
 
 	(void)state;
@@ -430,6 +475,7 @@ main(void)
 		cmocka_unit_test(addresses_are_listened_to_once),
 		cmocka_unit_test(l2_the_next_hop_is_not_ourselves),
 		cmocka_unit_test(inline_tables_are_checked_in_place),
+		cmocka_unit_test(routes_are_checked_in_place),
 		cmocka_unit_test(mistakes_have_a_bound),
 		cmocka_unit_test(trees_have_a_bound),
 	};

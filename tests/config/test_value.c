@@ -166,60 +166,85 @@ t9_blocks_hold_what_they_say(void **state)
 }
 
 static void
-next_hops_are_smtp_urls(void **state)
+next_hops_are_ways_with_a_policy(void **state)
 {
 	static const struct {
 		const char *in;
 		const char *host;	/* NULL: refused */
 		uint16_t port;
 		bool is_ip;
+		enum config_scheme scheme;
+		enum config_tls_policy tls;
 		bool is_unbuilt;
+		const char *out;	/* written again */
 	} row[] = {
-		{"smtp://a.example", "a.example", 25, false, false},
-		{"smtp://A.example:587", "A.example", 587, false, false},
-		{"smtp://127.0.0.1:10025", "127.0.0.1", 10025, true, false},
-		{"smtp://[::1]", "::1", 25, true, false},
-		{"smtp://[::1]:26", "::1", 26, true, false},
-		{"mx", NULL, 0, false, true},
-		{"smtps://a.example", NULL, 0, false, true},
-		{"lmtp://a.example:24", NULL, 0, false, true},
-		{"file:routes", NULL, 0, false, true},
-		{"", NULL, 0, false, false}, {"mxx", NULL, 0, false, false},
-		{"a.example", NULL, 0, false, false},
-		{"smtp:a.example", NULL, 0, false, false},
-		{"SMTP://a.example", NULL, 0, false, false},
-		{"smtp://", NULL, 0, false, false},
-		{"smtp://:25", NULL, 0, false, false},
-		{"smtp://a.example:", NULL, 0, false, false},
-		{"smtp://a.example:0", NULL, 0, false, false},
-		{"smtp://a.example:25/", NULL, 0, false, false},
-		{"smtp://a.example/", NULL, 0, false, false},
-		{"smtp://u@a.example", NULL, 0, false, false},
-		{"smtp://::1", NULL, 0, false, false},
-		{"smtp://::1:25", NULL, 0, false, false},
-		{"smtp://[a.example]", NULL, 0, false, false},
-		{"smtp://[127.0.0.1]", NULL, 0, false, false},
-		{"smtp://[::1", NULL, 0, false, false},
-		{"smtp://0.0.0.0", NULL, 0, false, false},
-		{"smtp://[::]", NULL, 0, false, false},
+		{"smtp://a.example", "a.example", 25, false, SCHEME_SMTP,
+		    TLS_MAY, false, "smtp://a.example:25"},
+		{"smtp://A.example:587 none", "A.example", 587, false,
+		    SCHEME_SMTP, TLS_NONE, false,
+		    "smtp://A.example:587 none"},
+		{"smtp://127.0.0.1:10025  may", "127.0.0.1", 10025, true,
+		    SCHEME_SMTP, TLS_MAY, false, "smtp://127.0.0.1:10025"},
+		{"smtp://[::1]", "::1", 25, true, SCHEME_SMTP, TLS_MAY, false,
+		    "smtp://[::1]:25"},
+		{"smtp://[::1]:26", "::1", 26, true, SCHEME_SMTP, TLS_MAY,
+		    false, "smtp://[::1]:26"},
+		{"smtp://a.example encrypt", "a.example", 25, false,
+		    SCHEME_SMTP, TLS_ENCRYPT, true,
+		    "smtp://a.example:25 encrypt"},
+		{"smtp://a.example verify", "a.example", 25, false,
+		    SCHEME_SMTP, TLS_VERIFY, true,
+		    "smtp://a.example:25 verify"},
+		{"mx", "", 0, false, SCHEME_MX, TLS_MAY, true, "mx"},
+		{"mx verify", "", 0, false, SCHEME_MX, TLS_VERIFY, true,
+		    "mx verify"},
+		{"smtps://a.example", "a.example", 465, false, SCHEME_SMTPS,
+		    TLS_VERIFY, true, "smtps://a.example:465"},
+		{"smtps://[::1] encrypt", "::1", 465, true, SCHEME_SMTPS,
+		    TLS_ENCRYPT, true, "smtps://[::1]:465 encrypt"},
+		{"lmtp://a.example", "a.example", 24, false, SCHEME_LMTP,
+		    TLS_MAY, true, "lmtp://a.example:24"},
+		{"lmtp://a.example:25", "a.example", 25, false, SCHEME_LMTP,
+		    TLS_MAY, true, "lmtp://a.example:25"},
+		{.in = ""}, {.in = "mxx"}, {.in = "MX"}, {.in = "mx:25"},
+		{.in = "a.example"}, {.in = "smtp:a.example"},
+		{.in = "SMTP://a.example"}, {.in = "smtp://"},
+		{.in = "smtp://:25"}, {.in = "smtp://a.example:"},
+		{.in = "smtp://a.example:0"}, {.in = "smtp://a.example:25/"},
+		{.in = "smtp://a.example/"}, {.in = "smtp://u@a.example"},
+		{.in = "smtp://::1"}, {.in = "smtp://::1:25"},
+		{.in = "smtp://[a.example]"}, {.in = "smtp://[127.0.0.1]"},
+		{.in = "smtp://[::1"}, {.in = "smtp://0.0.0.0"},
+		{.in = "smtp://[::]"}, {.in = "lmtp://"}, {.in = "smtps://[]"},
+		{.in = "mx maybe"}, {.in = "mx may may"}, {.in = "mx MAY"},
+		{.in = "smtps://a.example may"},
+		{.in = "smtps://a.example none"},
 	};
 	struct arena *a = arena_new(4096);
 
 	(void)state;
 	for (size_t k = 0; k < N(row); k++) {
+		char text[128];
+		struct buf out = BUF_ON(text);
 		struct config_next_hop hop;
 		bool is_unbuilt;
 		const char *why = config_value_next_hop(bytes_of(row[k].in),
 		    a, &hop, &is_unbuilt);
 
-		assert_int_equal(why == NULL, row[k].host != NULL);
+		assert_int_equal(why == NULL,
+		    row[k].host != NULL && !row[k].is_unbuilt);
 		assert_int_equal(is_unbuilt, row[k].is_unbuilt);
-		if (why != NULL)
+		if (row[k].host == NULL)
 			continue;
-		assert_string_equal(hop.host_str, row[k].host);
 		assert_true(is_same_text(hop.host, row[k].host));
+		if (hop.scheme != SCHEME_MX)
+			assert_string_equal(hop.host_str, row[k].host);
 		assert_int_equal(hop.port, row[k].port);
 		assert_int_equal(hop.is_ip, row[k].is_ip);
+		assert_int_equal(hop.scheme, row[k].scheme);
+		assert_int_equal(hop.tls, row[k].tls);
+		config_value_put_next_hop(&out, &hop);
+		assert_true(is_same_text(buf_bytes(&out), row[k].out));
 	}
 	arena_free(&a);
 }
@@ -324,7 +349,7 @@ main(void)
 		cmocka_unit_test(addresses_are_local_at_domain),
 		cmocka_unit_test(places_to_listen_are_written_as_they_are_read),
 		cmocka_unit_test(t9_blocks_hold_what_they_say),
-		cmocka_unit_test(next_hops_are_smtp_urls),
+		cmocka_unit_test(next_hops_are_ways_with_a_policy),
 		cmocka_unit_test(sizes_and_times_are_written_short),
 		cmocka_unit_test(t9_domains_hold_no_subdomains),
 		cmocka_unit_test(rows_are_whole),
