@@ -325,6 +325,12 @@ outbound_rcpt_reply(const struct outbound *o, size_t rcpt)
 	return o->result.reply;
 }
 
+const struct config_next_hop *
+outbound_hop(const struct outbound *o)
+{
+	return o->hop;
+}
+
 const char *
 outbound_relay(const struct outbound *o)
 {

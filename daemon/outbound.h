@@ -61,6 +61,9 @@ struct outbound_result {
 struct outbound *outbound_new(struct hub *h, const struct config_listener *l,
     const struct outbound_destination *to);
 
+/* Where it leads. */
+const struct config_next_hop *outbound_hop(const struct outbound *o);
+
 /* Who hears of the transaction; NULL: nobody. */
 void outbound_owner(struct outbound *o, outbound_call *call, void *arg);
 

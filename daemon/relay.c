@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/nexthop.h"
 
 /* A chain may have changed the largest message we take that many times. */
 #define UNDONE_BODIES 4
@@ -213,8 +214,10 @@ static void on_outbound(void *arg, enum outbound_event what);
 static void
 ask_next_hop(struct relay *r)
 {
+	struct bytes domain = dkim2_path_domain(r->onward.rcpt_to);
 	const struct outbound_destination to = {
-	    .hop = &r->listener->next_hop,
+	    .hop = nexthop_route(r->listener, domain),
+	    .domain = domain,
 	};
 	const struct outbound_mail mail = {
 	    .mail_from = r->onward.mail_from,
@@ -223,6 +226,9 @@ ask_next_hop(struct relay *r)
 	};
 	const struct outbound_rcpt rcpt = {.path = r->onward.rcpt_to};
 
+	/* that of the transaction before may lead elsewhere */
+	if (r->outbound != NULL && outbound_hop(r->outbound) != to.hop)
+		outbound_free(&r->outbound);
 	if (r->outbound == NULL)
 		r->outbound = outbound_new(r->hub, r->listener, &to);
 	if (r->outbound == NULL) {
