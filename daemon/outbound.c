@@ -58,7 +58,7 @@ connect_next(struct outbound *o)
 	while (o->addr < o->n_addrs) {
 		name_relay(o);
 		o->state = OUTBOUND_CONNECTING;
-		smtp_client_init(&o->client, o->hub->config->hostname);
+		smtp_client_init(&o->client, o->hub->config->hostname, false);
 		o->is_reused = false;
 		o->is_resetting = false;
 		o->conn = conn_connect(o->hub->loop, &o->addrs[o->addr],

@@ -33,10 +33,25 @@ static bool
 say_mail(struct outbound *o)
 {
 	const struct outbound_mail *m = &o->mail;
+	const struct smtp_client_mail mail = {
+	    .path = m->mail_from,
+	    .size = m->size,
+	    .is_8bit = m->is_8bit,
+	    .is_utf8 = m->is_utf8,
+	    .ret = m->ret,
+	    .envid = m->envid,
+	};
 
-	o->is_mail_said = smtp_client_mail(&o->client, m->mail_from, m->size,
-	    m->is_8bit);
+	o->is_mail_said = smtp_client_mail(&o->client, &mail);
 	return o->is_mail_said;
+}
+
+static bool
+say_rcpt(struct outbound *o, const struct outbound_rcpt *r)
+{
+	const struct smtp_client_rcpt rcpt = {r->path, r->notify, r->orcpt};
+
+	return smtp_client_rcpt(&o->client, &rcpt);
 }
 
 /* As many recipients as the next hop takes before it has answered. */
@@ -44,8 +59,8 @@ static void
 say_rcpts(struct outbound *o)
 {
 	o->n_said = skip_refused(o, o->n_said);
-	while (o->n_said < o->n_asked && smtp_client_rcpt(&o->client,
-	        o->asked[o->n_said].rcpt.path))
+	while (o->n_said < o->n_asked &&
+	    say_rcpt(o, &o->asked[o->n_said].rcpt))
 		o->n_said = skip_refused(o, o->n_said + 1);
 }
 

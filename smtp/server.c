@@ -146,8 +146,9 @@ static int
 run_hello(struct smtp_server *s, struct bytes name, bool is_esmtp)
 {
 	struct smtp_ehlo ehlo = {
-	    SMTP_CAN_PIPELINE | SMTP_CAN_SIZE | SMTP_CAN_ENHANCED,
-	    s->config->max_message};
+	    .can = SMTP_CAN_PIPELINE | SMTP_CAN_SIZE | SMTP_CAN_ENHANCED,
+	    .max_size = s->config->max_message,
+	};
 	bool was_busy = smtp_server_is_busy(s);
 
 	if (!is_helo_name(name))

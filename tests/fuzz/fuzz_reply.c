@@ -2,13 +2,14 @@
  * Replies of a hostile next hop: at once and octet by octet the client makes
  * the same events of them; text is bounded; told on to our client a reply is
  * one reply with its code, and nothing in it breaks out; no content is ever
- * sent before a 354 was read.
+ * sent before a 354 was read, no password but under TLS. A first octet below
+ * 8 chooses: 1 LMTP, 2 STARTTLS, AUTH and XCLIENT first, 4 AUTH passed on.
  */
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "smtp/client.h"
 #include "smtp/reply.h"
+#include "tests/smtp/client.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -22,6 +23,8 @@ check(bool good)
 struct run {
 	struct smtp_client c;
 	int n_steps;
+	int n_hellos;
+	uint8_t mode;
 	bool is_over;
 	bool may_send;		/* a 354 was read */
 	struct buf log;
@@ -60,10 +63,10 @@ take_step(struct run *r)
 
 	switch (r->n_steps % 8) {
 	case 0:
-		return smtp_client_mail(&r->c, BYTES_LIT("<a@b>"), 9, true);
+		return ask_mail(&r->c, BYTES_LIT("<a@b>"), 9, true);
 	case 1:
 	case 2:
-		return smtp_client_rcpt(&r->c, BYTES_LIT("<c@d>"));
+		return ask_rcpt(&r->c, BYTES_LIT("<c@d>"));
 	case 3:
 		return smtp_client_data(&r->c);
 	case 4:
@@ -75,6 +78,30 @@ take_step(struct run *r)
 	default:
 		return r->n_steps > 30 && smtp_client_quit(&r->c);
 	}
+}
+
+/* STARTTLS, then AUTH, then XCLIENT, where they are offered. */
+static void
+take_hello_steps(struct run *r, enum smtp_client_event event)
+{
+	static const struct smtp_introduction who = {
+	    .from = {.text = "::1"}, .to = {.text = "::2"}, .proto = "SMTP",
+	};
+
+	if (event == SMTP_CLIENT_STARTTLS && r->c.reply.code == 220)
+		smtp_client_secured(&r->c);
+	if (r->n_hellos < 9 && event == SMTP_CLIENT_READY) {
+		r->n_hellos++;
+		if (!smtp_client_starttls(&r->c) && !smtp_client_auth(&r->c,
+		        BYTES_LIT("user"), BYTES_LIT("password")))
+			smtp_client_xclient(&r->c, &who);
+	}
+	if (r->mode & 4 && r->n_hellos < 9 && event == SMTP_CLIENT_AUTH) {
+		r->n_hellos++;
+		smtp_client_auth_line(&r->c, BYTES_LIT("AUTH LOGIN"));
+	}
+	check(r->c.is_secure || bytes_find(buf_bytes(&r->c.out),
+	    BYTES_LIT("AUTH")) == r->c.out.n);
 }
 
 static void
@@ -92,7 +119,10 @@ take_steps(struct run *r)
 static void
 run(struct run *r, struct bytes in, size_t piece)
 {
-	smtp_client_init(&r->c, "me.example");
+	r->mode = in.n != 0 && in.p[0] < 8 ? in.p[0] : 0;
+	in = bytes_skip(in, r->mode != 0);
+	smtp_client_init(&r->c, "me.example", r->mode & 1);
+	r->n_hellos = 0;
 	r->n_steps = 0;
 	r->is_over = false;
 	r->may_send = false;
@@ -100,6 +130,9 @@ run(struct run *r, struct bytes in, size_t piece)
 	while (in.n != 0 && !r->is_over) {
 		struct bytes now = bytes_first(in, piece);
 
+		/* what stands behind STARTTLS's answer in a read counts */
+		if (r->mode & 2)
+			now = bytes_first(now, bytes_index(now, '\n') + 1);
 		in = bytes_skip(in, now.n);
 		while (!r->is_over) {
 			enum smtp_client_event event =
@@ -116,6 +149,8 @@ run(struct run *r, struct bytes in, size_t piece)
 				check_relayed(&r->c.reply);
 			buf_add(&r->log, r->c.reply.enhanced);
 			buf_add(&r->log, r->c.reply.text);
+			if (r->mode & 6)
+				take_hello_steps(r, event);
 			take_steps(r);
 			r->is_over = event == SMTP_CLIENT_REFUSED ||
 			    event == SMTP_CLIENT_QUIT ||

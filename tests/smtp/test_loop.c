@@ -93,6 +93,10 @@ static void
 push_client(void)
 {
 	struct smtp_client *c = &t.c;
+	struct smtp_client_mail mail = {
+	    .path = BYTES_LIT("<a@b.example>"),
+	    .is_8bit = true,
+	};
 
 	if (!t.is_ready)
 		return;
@@ -100,10 +104,16 @@ push_client(void)
 		smtp_client_quit(c);
 		return;
 	}
-	smtp_client_mail(c, BYTES_LIT("<a@b.example>"), t.n_message, true);
-	while (c->is_mail && t.n_rcpt_asked < 8 &&
-	    smtp_client_rcpt(c, rcpt_path(t.n_rcpt_asked)))
+	mail.size = t.n_message;
+	smtp_client_mail(c, &mail);
+	while (c->is_mail && t.n_rcpt_asked < 8) {
+		struct smtp_client_rcpt rcpt = {
+		    .path = rcpt_path(t.n_rcpt_asked)};
+
+		if (!smtp_client_rcpt(c, &rcpt))
+			break;
 		t.n_rcpt_asked++;
+	}
 	if (t.n_rcpt_asked == 8)
 		smtp_client_data(c);
 	if (!c->is_content)
@@ -229,7 +239,7 @@ messages_pass_octet_for_octet(void **state)
 		t.seed = round * 2654435761U;
 		t.to_server = BUF_ON(t.to_server_octets);
 		t.to_client = BUF_ON(t.to_client_octets);
-		smtp_client_init(&t.c, "me.example");
+		smtp_client_init(&t.c, "me.example", false);
 		smtp_server_init(&t.s, &config);
 		make_message();
 		for (int steps = 0; !t.is_over; steps++) {
