@@ -330,6 +330,16 @@ check_loop(const struct look *k)
 }
 
 static void
+check_tls(const struct look *k)
+{
+	if (k->listener->is_tls_required && k->listener->n_tls == 0 &&
+	    !is_bad(&k->own->said, "tls"))
+		config_fault_add(&k->l->faults, place_of(k, "tls-required"),
+		    "tls-required: no client could begin TLS; write `tls: "
+		    "{cert: FILE, key: FILE}`");
+}
+
+static void
 check_top(struct load *l)
 {
 	if (lacks(&l->said, "hostname"))
@@ -356,6 +366,7 @@ config_check(struct load *l)
 		check_listen(&k);
 		check_loop(&k);
 		check_bounds(&k);
+		check_tls(&k);
 		if (k.own->has_role) {
 			check_egress(&k);
 			check_forward(&k);

@@ -78,6 +78,12 @@ struct config_routes {
 	size_t n;
 };
 
+/* A certificate with its chain, and its key: PEM files, paths absolute. */
+struct config_tls {
+	const char *cert;
+	const char *key;
+};
+
 struct config_listener {
 	const char *name;
 	enum config_role role;
@@ -93,6 +99,11 @@ struct config_listener {
 	struct config_next_hop next_hop;	/* "*" of the routes, too */
 	struct config_routes routes;
 	uint32_t mx_port;
+	const struct config_tls *tls;	/* the first where no name fits */
+	size_t n_tls;			/* 0: no TLS for clients */
+	unsigned is_tls_required;	/* before MAIL */
+	const char *tls_ca;		/* absolute; NULL: the system's */
+	uint32_t tls_timeout_s;		/* a handshake */
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
 	enum config_unsignable unsignable;

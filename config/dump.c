@@ -168,6 +168,22 @@ dump_word(const struct dump *d, const struct config_row *row,
 }
 
 static void
+dump_tls(const struct dump *d, const struct config_row *row,
+    const struct config_listener *l)
+{
+	put_name(d, row);
+	d->put(d->arg, l->n_tls == 0 ? row->fallback : "[");
+	for (size_t k = 0; k < l->n_tls; k++) {
+		d->put(d->arg, k == 0 ? "{cert: " : ", {cert: ");
+		put_quoted(d, bytes_of(l->tls[k].cert));
+		d->put(d->arg, ", key: ");
+		put_quoted(d, bytes_of(l->tls[k].key));
+		d->put(d->arg, "}");
+	}
+	d->put(d->arg, l->n_tls == 0 ? "\n" : "]\n");
+}
+
+static void
 put_hop(const struct dump *d, const struct config_next_hop *hop)
 {
 	char text[TEXT_MAX];
@@ -289,6 +305,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_ROUTES:
 		dump_routes(d, row, place);
+		return;
+	case K_TLS:
+		dump_tls(d, row, base);
 		return;
 	case K_UNBUILT:
 		if (row->fallback != NULL)

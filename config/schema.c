@@ -25,6 +25,7 @@
 	_Static_assert(offsetof(type, n) == offsetof(type, p) + sizeof(void *), "")
 IS_LIST(struct config, resolver, n_resolver);
 IS_LIST(struct config_listener, listen, n_listen);
+IS_LIST(struct config_listener, tls, n_tls);
 IS_LIST(struct config_listener, domains, n_domains);
 IS_LIST(struct config_listener, clients, n_clients);
 IS_LIST(struct config_listener, senders, n_senders);
@@ -76,6 +77,14 @@ const struct config_row config_rows[] = {
 	    "file:PATH or a map of recipient's DOMAIN: NEXT-HOP"},
 	{"mx-port",           K_UINT32,    AT(mx_port),              1,        65535,      "25",
 	    "port of the servers that MX records name"},
+	{"tls",               K_TLS,       AT_LIST(tls),             0,        64,         "none",
+	    "{cert: FILE, key: FILE} of STARTTLS, or a list by name"},
+	{"tls-required",      K_WORD,      AT(is_tls_required),      0,        0,          "no",
+	    "whether clients must begin TLS before MAIL"},
+	{"tls-ca",            K_PATH,      AT(tls_ca),               0,        0,          NULL,
+	    "PEM file of those whom we believe; the system's unless given"},
+	{"tls-timeout",       K_SECONDS,   AT(tls_timeout_s),        1 * SEC,  10 * MIN,   "30s",
+	    "for a TLS handshake"},
 	{"verify",            K_WORD,      AT(verify), 0, 0, "observe",
 	    "what a verdict does: reject, annotate or nothing"},
 	{"unsigned",          K_WORD,      AT(unsigned_mail),        0,        0,          "accept",
@@ -133,8 +142,6 @@ const struct config_row config_rows[] = {
 	    "mending what devices get wrong"},
 	{"replay",            K_WORD,      NOWHERE,                  0,        0,          "off",
 	    "the same message a second time"},
-	{"tls",               K_UNBUILT,   NOWHERE,                  0,        0,          "none",
-	    "certificate and key of STARTTLS"},
 
 	{"auth-file",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "name and password for the next hop"},
@@ -185,6 +192,8 @@ static const struct config_word words[] = {
 	{"unsigned",    "refuse",    UNSIGNED_REFUSE,   true},
 	{"unsignable",  "pass",      UNSIGNABLE_PASS,   true},
 	{"unsignable",  "refuse",    UNSIGNABLE_REFUSE, true},
+	{"tls-required", "no",       0,                 true},
+	{"tls-required", "yes",      1,                 true},
 	{"delivery",    "through",   0,                 true},
 	{"delivery",    "queue",     0,                 false},
 	{"dkim1",       "no",        0,                 true},

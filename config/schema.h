@@ -26,6 +26,7 @@ enum config_kind {
 	K_MAIL_FROM,
 	K_ALIASES,
 	K_ROUTES,
+	K_TLS,		/* certificates with their keys */
 	K_LISTENERS,
 	K_UNBUILT,	/* known by name; only its default may be written */
 	K__N

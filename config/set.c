@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/ascii.h"
+#include "config/set_tls.h"
 #include "config/value.h"
 
 /* One directive on its way from the file into its place. */
@@ -479,6 +480,19 @@ set_routes(const struct setting *s)
 	    "DOMAIN: NEXT-HOP");
 }
 
+static bool
+set_tls(const struct setting *s)
+{
+	const struct config_tls *pairs;
+	size_t n;
+
+	if (!config_set_tls(s->l, s->row, s->value, &pairs, &n))
+		return false;
+	memcpy(place(s), &pairs, sizeof(pairs));
+	memcpy((uint8_t *)place(s) + sizeof(pairs), &n, sizeof(n));
+	return true;
+}
+
 /* Set by the loader, which walks through them. */
 static bool
 set_listeners(const struct setting *s)
@@ -527,6 +541,7 @@ static setter *const setters[K__N] = {
 	[K_MAIL_FROM] = set_mail_from,
 	[K_ALIASES] = set_aliases,
 	[K_ROUTES] = set_routes,
+	[K_TLS] = set_tls,
 	[K_LISTENERS] = set_listeners,
 	[K_UNBUILT] = set_unbuilt,
 };

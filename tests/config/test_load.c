@@ -12,7 +12,6 @@ examples_lack_only_what_is_not_built(void **state)
 		const char *out;
 	} row[] = {
 		{"config/examples/1-inbound.yaml",
-		    ":3:1: tls: not built yet; remove it\n"
 		    ":5:114: pass-client: proxy-v2: not built yet; write none\n"},
 		{"config/examples/2-egress.yaml",
 		    ":5:108: next-hop: mx: not built yet; write smtp://HOST:PORT\n"},
@@ -395,10 +394,10 @@ files_must_be_there_and_safe(void **state)
 	    "line\naliases:2:1: address `lone` has no target; write ADDRESS "
 	    "TARGET\n");
 	/* What is not built yet is told without a look at other files. */
-	folder_add(&f, "c.yaml", 0644, WITH_FILES "tls: {}\n");
+	folder_add(&f, "c.yaml", 0644, WITH_FILES "store: {}\n");
 	assert_null(load_file(&f, h));
 	assert_string_equal(h->text,
-	    "c.yaml:7:1: tls: not built yet; remove it\n");
+	    "c.yaml:7:1: store: not built yet; remove it\n");
 	folder_remove(&f);
 	test_free(h);
 }

@@ -198,10 +198,34 @@ values_are_what_their_row_says(void **state)
 }
 
 static void
+certificates_come_with_their_keys(void **state)
+{
+	static const struct row rows[] = {
+		{"a pair", IN "    tls: {cert: a, key: b}\n", ""},
+		{"a list", IN "    tls: [{cert: a, key: b}, {cert: c, key: d}]\n", ""},
+		{"none", "tls: {cert: a, key: b}\n" IN "    tls: none\n", ""},
+		{"no key", IN "    tls: {cert: a}\n", "8:10: tls: names no key; write {cert: FILE, key: FILE}, a list of them, or none"},
+		{"no cert", IN "    tls: {key: a}\n", "8:10: tls: names no cert; write {cert: FILE, key: FILE}, a list of them, or none"},
+		{"a word", IN "    tls: yes\n", "8:10: tls: names no cert; write {cert: FILE, key: FILE}, a list of them, or none"},
+		{"a word in a list", IN "    tls: [none]\n", "8:11: tls: names no cert; write {cert: FILE, key: FILE}, a list of them, or none"},
+		{"nothing", IN "    tls:\n", "8:9: tls: names no cert; write {cert: FILE, key: FILE}, a list of them, or none"},
+		{"an empty list", IN "    tls: []\n", "8:10: tls: takes 1 to 64 certificates"},
+		{"another name", IN "    tls: {cert: a, key: b, ca: c}\n", "8:28: tls: `ca` is none of cert or key; remove it"},
+		{"an empty path", IN "    tls: {cert: a, key: ''}\n", "8:25: tls: takes the path of a PEM file"},
+		{"a list for a path", IN "    tls: {cert: [a], key: b}\n", "8:17: tls: takes the path of a PEM file"},
+		{"required", IN "    tls: {cert: a, key: b}\n    tls-required: yes\n", ""},
+		{"required, of nothing", IN "    tls-required: yes\n", "8:19: tls-required: no client could begin TLS; write `tls: {cert: FILE, key: FILE}`"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
 what_is_not_built_yet_is_refused_by_name(void **state)
 {
 	static const struct row rows[] = {
-		{"a map", IN "    tls: {cert: a, key: b}\n", "8:5: tls: not built yet; remove it"},
+		{"a map", IN "    auth-file: {name: a}\n", "8:5: auth-file: not built yet; remove it"},
 		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\nreplay: off\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
 		{"another value", IN "adopt: own\n", "8:8: adopt: own: not built yet; write never"},
 		{"a word", IN "replay: once\n", "8:9: replay: once: not built yet; write off"},
@@ -469,6 +493,7 @@ main(void)
 		cmocka_unit_test(yaml_is_read_up_to_its_first_fault),
 		cmocka_unit_test(directives_are_known_or_guessed),
 		cmocka_unit_test(values_are_what_their_row_says),
+		cmocka_unit_test(certificates_come_with_their_keys),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),
