@@ -1,86 +1,159 @@
 #include "daemon/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "daemon/addr.h"
+#include "daemon/conn_state.h"
+
+static void again(void *arg);
+
+/* Once more before the loop waits: for what no descriptor will tell of. */
+static void
+ask_again(struct conn *c)
+{
+	if (c->is_again || c->is_dying)
+		return;
+	c->is_again = true;
+	loop_defer(c->loop, &c->again, again, c);
+}
+
+static bool
+is_securing(const struct conn *c)
+{
+	return c->tls != NULL && !c->tls->is_secured;
+}
+
+/* Whether octets wait for the socket to take them. */
+static bool
+has_unsent(const struct conn *c)
+{
+	if (c->tls == NULL)
+		return c->out->n != 0;
+	return c->tls->wire.n != 0 || c->tls->plain != 0 ||
+	    (c->tls->is_secured && c->out->n != 0);
+}
+
+/* What TLS has to say goes out before more is read: it may be an alert. */
+static bool
+wants_octets(const struct conn *c)
+{
+	if (c->is_connecting || c->is_eof)
+		return false;
+	if (is_securing(c))
+		return c->tls->plain == 0 && c->tls->wire.n == 0;
+	if (c->tls != NULL && c->tls->is_stuck)
+		return false;
+	return c->in.n < c->in.cap;
+}
 
 static void
 interest(struct conn *c)
 {
 	unsigned what = 0;
 
-	if (c->is_connecting || c->out->n != 0)
+	if (c->is_dying || c->is_broken)
+		return;
+	if (c->is_connecting || has_unsent(c))
 		what |= LOOP_WRITE;
-	if (!c->is_connecting && !c->is_eof && c->in.n < c->in.cap)
+	if (wants_octets(c))
 		what |= LOOP_READ;
 	loop_want(c->watch, what);
+	/* OpenSSL may hold octets that the descriptor knows nothing of */
+	if (c->tls != NULL && c->tls->is_secured && !c->tls->is_dry &&
+	    wants_octets(c))
+		ask_again(c);
+	if (c->in.n == 0 && c->in.p != NULL && !c->is_inside)
+		ask_again(c);
 }
 
 static void
-broken(struct conn *c, int error)
+broken(struct conn *c)
 {
-	c->error = error;
+	if (c->is_broken || c->is_dying)
+		return;
+	c->is_broken = true;
 	loop_want(c->watch, 0);
 	c->call(c->arg, CONN_BROKEN);
 }
 
-/* Sends what the socket takes. Returns 0 or errno's value. */
-static int
-send_some(struct conn *c)
+/* Sends what the socket takes of the first n octets; takes them out. */
+static bool
+send_plain(struct conn *c, size_t n)
 {
-	while (c->out->n != 0) {
-		ssize_t n = send(c->fd, c->out->p, c->out->n, MSG_NOSIGNAL);
+	while (n != 0) {
+		ssize_t sent = send(c->fd, c->out->p, n, MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EINTR)
+		if (sent < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : errno;
-		buf_drop(c->out, (size_t)n);
+		if (sent < 0 && errno == EAGAIN)
+			return true;
+		if (sent < 0) {
+			c->error = errno;
+			return false;
+		}
+		buf_drop(c->out, (size_t)sent);
+		n -= (size_t)sent;
+		if (c->tls != NULL)
+			c->tls->plain = n;
 	}
-	return 0;
+	return true;
 }
 
-/* Returns false when the owner was told something and c may be dying. */
 static bool
-send_ready(struct conn *c)
+send_some(struct conn *c)
 {
-	int error = send_some(c);
+	if (c->tls == NULL)
+		return send_plain(c, c->out->n);
+	if (c->tls->plain != 0)
+		return send_plain(c, c->tls->plain);
+	return conn_tls_write(c);
+}
 
-	if (error != 0) {
-		broken(c, error);
-		return false;
+static enum conn_got
+receive_plain(struct conn *c)
+{
+	ssize_t n = recv(c->fd, c->in.p + c->in.n, c->in.cap - c->in.n, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return CONN_GOT_ALL;
+	if (n < 0) {
+		c->error = errno;
+		return CONN_GOT_BROKEN;
 	}
-	interest(c);
-	if (c->out->n == 0)
-		c->call(c->arg, CONN_OUT);
-	return !c->is_dying;
+	c->in.n += (size_t)n;
+	return n == 0 ? CONN_GOT_END : CONN_GOT_ALL;
 }
 
 static void
 receive(struct conn *c)
 {
-	ssize_t n = recv(c->fd, c->in.p + c->in.n, c->in.cap - c->in.n, 0);
+	size_t had = c->in.n;
+	enum conn_got got = CONN_GOT_BROKEN;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		broken(c, errno);
-		return;
-	}
-	if (n == 0) {
-		c->is_eof = true;
-		interest(c);
-		c->call(c->arg, CONN_EOF);
-		return;
-	}
-	c->in.n += (size_t)n;
+	if (c->in.p == NULL)
+		c->in.p = malloc(c->in.cap);
+	if (c->in.p == NULL)
+		c->error = ENOMEM;
+	else
+		got = c->tls == NULL ? receive_plain(c) : conn_tls_read(c);
+	c->is_eof = got == CONN_GOT_END;
 	interest(c);
-	c->call(c->arg, CONN_IN);
+	if (c->in.n != had)
+		c->call(c->arg, CONN_IN);
+	if (c->is_dying)
+		return;
+	if (got == CONN_GOT_END)
+		c->call(c->arg, CONN_EOF);
+	else if (got == CONN_GOT_BROKEN)
+		broken(c);
 }
 
 static void
@@ -92,12 +165,86 @@ connected(struct conn *c)
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0)
 		error = errno;
 	c->is_connecting = false;
+	c->error = error;
 	if (error != 0) {
-		broken(c, error);
+		broken(c);
 		return;
 	}
 	interest(c);
 	c->call(c->arg, CONN_CONNECTED);
+}
+
+/* The plain octets first, then the handshake. */
+static void
+secure(struct conn *c)
+{
+	enum conn_got got = CONN_GOT_BROKEN;
+
+	if (c->fault != NULL || !send_some(c)) {
+		broken(c);
+		return;
+	}
+	if (c->tls->plain != 0)
+		got = CONN_GOT_ALL;
+	else
+		got = conn_tls_handshake(c);
+	interest(c);
+	if (got != CONN_GOT_ALL)
+		broken(c);
+	else if (c->tls->is_secured)
+		c->call(c->arg, CONN_SECURED);
+}
+
+static void
+transfer(struct conn *c, unsigned what)
+{
+	if ((what & LOOP_WRITE) && has_unsent(c)) {
+		size_t had = c->out->n;
+
+		if (!send_some(c)) {
+			broken(c);
+			return;
+		}
+		interest(c);
+		if (had != 0 && c->out->n == 0)
+			c->call(c->arg, CONN_OUT);
+	}
+	if ((what & LOOP_READ) && !c->is_dying && !c->is_broken &&
+	    wants_octets(c))
+		receive(c);
+}
+
+/* A turn: the callbacks, then what is not needed any more. */
+static void
+turn(struct conn *c, unsigned what)
+{
+	c->is_inside = true;
+	if (c->tls != NULL)
+		conn_tls_turn(c->tls);
+	if (is_securing(c))
+		secure(c);
+	else
+		transfer(c, what);
+	c->is_inside = false;
+	if (c->in.n == 0) {
+		free(c->in.p);
+		c->in.p = NULL;
+	}
+}
+
+static void
+again(void *arg)
+{
+	struct conn *c = arg;
+	bool is_needed = c->tls != NULL && !c->tls->is_dry;
+
+	c->is_again = false;
+	if (c->is_dying || c->is_broken)
+		return;
+	if (c->fault != NULL && !is_securing(c))
+		broken(c);	/* found where nobody could be told */
+	else
+		turn(c, is_needed ? LOOP_READ : 0);
 }
 
 static void
@@ -105,14 +252,12 @@ ready(void *arg, unsigned what)
 {
 	struct conn *c = arg;
 
-	if (c->is_connecting) {
+	if (c->is_dying || c->is_broken)
+		return;
+	if (c->is_connecting)
 		connected(c);
-		return;
-	}
-	if ((what & LOOP_WRITE) && c->out->n != 0 && !send_ready(c))
-		return;
-	if ((what & LOOP_READ) && !c->is_eof && c->in.n < c->in.cap)
-		receive(c);
+	else
+		turn(c, what);
 }
 
 static void
@@ -138,7 +283,7 @@ conn_new(struct loop *l, int fd, struct buf *out, conn_call *call, void *arg)
 	c->out = out;
 	c->call = call;
 	c->arg = arg;
-	c->in = BUF_ON(c->in_octets);
+	c->in.cap = CONN_IN_MAX;
 	c->timer = loop_timer_new(l, timeout, c);
 	c->watch = loop_watch(l, fd, ready, c);
 	if (c->timer == NULL || c->watch == NULL) {
@@ -192,20 +337,44 @@ conn_connect(struct loop *l, const struct config_addr *to, struct buf *out,
 }
 
 void
+conn_secure(struct conn *c, const struct tls_way *w)
+{
+	assert(c->tls == NULL && !c->is_connecting && !c->is_dying);
+	if (conn_tls_new(c, w) != 0)
+		c->fault = err_text(-E_NOMEM);
+	else if (c->in.n != 0)
+		c->fault = "octets in plain stood behind STARTTLS";
+	conn_deadline(c, w->listener->tls_timeout_s * 1000LL);
+	loop_want(c->watch, 0);
+	ask_again(c);
+}
+
+const char *
+conn_fault(const struct conn *c)
+{
+	const char *why = c->fault;
+
+	if (why == NULL)
+		why = strerrordesc_np(c->error);
+	return why == NULL ? "unknown system error" : why;
+}
+
+void
 conn_flush(struct conn *c)
 {
-	if (c->is_connecting || c->is_dying || c->out->n == 0)
+	if (c->is_connecting || c->is_dying || c->is_broken ||
+	    is_securing(c) || c->out->n == 0)
 		return;
 	/* The owner is on the stack: an error is told by the next turn. */
-	(void)send_some(c);
+	if (!send_some(c) && c->fault != NULL)
+		ask_again(c);
 	interest(c);
 }
 
 void
 conn_used(struct conn *c)
 {
-	if (!c->is_dying)
-		interest(c);
+	interest(c);
 }
 
 void
@@ -223,7 +392,9 @@ destroy(void *arg)
 	struct conn *c = arg;
 
 	loop_timer_free(&c->timer);
+	conn_tls_free(c);
 	close(c->fd);
+	free(c->in.p);
 	free(c);
 }
 
@@ -235,6 +406,8 @@ conn_kill(struct conn **cp)
 	*cp = NULL;
 	if (c == NULL || c->is_dying)
 		return;
+	if (!c->is_broken && c->out->n == 0)
+		conn_tls_close(c);
 	c->is_dying = true;
 	if (c->timer != NULL)
 		loop_timer_stop(c->timer);

@@ -1,6 +1,7 @@
 /*
  * One socket: octets come in and wait until they are used, octets go out
- * from the owner's buffer. Nothing is freed inside a callback.
+ * from the owner's buffer, in plain or, from conn_secure() on, under TLS.
+ * Nothing is freed inside a callback.
  */
 #ifndef DAEMON_CONN_H
 #define DAEMON_CONN_H
@@ -8,13 +9,16 @@
 #include "base/buf.h"
 #include "config/config.h"
 #include "daemon/loop.h"
+#include "daemon/tls.h"
 
 enum conn_event {
 	CONN_CONNECTED,	/* conn_connect() came through */
+	CONN_SECURED,	/* conn_secure() came through; ->in is empty */
 	CONN_IN,	/* more octets stand in ->in */
 	CONN_OUT,	/* the out buffer is empty again */
 	CONN_EOF,	/* the peer sends no more (it may still read) */
-	CONN_BROKEN,	/* reset, or an error; ->error is errno's value */
+	CONN_BROKEN,	/* reset, cut off, or not to be trusted; conn_fault()
+			   says why */
 	CONN_TIMEOUT,	/* what conn_deadline() set is over */
 };
 
@@ -22,21 +26,29 @@ typedef void conn_call(void *arg, enum conn_event what);
 
 #define CONN_IN_MAX 16384
 
+struct conn_tls;
+
 struct conn {
 	struct loop *loop;
 	struct loop_watch *watch;
 	struct loop_timer *timer;
 	struct loop_deferred deferred;
+	struct loop_deferred again;
 	struct buf *out;	/* the owner's; drained as the peer takes it */
-	struct buf in;		/* read, and not used yet */
+	struct buf in;		/* read, and not used yet; no storage while
+				   it is empty */
 	conn_call *call;
 	void *arg;
+	struct conn_tls *tls;	/* NULL: plain */
+	const char *fault;	/* where it is not errno's */
 	int fd;
-	int error;
+	int error;		/* errno's value at CONN_BROKEN */
 	bool is_connecting;
 	bool is_eof;
+	bool is_broken;
+	bool is_inside;		/* a callback is under way */
+	bool is_again;		/* ->again is asked for */
 	bool is_dying;
-	uint8_t in_octets[CONN_IN_MAX];
 };
 
 /*
@@ -53,9 +65,31 @@ struct conn *conn_connect(struct loop *l, const struct config_addr *to,
     struct buf *out, conn_call *call, void *arg);
 
 /*
+ * Begins a TLS handshake, once in the life of a conn. What stands in the out
+ * buffer is sent in plain before it (the 220 to STARTTLS); what is put there
+ * later goes under TLS. CONN_SECURED or CONN_BROKEN follows, or CONN_TIMEOUT
+ * after the listener's tls-timeout, never before this returns; no CONN_IN
+ * and no CONN_OUT come before. The owner sets its deadline anew at
+ * CONN_SECURED, and forgets all it was told before (RFC 3207 4.2).
+ *
+ * Octets that stand unread in ->in came in plain and are never read under
+ * TLS: CONN_BROKEN (rows T1 and T2).
+ *
+ * w        is read before this returns, but for ->tls and ->listener
+ * Source   RFC 3207 4; RFC 8446; RFC 8314 3 (implicit TLS)
+ */
+void conn_secure(struct conn *c, const struct tls_way *w);
+
+/* False, and f as it was, where no handshake has come through. */
+bool conn_tls_facts(const struct conn *c, struct tls_facts *f);
+
+/* Why CONN_BROKEN came, for people; the conn's. */
+const char *conn_fault(const struct conn *c);
+
+/*
  * Sends what stands in out, now as far as it goes and later the rest; to be
  * called after octets were put there. CONN_OUT follows only when some had to
- * wait.
+ * wait. Octets stay in out until the system has taken them.
  */
 void conn_flush(struct conn *c);
 
@@ -66,8 +100,9 @@ void conn_used(struct conn *c);
 void conn_deadline(struct conn *c, int64_t ms);
 
 /*
- * Closes at once, sending nothing more; no callback follows. Safe from any
- * callback. *c becomes NULL; it may be NULL.
+ * Closes at once, sending nothing more but, under TLS with an empty out
+ * buffer, the close_notify; no callback follows. Safe from any callback. *c
+ * becomes NULL; it may be NULL.
  */
 void conn_kill(struct conn **c);
 

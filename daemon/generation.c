@@ -211,6 +211,11 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		}
 		env->keysfile = k;
 	}
+	env->tls = tls_new(c, g->start.priv.gid, to_log, NULL);
+	if (env->tls == NULL) {
+		*status = EX_CONFIG;
+		return -E_SYNTAX;
+	}
 	env->config = c;
 	env->inventory = &g->inventory;
 	env->signer_fd = -1;
@@ -298,6 +303,7 @@ generation_free(struct generation **gp)
 		close(g->control);
 	if (g->start.env.spool_fd >= 0)
 		close(g->start.env.spool_fd);
+	tls_free(&g->start.env.tls);
 	arena_free(&g->arena);
 	free(g->children);
 	free(g);

@@ -5,6 +5,7 @@
 #include "daemon/resolve.h"
 #include "daemon/signer.h"
 #include "daemon/slots.h"
+#include "daemon/tls.h"
 #include "daemon/worker.h"
 
 struct hub {
@@ -13,6 +14,7 @@ struct hub {
 	const struct config *config;
 	const struct signer_inventory *inventory;
 	struct resolve *resolve;
+	struct tls *tls;
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct slots slots;	/* TXT and signatures: a relay; addresses: an
 				   outbound */

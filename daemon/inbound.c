@@ -188,6 +188,7 @@ on_conn(void *arg, enum conn_event what)
 		}
 		/* FALLTHROUGH */
 	case CONN_CONNECTED:
+	case CONN_SECURED:
 	case CONN_IN:
 	case CONN_EOF:
 		if (!s->is_closing)

@@ -202,6 +202,7 @@ listener_set_new(const struct worker_env *env)
 	set->hub.env = env;
 	set->hub.loop = env->loop;
 	set->hub.config = env->config;
+	set->hub.tls = env->tls;
 	set->hub.inventory = env->inventory;
 	set->hub.relay_gone = relay_gone;
 	set->hub.resolve = resolve_new(env->loop, env->config, env->keysfile,

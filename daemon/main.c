@@ -13,6 +13,7 @@
 #include "daemon/master.h"
 #include "daemon/priv.h"
 #include "daemon/signer.h"
+#include "daemon/tls.h"
 
 #define DEFAULT_PATH "/etc/hopseal/hopseal.yaml"
 #define KEYSFILE_MAX (256U << 20)
@@ -54,6 +55,16 @@ check_keys_file(const char *path)
 	return good;
 }
 
+static bool
+check_tls(const struct config *c, unsigned gid)
+{
+	struct tls *t = tls_new(c, gid, to_stderr, NULL);
+	bool good = t != NULL;
+
+	tls_free(&t);
+	return good;
+}
+
 /* What the start would do, without a socket and without a child. */
 static int
 check(const char *path)
@@ -68,6 +79,7 @@ check(const char *path)
 		good = has_user;
 		if (c->keys_file != NULL)
 			good = check_keys_file(c->keys_file) && good;
+		good = check_tls(c, has_user ? p.gid : (unsigned)-1) && good;
 		if (c->keys != NULL) {
 			struct signer_keys *k = signer_keys_load(c->keys,
 			    has_user ? p.gid : (unsigned)-1, to_stderr, NULL);

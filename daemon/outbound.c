@@ -151,9 +151,11 @@ static void
 on_conn(void *arg, enum conn_event what)
 {
 	struct outbound *o = arg;
-	char why[128];
+	char why[384];
 
 	switch (what) {
+	case CONN_SECURED:
+		break;
 	case CONN_CONNECTED:
 		o->state = OUTBOUND_GREETING;
 		conn_deadline(o->conn, o->listener->reply_timeout_s * 1000LL);
@@ -176,7 +178,7 @@ on_conn(void *arg, enum conn_event what)
 		snprintf(why, sizeof(why), "%s: %s",
 		    o->state == OUTBOUND_CONNECTING ? "connecting failed"
 						    : "connection lost",
-		    strerrordesc_np(o->conn->error));
+		    conn_fault(o->conn));
 		outbound_lost(o, why);
 		break;
 	case CONN_TIMEOUT:

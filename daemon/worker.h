@@ -10,6 +10,7 @@
 #include "daemon/loop.h"
 #include "daemon/priv.h"
 #include "daemon/signer.h"
+#include "daemon/tls.h"
 
 /* One listening descriptor, and whose it is. */
 struct worker_socket {
@@ -21,6 +22,7 @@ struct worker_env {
 	struct loop *loop;
 	const struct config *config;
 	const struct keysfile *keysfile;	/* NULL: ask the DNS */
+	struct tls *tls;
 	const struct signer_inventory *inventory;	/* n == 0: no keys */
 	int signer_fd;				/* -1: no signer */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
