@@ -1,13 +1,15 @@
 /*
- * The value of a From field: who is found stands in it, is a plain domain,
- * and is nobody any more beside a second mailbox or behind a name without
- * brackets. White space and comments around it change nothing.
+ * The value of a From field, and of a To field: who is found stands in it, is
+ * a plain domain, and is nobody any more beside a second mailbox or behind a
+ * name without brackets; white space and comments around it change nothing.
+ * The same value in a To field names the same mailbox, alone and in a list.
  */
 #include <stdlib.h>
 
 #include "base/ascii.h"
 #include "base/buf.h"
 #include "dkim2/from.h"
+#include "dkim2/mailbox.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -29,6 +31,40 @@ is_one(const char *before, struct bytes value, const char *behind,
 	buf_add(&text, value);
 	buf_add_str(&text, behind);
 	return from_parse(buf_bytes(&text), domain) == DKIM2_FROM_ONE;
+}
+
+static void
+check_to(struct bytes value, struct arena *a)
+{
+	struct bytes rest = value;
+	struct dkim2_field to = {value, BYTES_LIT("To"), value};
+	struct dkim2_message m = {.fields = &to, .n_fields = 1};
+	struct mailbox one;
+	struct buf path, list;
+
+	need(mailbox_parse(&rest, &one) && rest.n == 0);
+	while (one.local.n != 0 && strchr(" \t\r\n", one.local.p[0]) != NULL)
+		one.local = bytes_skip(one.local, 1);
+	while (one.local.n != 0 &&
+	    strchr(" \t\r\n", one.local.p[one.local.n - 1]) != NULL)
+		one.local.n--;
+	if (bytes_index(one.local, '(') != one.local.n)
+		return;		/* a comment: it names nobody */
+	need(arena_buf(a, value.n + 3, &path) == 0);
+	buf_add_octet(&path, '<');
+	buf_add(&path, one.local);
+	buf_add_octet(&path, '@');
+	buf_add(&path, one.domain);
+	buf_add_octet(&path, '>');
+	need(dkim2_message_names(&m, buf_bytes(&path)));
+	need(arena_buf(a, value.n + 64, &list) == 0);
+	buf_add_str(&list, "x (\\)) <y@z.example>, g: ,");
+	buf_add(&list, value);
+	buf_add_str(&list, ";, y@z.example");
+	to.value = buf_bytes(&list);
+	need(dkim2_message_names(&m, buf_bytes(&path)));
+	need(dkim2_message_names(&m, BYTES_LIT("<y@z.example>")));
+	need(!dkim2_message_names(&m, BYTES_LIT("<g@z.example>")));
 }
 
 int
@@ -57,6 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	need(!is_one("g: ", value, ";", a, &other));
 	need(!is_one("", value, "<b@example.net>", a, &other) ||
 	    bytes_eq(other, BYTES_LIT("example.net")));
+	check_to(value, a);
 	arena_free(&a);
 	return 0;
 }
