@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include <openssl/asn1t.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -28,24 +29,61 @@ rsa_free(void *key)
 	EVP_PKEY_free(key);
 }
 
-/* One of the two forms, filling all of der; else NULL. */
+/* RSAPublicKey, filling all of der; else NULL. */
 static EVP_PKEY *
-read_public(struct bytes der)
+read_bare(struct bytes der)
 {
 	const uint8_t *at = der.p;
-	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)der.n);
+	EVP_PKEY *key = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)der.n);
 
-	if (key == NULL) {
-		at = der.p;
-		key = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)der.n);
-	}
-	/* EVP_PKEY_RSA alone: a key for PSS must not be used for PKCS#1 */
-	if (key != NULL && (at != der.p + der.n ||
-	    EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)) {
+	if (key != NULL && at != der.p + der.n) {
 		EVP_PKEY_free(key);
 		return NULL;
 	}
 	return key;
+}
+
+/*
+ * SubjectPublicKeyInfo (RFC 5280 4.1). d2i_PUBKEY() would read it too, but
+ * asks every decoder there is: five times as long as the check of a
+ * signature. The same library does the reading here.
+ */
+struct rsa_info {
+	X509_ALGOR *algorithm;
+	ASN1_BIT_STRING *key;
+};
+
+ASN1_SEQUENCE(rsa_info) = {
+	ASN1_SIMPLE(struct rsa_info, algorithm, X509_ALGOR),
+	ASN1_SIMPLE(struct rsa_info, key, ASN1_BIT_STRING),
+} static_ASN1_SEQUENCE_END_name(struct rsa_info, rsa_info)
+
+/* rsaEncryption alone: a key for PSS must not be used for PKCS#1. */
+static EVP_PKEY *
+read_info(struct bytes der)
+{
+	const ASN1_ITEM *form = ASN1_ITEM_rptr(rsa_info);
+	const uint8_t *at = der.p;
+	ASN1_VALUE *value = ASN1_item_d2i(NULL, &at, (long)der.n, form);
+	const struct rsa_info *info = (const struct rsa_info *)value;
+	EVP_PKEY *key = NULL;
+
+	if (info != NULL && at == der.p + der.n &&
+	    OBJ_obj2nid(info->algorithm->algorithm) == NID_rsaEncryption)
+		key = read_bare((struct bytes){
+		    ASN1_STRING_get0_data(info->key),
+		    (size_t)ASN1_STRING_length(info->key)});
+	ASN1_item_free(value, form);
+	return key;
+}
+
+/* One of the two forms; else NULL. */
+static EVP_PKEY *
+read_public(struct bytes der)
+{
+	EVP_PKEY *key = read_info(der);
+
+	return key != NULL ? key : read_bare(der);
 }
 
 /* Reads bits and exponent; *good when both numbers can be a key's. */

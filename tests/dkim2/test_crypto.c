@@ -21,6 +21,12 @@
 	"MIGJAoGBAL7WEVanPIuwmYaVSdFsHgSKSfV5/J7WKxdqwRdYFjuw2cZHYFCrizQZNqv6TK" \
 	"yaFN3pMol8APmtGMEe/FcHqjaJ3k61cY9OjtG788/asmGqIvBOaTVzR3i/2Gn1n1t7cZzy" \
 	"OhiL+ogFFY6asdsxoo5Edli0dMQzvQpXGx8DeLJPAgMBAAE="
+/* ... and an octet behind the key within its BIT STRING. */
+#define RSA_SPKI_TAIL \
+	"MIGgMA0GCSqGSIb3DQEBAQUAA4GOADCBiQKBgQC+1hFWpzyLsJmGlUnRbB4Eikn1efye1i" \
+	"sXasEXWBY7sNnGR2BQq4s0GTar+kysmhTd6TKJfAD5rRjBHvxXB6o2id5OtXGPTo7Ru/PP" \
+	"2rJhqiLwTmk1c0d4v9hp9Z9be3Gc8joYi/qIBRWOmrHbMaKORHZYtHTEM70KVxsfA3iyTw" \
+	"IDAQABAA=="
 /* openssl dgst -sha256 -sign over "one two three", then -sha1 */
 #define RSA_SIGNATURE \
 	"RFLZIOIYf1tE1Q+t4SoSqAZkvwHuFd0PWnvcEYN1/grAhpdEDh6dQWpeeR2vHGN9WgLczX" \
@@ -124,6 +130,7 @@ rsa_public_keys_are_read_or_refused(void **state)
 	} row[] = {
 		{"SubjectPublicKeyInfo", RSA_SPKI, true, 1024, 65537},
 		{"bare RSAPublicKey", RSA_BARE, true, 1024, 65537},
+		{"more than a key in the bits", RSA_SPKI_TAIL, false, 0, 0},
 		{"e = 3 is the caller's to judge", RSA_E3, true, 1024, 3},
 		{"so is a toy", RSA_TOY, true, 4, 65537},
 		{"even modulus", RSA_EVEN, false, 0, 0},
