@@ -72,7 +72,7 @@ struct dkim2_public_key {
 	unsigned bits;		/* RSA: of the modulus. Ed25519: 256 */
 	uint64_t exponent;	/* RSA; 0 for Ed25519 */
 	uint8_t ed25519[32];
-	void *rsa;		/* the library's */
+	void *rsa;		/* the library's, ready to check */
 };
 
 /*

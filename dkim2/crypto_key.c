@@ -63,8 +63,7 @@ dkim2_public_key_init(struct dkim2_public_key *k,
 void
 dkim2_public_key_fini(struct dkim2_public_key *k)
 {
-	rsa_free(k->rsa);
-	k->rsa = NULL;
+	rsa_public_fini(k);
 }
 
 int

@@ -88,14 +88,14 @@ read_public(struct bytes der)
 
 /* Reads bits and exponent; *good when both numbers can be a key's. */
 static int
-read_numbers(struct dkim2_public_key *k, bool *good)
+read_numbers(struct dkim2_public_key *k, const EVP_PKEY *key, bool *good)
 {
 	BIGNUM *n = NULL, *e = NULL;
 	uint8_t octets[8];
 	int r = -E_CRYPTO;
 
-	if (EVP_PKEY_get_bn_param(k->rsa, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
-	    EVP_PKEY_get_bn_param(k->rsa, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
+	if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
+	    EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
 		goto out;
 	r = 0;
 	k->bits = (unsigned)BN_num_bits(n);
@@ -114,31 +114,9 @@ out:
 	return r;
 }
 
-int
-rsa_public_init(struct dkim2_public_key *k, struct bytes der, bool *good)
-{
-	int r;
-
-	if (der.n == 0 || der.n > LONG_MAX)
-		return 0;
-	ERR_clear_error();
-	k->rsa = read_public(der);
-	if (k->rsa == NULL)
-		return rsa_failure() == -E_NOMEM ? -E_NOMEM : 0;
-	ERR_clear_error();	/* of the form that it was not */
-	r = read_numbers(k, good);
-	if (r != 0)
-		r = rsa_failure();
-	if (!*good) {
-		rsa_free(k->rsa);
-		k->rsa = NULL;
-	}
-	return r;
-}
-
 /* A context for PKCS#1 v1.5 with SHA-256 over a digest that is given. */
 static EVP_PKEY_CTX *
-context_new(void *key, int (*init)(EVP_PKEY_CTX *))
+context_new(EVP_PKEY *key, int (*init)(EVP_PKEY_CTX *))
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
 
@@ -153,10 +131,41 @@ context_new(void *key, int (*init)(EVP_PKEY_CTX *))
 }
 
 int
+rsa_public_init(struct dkim2_public_key *k, struct bytes der, bool *good)
+{
+	EVP_PKEY *key;
+	int r;
+
+	if (der.n == 0 || der.n > LONG_MAX)
+		return 0;
+	ERR_clear_error();
+	key = read_public(der);
+	if (key == NULL)
+		return rsa_failure() == -E_NOMEM ? -E_NOMEM : 0;
+	ERR_clear_error();	/* of the form that it was not */
+	r = read_numbers(k, key, good);
+	if (r == 0 && *good) {
+		k->rsa = context_new(key, EVP_PKEY_verify_init);
+		*good = k->rsa != NULL;
+		r = *good ? 0 : -E_CRYPTO;
+	}
+	if (r != 0)
+		r = rsa_failure();
+	EVP_PKEY_free(key);
+	return r;
+}
+
+void
+rsa_public_fini(struct dkim2_public_key *k)
+{
+	EVP_PKEY_CTX_free(k->rsa);
+	k->rsa = NULL;
+}
+
+int
 rsa_verify(const struct dkim2_public_key *k, const uint8_t *digest,
     struct bytes signature, bool *good)
 {
-	EVP_PKEY_CTX *ctx;
 	int ok;
 
 	/* before any arithmetic: whoever made the key chose its cost too */
@@ -164,12 +173,8 @@ rsa_verify(const struct dkim2_public_key *k, const uint8_t *digest,
 	    signature.n != ((size_t)k->bits + 7) / 8)
 		return 0;
 	ERR_clear_error();
-	ctx = context_new(k->rsa, EVP_PKEY_verify_init);
-	if (ctx == NULL)
-		return rsa_failure();
-	ok = EVP_PKEY_verify(ctx, signature.p, signature.n, digest,
+	ok = EVP_PKEY_verify(k->rsa, signature.p, signature.n, digest,
 	    DKIM2_DIGEST);
-	EVP_PKEY_CTX_free(ctx);
 	*good = ok == 1;
 	if (ok == 1)
 		return 0;

@@ -14,6 +14,7 @@ void rsa_free(void *key);
 
 /* As dkim2_public_key_init(); fills in rsa, bits and exponent. */
 int rsa_public_init(struct dkim2_public_key *k, struct bytes der, bool *good);
+void rsa_public_fini(struct dkim2_public_key *k);
 
 /* As dkim2_public_key_verify(). */
 int rsa_verify(const struct dkim2_public_key *k, const uint8_t *digest,
