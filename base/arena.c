@@ -80,8 +80,9 @@ arena_used(const struct arena *a)
 	return a->used;
 }
 
-void *
-arena_alloc(struct arena *a, size_t n)
+/* As arena_alloc(), with whatever octets were there before. */
+static void *
+take(struct arena *a, size_t n)
 {
 	struct block *b = a->blocks;
 	void *p;
@@ -101,7 +102,15 @@ arena_alloc(struct arena *a, size_t n)
 	p = b->p + b->n;
 	b->n += n;
 	a->used += n;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	void *p = take(a, n);
+
+	return p == NULL ? NULL : memset(p, 0, n);
 }
 
 void *
@@ -115,12 +124,13 @@ arena_array(struct arena *a, size_t n, size_t size)
 struct bytes
 arena_copy(struct arena *a, struct bytes b)
 {
-	uint8_t *p = b.n == SIZE_MAX ? NULL : arena_alloc(a, b.n + 1);
+	uint8_t *p = b.n == SIZE_MAX ? NULL : take(a, b.n + 1);
 
 	if (p == NULL)
 		return (struct bytes){NULL, 0};
 	if (b.n != 0)
 		memcpy(p, b.p, b.n);
+	p[b.n] = '\0';
 	return (struct bytes){p, b.n};
 }
 
@@ -128,5 +138,12 @@ int
 arena_buf(struct arena *a, size_t cap, struct buf *out)
 {
 	*out = (struct buf){arena_alloc(a, cap), 0, cap, false};
+	return out->p == NULL ? -E_NOMEM : 0;
+}
+
+int
+arena_room(struct arena *a, size_t cap, struct buf *out)
+{
+	*out = (struct buf){take(a, cap), 0, cap, false};
 	return out->p == NULL ? -E_NOMEM : 0;
 }

@@ -41,7 +41,13 @@ void *arena_array(struct arena *a, size_t n, size_t size);
  */
 struct bytes arena_copy(struct arena *a, struct bytes b);
 
-/* Room for a writer of cap octets; -E_NOMEM when the cap is reached. */
+/*
+ * Zeroed room for a writer of cap octets: where one octet more is asked for
+ * than is written, a C string. -E_NOMEM when the cap is reached.
+ */
 int arena_buf(struct arena *a, size_t cap, struct buf *out);
+
+/* The same, not zeroed: for what is large. */
+int arena_room(struct arena *a, size_t cap, struct buf *out);
 
 #endif

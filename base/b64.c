@@ -23,18 +23,22 @@ b64_encode(struct bytes b, struct buf *out)
 	}
 }
 
-static int
+/* What an octet from '+' to 'z' stands for, and one more; 0: nothing. */
+static const uint8_t values['z' - '+' + 1] = {
+	63, 0, 0, 0, 64,				/* + , - . / */
+	53, 54, 55, 56, 57, 58, 59, 60, 61, 62,		/* 0 to 9 */
+	0, 0, 0, 0, 0, 0, 0,				/* : to @ */
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,	/* A to M */
+	14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+	0, 0, 0, 0, 0, 0,				/* [ to ` */
+	27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
+	40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+};
+
+static inline int
 sextet(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return c < '+' || c > 'z' ? -1 : values[c - '+'] - 1;
 }
 
 bool

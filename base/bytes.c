@@ -40,6 +40,25 @@ bytes_trim(struct bytes b)
 	return b;
 }
 
+#define SHORT_MAX 4U	/* a needle that is compared wherever it may begin */
+
+/* memchr() looks at many octets at once, memmem() of glibc at one. */
+static size_t
+find_short(struct bytes b, struct bytes needle)
+{
+	size_t at = 0;
+
+	while (b.n - at >= needle.n) {
+		at += bytes_index(bytes_skip(b, at), needle.p[0]);
+		if (bytes_starts(bytes_skip(b, at), needle))
+			return at;
+		if (at == b.n)
+			break;
+		at++;
+	}
+	return b.n;
+}
+
 size_t
 bytes_find(struct bytes b, struct bytes needle)
 {
@@ -49,6 +68,8 @@ bytes_find(struct bytes b, struct bytes needle)
 		return 0;
 	if (b.n < needle.n)
 		return b.n;
+	if (needle.n <= SHORT_MAX)
+		return find_short(b, needle);
 	at = memmem(b.p, b.n, needle.p, needle.n);
 	return at == NULL ? b.n : (size_t)(at - b.p);
 }

@@ -535,7 +535,7 @@ dkim2_diff(enum dkim2_diff *what, struct bytes *json, struct arena *a,
 	if (r == 0)
 		r = canon_header_sort(&is, now, a);
 	if (r == 0)
-		r = arena_buf(a, RECIPE_MAX, &w.text);
+		r = arena_room(a, RECIPE_MAX, &w.text);
 	if (r != 0)
 		return r;
 	buf_add_octet(&w.text, '{');

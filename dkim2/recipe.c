@@ -233,7 +233,7 @@ reader_init(struct reader *rd, struct bytes json, struct arena *a,
 	rd->steps = arena_array(a, n_objects, sizeof(rd->steps[0]));
 	rd->names = arena_array(a, n_arrays + 1, sizeof(rd->names[0]));
 	/* A string in quotes, with its comma, is longer than its line. */
-	r = arena_buf(a, json.n, &rd->text);
+	r = arena_room(a, json.n, &rd->text);
 	if (rd->steps == NULL || rd->names == NULL || r != 0)
 		return -E_NOMEM;
 	return json_init(&rd->j, json, json.n, a);

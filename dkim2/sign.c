@@ -288,7 +288,7 @@ write_fields(struct dkim2_sign *s, struct bytes *fields)
 		*fields = (struct bytes){NULL, 0};
 		return r;
 	}
-	r = arena_buf(s->arena, signature.n + s->instance.n, &all);
+	r = arena_room(s->arena, signature.n + s->instance.n, &all);
 	if (r != 0)
 		return r;
 	buf_add(&all, signature);

@@ -75,7 +75,7 @@ sign_write_instance(const struct dkim2_sign *s, struct bytes *out)
 	unsigned left = s->hashes;
 	struct fold f;
 	struct buf b;
-	int r = arena_buf(s->arena, room_for(B64_LEN(s->recipe.n) +
+	int r = arena_room(s->arena, room_for(B64_LEN(s->recipe.n) +
 	    DKIM2_HASH__N * 4 * DKIM2_HASH_MAX, 16), &b);
 
 	if (r != 0)
@@ -178,7 +178,7 @@ sign_write_signature(const struct dkim2_sign *s, struct bytes *out)
 		octets += B64_LEN(self->rt[k].n);
 	for (size_t k = 0; k < s->n_keys; k++)
 		octets += s->keys[k].selector.n + B64_LEN(DKIM2_SIGNATURE_MAX);
-	r = arena_buf(s->arena, room_for(octets,
+	r = arena_room(s->arena, room_for(octets,
 	    16 + self->n_rt + 4 * s->n_keys), &b);
 	if (r != 0)
 		return r;

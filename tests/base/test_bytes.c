@@ -97,12 +97,69 @@ cut_sees_a_last_empty_piece(void **state)
 	assert_null(rest.p);
 }
 
+/* Short needles and long ones, whole and in part, at each end. */
+static void
+a_needle_is_found_where_it_stands_first(void **state)
+{
+	static const struct {
+		const char *in, *needle;
+		size_t at;
+	} row[] = {
+		{"", "", 0},
+		{"abc", "", 0},
+		{"", "a", 0},
+		{"abc", "a", 0},
+		{"abc", "c", 2},
+		{"abc", "d", 3},
+		{"a\r\nb\r\n", "\r\n", 1},
+		{"\r\r\r\n", "\r\n", 2},
+		{"ab\r", "\r\n", 3},
+		{"\n\r", "\r\n", 2},
+		{"\r\n\r\r\n\r\n", "\r\n\r\n", 3},
+		{"\r\n\r", "\r\n\r\n", 3},
+		{"aaaaaaab", "aaab", 4},
+		{"aaaaaaaaaa", "aaaab", 10},
+		{"aaaaaaaaab", "aaaab", 5},
+		{"a long one", "a long one", 0},
+		{"a long one", "a long one!", 10},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++)
+		if (bytes_find(bytes_of(row[k].in),
+		    bytes_of(row[k].needle)) != row[k].at)
+			fail_msg("row %zu", k);
+}
+
+/* Every octet that is no letter of the alphabet, and what each stands for. */
+static void
+base64_knows_64_octets(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned c = 0; c < 256; c++) {
+		uint8_t quad[4] = {(uint8_t)c, 'A', 'A', 'A'};
+		uint8_t octets[3], again[4];
+		struct buf out = BUF_ON(octets), back = BUF_ON(again);
+
+		if (!b64_decode((struct bytes){quad, 4}, &out))
+			continue;
+		n++;
+		b64_encode(buf_bytes(&out), &back);
+		assert_memory_equal(again, quad, 4);
+	}
+	assert_int_equal(n, 64);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_digits_within_their_bound),
 		cmocka_unit_test(base64_is_canonical_or_refused),
+		cmocka_unit_test(base64_knows_64_octets),
+		cmocka_unit_test(a_needle_is_found_where_it_stands_first),
 		cmocka_unit_test(cut_sees_a_last_empty_piece),
 	};
 

@@ -170,7 +170,7 @@ sign(struct bench *b, const struct chain *c)
 	    &signature) == 0 && dkim2_sign_answer(s, 0,
 	    buf_bytes(&signature)) == 0, "sign");
 	fields = dkim2_sign_fields(s);
-	check(arena_buf(b->work, fields.n + c->unsigned_.n, &out) == 0,
+	check(arena_room(b->work, fields.n + c->unsigned_.n, &out) == 0,
 	    "memory");
 	buf_add(&out, fields);
 	buf_add(&out, c->unsigned_);
