@@ -13,6 +13,18 @@ bytes_compare(struct bytes a, struct bytes b)
 	return a.n < b.n ? -1 : a.n > b.n;
 }
 
+size_t
+bytes_common(struct bytes a, struct bytes b)
+{
+	size_t n = a.n < b.n ? a.n : b.n, at = 0, step = 256;
+
+	while (n - at >= step && memcmp(a.p + at, b.p + at, step) == 0)
+		at += step;
+	while (at < n && a.p[at] == b.p[at])
+		at++;
+	return at;
+}
+
 bool
 bytes_case_eq(struct bytes a, struct bytes b)
 {

@@ -86,6 +86,9 @@ bytes_index(struct bytes b, uint8_t c)
 /* Octet order, a prefix first: <0, 0 or >0. */
 int bytes_compare(struct bytes a, struct bytes b);
 
+/* How many octets from the front on are the same. */
+size_t bytes_common(struct bytes a, struct bytes b);
+
 /* Equal but for the case of the letters A to Z. */
 bool bytes_case_eq(struct bytes a, struct bytes b);
 

@@ -86,13 +86,34 @@ struct cursor {
 	size_t line;		/* lines behind us */
 };
 
-/* The next line with its end; false where there is none. */
-static bool
-next_line(struct cursor *c, struct bytes *line)
+/*
+ * The octets of the first *n lines of a piece, with their ends; *n is set to
+ * how many lines they are, where there are fewer. A line ends with CRLF; an
+ * LF alone is an octet like any other.
+ */
+static struct bytes
+first_lines(struct bytes piece, size_t *n)
 {
-	struct bytes rest;
-	size_t n = 0;
+	size_t at = 0, found = 0;
 
+	while (found < *n && at < piece.n) {
+		const uint8_t *lf = memchr(piece.p + at, '\n', piece.n - at);
+
+		at = lf == NULL ? piece.n : (size_t)(lf - piece.p) + 1;
+		if (at == piece.n || (at >= 2 && piece.p[at - 2] == '\r'))
+			found++;
+	}
+	*n = found;
+	return bytes_first(piece, at);
+}
+
+/*
+ * The next lines, up to n, as far as they stand in one piece; false where
+ * there is none.
+ */
+static bool
+next_lines(struct cursor *c, size_t n, struct bytes *lines)
+{
 	while (c->piece < c->body->n &&
 	    c->at == c->body->pieces[c->piece].n) {
 		c->piece++;
@@ -100,16 +121,10 @@ next_line(struct cursor *c, struct bytes *line)
 	}
 	if (c->piece == c->body->n)
 		return false;
-	rest = bytes_skip(c->body->pieces[c->piece], c->at);
-	/* A line ends with CRLF; an LF alone is an octet like any other. */
-	do {
-		n += bytes_index(bytes_skip(rest, n), '\n');
-		if (n < rest.n)
-			n++;
-	} while (n < rest.n && (n < 2 || rest.p[n - 2] != '\r'));
-	*line = bytes_first(rest, n);
-	c->at += n;
-	c->line++;
+	*lines = first_lines(bytes_skip(c->body->pieces[c->piece], c->at),
+	    &n);
+	c->at += lines->n;
+	c->line += n;
 	return true;
 }
 
@@ -130,17 +145,18 @@ static enum recipe_verdict
 undo_copy(const struct recipe_step *s, struct cursor *c,
     struct recipe_body *to, size_t *budget)
 {
-	struct bytes line;
+	struct bytes lines;
 
-	while (c->line < s->last) {
-		if (!next_line(c, &line))
+	while (c->line < s->first - 1)
+		if (!next_lines(c, s->first - 1 - c->line, &lines))
 			return RECIPE_INVALID;
-		if (c->line < s->first)
-			continue;
-		if (!add_piece(to, line, budget))
+	while (c->line < s->last) {
+		if (!next_lines(c, s->last - c->line, &lines))
+			return RECIPE_INVALID;
+		if (!add_piece(to, lines, budget))
 			return RECIPE_TOO_MUCH;
 		/* What was the last line gets its end. */
-		if (!bytes_ends(line, BYTES_LIT("\r\n")) &&
+		if (!bytes_ends(lines, BYTES_LIT("\r\n")) &&
 		    !add_piece(to, BYTES_LIT("\r\n"), budget))
 			return RECIPE_TOO_MUCH;
 	}

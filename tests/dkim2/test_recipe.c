@@ -223,6 +223,7 @@ bodies_go_back(void **state)
 		{"1\r\n2\r\n3\r\n", "{\"b\":[]}", ""},
 		{"1\r\n2\r\n3\r\n", "{\"b\":[{\"c\":[3,4]}]}", NULL},
 		{"1\r\n2\r\n3\r\n", "{\"b\":[{\"c\":[4,4]}]}", NULL},
+		{"1\r\n2\r\n3\r\n", "{\"b\":[{\"c\":[5,5]}]}", NULL},
 		/* the last line without its end gets one */
 		{"1\r\n2", "{\"b\":[{\"c\":[2,2]},{\"d\":[\"x\"]}]}",
 		 "2\r\nx\r\n"},
