@@ -41,32 +41,49 @@ sextet(uint8_t c)
 	return c < '+' || c > 'z' ? -1 : values[c - '+'] - 1;
 }
 
+/* Makes three octets of four; false where one is none of the alphabet. */
+static inline bool
+three_of(const uint8_t *quad, uint8_t *octets)
+{
+	int a = sextet(quad[0]), b = sextet(quad[1]);
+	int c = sextet(quad[2]), d = sextet(quad[3]);
+
+	if ((a | b | c | d) < 0)
+		return false;
+	octets[0] = (uint8_t)(a << 2 | b >> 4);
+	octets[1] = (uint8_t)(b << 4 | c >> 2);
+	octets[2] = (uint8_t)(c << 6 | d);
+	return true;
+}
+
 bool
 b64_decode(struct bytes b, struct buf *out)
 {
+	size_t whole = b.n / 4 * 3, n = 3;
+	uint8_t quad[4], *to;
+
 	if (b.n % 4 != 0)
 		return false;
-	for (size_t k = 0; k < b.n; k += 4) {
-		uint8_t octets[3];
-		size_t n = 3;
-		uint32_t v = 0;
-
-		if (k + 4 == b.n && b.p[k + 3] == '=')
-			n = b.p[k + 2] == '=' ? 1 : 2;
-		for (size_t j = 0; j < 4; j++) {
-			int s = j <= n ? sextet(b.p[k + j]) : 0;
-
-			if (s < 0)
-				return false;
-			v = v << 6 | (uint32_t)s;
-		}
-		octets[0] = (uint8_t)(v >> 16);
-		octets[1] = (uint8_t)(v >> 8);
-		octets[2] = (uint8_t)v;
-		for (size_t j = n; j < 3; j++)
-			if (octets[j] != 0)
-				return false;
-		buf_add(out, (struct bytes){octets, n});
+	if (b.n == 0)
+		return !out->full;
+	if (b.p[b.n - 1] == '=')
+		n = b.p[b.n - 2] == '=' ? 1 : 2;
+	if (whole - 3 + n > buf_room(out)) {
+		out->full = true;
+		return false;
 	}
-	return !out->full;
+	for (to = out->p + out->n; b.n > 4; b = bytes_skip(b, 4), to += 3)
+		if (!three_of(b.p, to))
+			return false;
+	/* only the last four may be padded, with zeros behind what counts */
+	memcpy(quad, b.p, n + 1);
+	memset(quad + n + 1, 'A', 3 - n);
+	if (!three_of(quad, quad))
+		return false;
+	for (size_t j = n; j < 3; j++)
+		if (quad[j] != 0)
+			return false;
+	memcpy(to, quad, n);
+	out->n += whole - 3 + n;
+	return true;
 }

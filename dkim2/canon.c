@@ -46,6 +46,23 @@ gather_put(struct gather *g, uint8_t c)
 }
 
 static void
+gather_add(struct gather *g, struct bytes b)
+{
+	while (b.n != 0) {
+		size_t n = sizeof(g->octets) - g->n;
+
+		if (n == 0) {
+			gather_flush(g);
+			continue;
+		}
+		n = n < b.n ? n : b.n;
+		memcpy(g->octets + g->n, b.p, n);
+		g->n += n;
+		b = bytes_skip(b, n);
+	}
+}
+
+static void
 gather_name(struct gather *g, struct bytes name)
 {
 	for (size_t k = 0; k < name.n; k++)
@@ -67,6 +84,22 @@ static bool
 is_fold(struct bytes v, size_t k)
 {
 	return v.p[k] == '\r' && k + 1 < v.n && v.p[k + 1] == '\n';
+}
+
+/* What ends a run of octets that are taken as they are. */
+static const bool ends_run[256] = {
+	[' '] = true, ['\t'] = true, ['\r'] = true,
+};
+
+/* The octets from k on that are neither white space nor CR. */
+static inline struct bytes
+run_at(struct bytes v, size_t k)
+{
+	size_t end = k;
+
+	while (end < v.n && !ends_run[v.p[end]])
+		end++;
+	return bytes_between(v.p + k, v.p + end);
 }
 
 int
@@ -134,17 +167,24 @@ gather_value(struct gather *g, struct bytes v)
 	bool is_blank_due = false, is_begun = false;
 
 	for (size_t k = 0; k < v.n; k++) {
-		if (is_fold(v, k)) {
+		struct bytes run = run_at(v, k);
+
+		if (run.n == 0 && is_fold(v, k)) {
 			k++;
-		} else if (ascii_is_wsp(v.p[k])) {
-			is_blank_due = is_begun;
-		} else {
-			if (is_blank_due)
-				gather_put(g, ' ');
-			is_blank_due = false;
-			is_begun = true;
-			gather_put(g, v.p[k]);
+			continue;
 		}
+		if (run.n == 0 && ascii_is_wsp(v.p[k])) {
+			is_blank_due = is_begun;
+			continue;
+		}
+		if (run.n == 0)
+			run.n = 1;	/* a CR that is no fold */
+		if (is_blank_due)
+			gather_put(g, ' ');
+		is_blank_due = false;
+		is_begun = true;
+		gather_add(g, run);
+		k += run.n - 1;
 	}
 }
 
@@ -291,11 +331,22 @@ canon_signing_line(struct bytes name, struct bytes value, bool blank,
 
 	gather_name(&g, name);
 	for (size_t k = 0; k < value.n && g.failed == 0; k++) {
-		if (is_fold(value, k))
+		struct bytes run = run_at(value, k);
+
+		if (run.n == 0 && is_fold(value, k)) {
 			k++;
-		else if (!ascii_is_wsp(value.p[k]) &&
-		    (!blank || blanker_keeps(&b, value.p[k])))
-			gather_put(&g, value.p[k]);
+			continue;
+		}
+		if (run.n == 0 && ascii_is_wsp(value.p[k]))
+			continue;
+		if (run.n == 0)
+			run.n = 1;	/* a CR that is no fold */
+		if (!blank)
+			gather_add(&g, run);
+		for (size_t j = 0; blank && j < run.n; j++)
+			if (blanker_keeps(&b, run.p[j]))
+				gather_put(&g, run.p[j]);
+		k += run.n - 1;
 	}
 	return gather_end(&g);
 }

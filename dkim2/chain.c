@@ -267,18 +267,54 @@ chain_envelope(const struct signature *s, const struct dkim2_envelope *e)
 /* ---- signing input ------------------------------------------------------ */
 
 int
-chain_signing_input(const struct chain *c, size_t i, canon_sink *sink,
-    void *to)
+chain_signing_head(const struct chain *c, size_t i, struct chain_head *done,
+    canon_sink *sink, void *to)
 {
 	const struct signature *s = &c->signatures[i - 1];
 	int r = 0;
 
 	assert(c->is_numbered && i >= 1 && i <= c->n_signatures);
-	for (size_t k = 0; r == 0 && k < s->m; k++)
-		r = canon_signing_line(c->instances[k].field->name,
-		    c->instances[k].field->value, false, sink, to);
-	for (size_t k = 0; r == 0 && k < i; k++)
-		r = canon_signing_line(c->signatures[k].field->name,
-		    c->signatures[k].field->value, k + 1 == i, sink, to);
+	assert(chain_head_fits(c, i, done));
+	for (; r == 0 && done->n_instances < s->m; done->n_instances++) {
+		const struct dkim2_field *f =
+		    c->instances[done->n_instances].field;
+
+		r = canon_signing_line(f->name, f->value, false, sink, to);
+	}
+	for (; r == 0 && done->n_signatures < i - 1; done->n_signatures++) {
+		const struct dkim2_field *f =
+		    c->signatures[done->n_signatures].field;
+
+		r = canon_signing_line(f->name, f->value, false, sink, to);
+	}
 	return r;
+}
+
+bool
+chain_head_fits(const struct chain *c, size_t i,
+    const struct chain_head *done)
+{
+	size_t m = c->signatures[i - 1].m;
+
+	return done->n_signatures == 0 ? done->n_instances <= m :
+	    done->n_instances == m && done->n_signatures < i;
+}
+
+int
+chain_signing_last(const struct chain *c, size_t i, canon_sink *sink,
+    void *to)
+{
+	const struct dkim2_field *f = c->signatures[i - 1].field;
+
+	return canon_signing_line(f->name, f->value, true, sink, to);
+}
+
+int
+chain_signing_input(const struct chain *c, size_t i, canon_sink *sink,
+    void *to)
+{
+	struct chain_head none = {0, 0};
+	int r = chain_signing_head(c, i, &none, sink, to);
+
+	return r == 0 ? chain_signing_last(c, i, sink, to) : r;
 }

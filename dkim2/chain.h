@@ -70,4 +70,25 @@ bool chain_path_eq(struct bytes a, struct bytes b);
 int chain_signing_input(const struct chain *c, size_t i, canon_sink *sink,
     void *to);
 
+/*
+ * The same in two parts. All lines but the last are those of the instances,
+ * then those of the signatures before: signatures that cover the same
+ * instances share them, so that they need to be hashed only once.
+ */
+struct chain_head {
+	size_t n_instances, n_signatures;	/* lines that were made */
+};
+
+/* Says whether what was made begins the input of signature i. */
+bool chain_head_fits(const struct chain *c, size_t i,
+    const struct chain_head *done);
+
+/* Makes the lines before the last behind those done, which must fit. */
+int chain_signing_head(const struct chain *c, size_t i,
+    struct chain_head *done, canon_sink *sink, void *to);
+
+/* Makes the last line: signature i without its own signatures. */
+int chain_signing_last(const struct chain *c, size_t i, canon_sink *sink,
+    void *to);
+
 #endif

@@ -76,27 +76,69 @@ prepare_member(struct dkim2_verify *v, size_t i, size_t k)
 	return 0;
 }
 
-/* The SHA-256 of the signing input: what every algorithm signs. */
-static int
-hash_input(struct dkim2_verify *v, size_t i)
-{
-	struct dkim2_hasher h;
-	int r = dkim2_hasher_init(&h, DKIM2_SHA256);
-
-	if (r != 0)
-		return r;
-	r = chain_signing_input(&v->chain, i, canon_to_hasher, &h);
-	if (r == 0)
-		r = dkim2_hasher_end(&h, v->signatures[i - 1].digest);
-	dkim2_hasher_fini(&h);
-	return r;
-}
-
 /* The lowest signature whose keys are wanted. */
 static size_t
 first_signature(const struct dkim2_verify *v)
 {
 	return verify_is_last_hop(v) ? v->chain.n_signatures : 1;
+}
+
+/* The SHA-256 of the lines before the last of a signing input. */
+struct head {
+	struct chain_head done;
+	struct dkim2_hasher hasher;
+};
+
+static int
+hash_head(const struct dkim2_verify *v, size_t i, struct head *h)
+{
+	int r = 0;
+
+	if (h->hasher.ctx == NULL || !chain_head_fits(&v->chain, i, &h->done)) {
+		dkim2_hasher_fini(&h->hasher);
+		h->done = (struct chain_head){0, 0};
+		r = dkim2_hasher_init(&h->hasher, DKIM2_SHA256);
+	}
+	return r != 0 ? r : chain_signing_head(&v->chain, i, &h->done,
+	    canon_to_hasher, &h->hasher);
+}
+
+static int
+hash_last(struct dkim2_verify *v, size_t i, struct dkim2_hasher *h)
+{
+	int r = chain_signing_last(&v->chain, i, canon_to_hasher, h);
+
+	return r != 0 ? r : dkim2_hasher_end(h, v->signatures[i - 1].digest);
+}
+
+/*
+ * The SHA-256 of each signing input: what every algorithm signs. What a
+ * signature shares with the next one is hashed once.
+ */
+static int
+hash_inputs(struct dkim2_verify *v)
+{
+	size_t n = v->chain.n_signatures;
+	struct head head = {.hasher = {NULL}};
+	struct dkim2_hasher own = {NULL};
+	int r = 0;
+
+	for (size_t i = first_signature(v); r == 0 && i < n; i++) {
+		r = hash_head(v, i, &head);
+		if (r == 0 && own.ctx == NULL)
+			r = dkim2_hasher_init(&own, DKIM2_SHA256);
+		if (r == 0)
+			r = dkim2_hasher_copy(&own, &head.hasher);
+		if (r == 0)
+			r = hash_last(v, i, &own);
+	}
+	if (r == 0)
+		r = hash_head(v, n, &head);
+	if (r == 0)
+		r = hash_last(v, n, &head.hasher);
+	dkim2_hasher_fini(&own);
+	dkim2_hasher_fini(&head.hasher);
+	return r;
 }
 
 int
@@ -121,10 +163,8 @@ verify_keys(struct dkim2_verify *v)
 			return -E_NOMEM;
 		for (size_t k = 0; r == 0 && k < s->n_members; k++)
 			r = prepare_member(v, i, k);
-		if (r == 0)
-			r = hash_input(v, i);
 	}
-	return r;
+	return r != 0 ? r : hash_inputs(v);
 }
 
 /* ---- what was found ----------------------------------------------------- */
