@@ -157,123 +157,6 @@ copy_options(struct dkim2_sign *s, const struct dkim2_sign_options *o)
 	return r != 0 ? r : copy_flags(s, o->flags);
 }
 
-/* ---- what we wrote, read back ------------------------------------------------ */
-
-/* Our fields on top of those that were there. */
-static int
-message_with(const struct dkim2_sign *s, struct bytes fields,
-    struct dkim2_message *out)
-{
-	struct dkim2_message ours;
-	int r = dkim2_message_parse(&ours, fields, 2, s->arena);
-
-	if (r != 0)
-		return r;
-	*out = s->message;
-	out->n_fields = ours.n_fields + s->message.n_fields;
-	out->fields = arena_array(s->arena, out->n_fields,
-	    sizeof(*out->fields));
-	if (out->fields == NULL)
-		return -E_NOMEM;
-	memcpy(out->fields, ours.fields, ours.n_fields *
-	    sizeof(*out->fields));
-	if (s->message.n_fields != 0)
-		memcpy(out->fields + ours.n_fields, s->message.fields,
-		    s->message.n_fields * sizeof(*out->fields));
-	return 0;
-}
-
-static bool
-lists_are_equal(const struct bytes *a, size_t n_a, const struct bytes *b,
-    size_t n_b)
-{
-	if (n_a != n_b)
-		return false;
-	for (size_t k = 0; k < n_a; k++)
-		if (!bytes_eq(a[k], b[k]))
-			return false;
-	return true;
-}
-
-static bool
-members_are_ours(const struct dkim2_sign *s, const struct signature *got)
-{
-	if (got->n_members != s->n_keys)
-		return false;
-	for (size_t k = 0; k < s->n_keys; k++) {
-		const struct signature_member *m = &got->members[k];
-
-		if (!bytes_eq(m->selector, s->keys[k].selector) ||
-		    m->algorithm != s->keys[k].algorithm ||
-		    m->group != (s->is_or ? k : 0) ||
-		    (s->values[k].p != NULL &&
-		    !bytes_eq(m->value, s->values[k])))
-			return false;
-	}
-	return true;
-}
-
-static bool
-signature_is_ours(const struct dkim2_sign *s, const struct signature *got)
-{
-	const struct signature *self = &s->self;
-
-	return got->i == self->i && got->m == self->m && got->t == self->t &&
-	    bytes_eq(got->d, self->d) && bytes_eq(got->mf, self->mf) &&
-	    bytes_eq(got->nd, self->nd) && bytes_eq(got->n, self->n) &&
-	    lists_are_equal(got->rt, got->n_rt, self->rt, self->n_rt) &&
-	    lists_are_equal(got->flags, got->n_flags, self->flags,
-	    self->n_flags) && members_are_ours(s, got);
-}
-
-static int
-digest_input(const struct chain *c, size_t i, uint8_t *digest)
-{
-	struct dkim2_hasher h;
-	int r = dkim2_hasher_init(&h, DKIM2_SHA256);
-
-	if (r != 0)
-		return r;
-	r = chain_signing_input(c, i, canon_to_hasher, &h);
-	if (r == 0)
-		r = dkim2_hasher_end(&h, digest);
-	dkim2_hasher_fini(&h);
-	return r;
-}
-
-/*
- * Reads our fields as any receiver would, and makes the digest of the
- * signing input from what was read: what we sign is what we say.
- *
- * good     false where they do not read back as what was meant
- */
-static int
-read_back(const struct dkim2_sign *s, struct bytes fields, uint8_t *digest,
-    bool *good)
-{
-	struct dkim2_message m;
-	struct reason_list faults;
-	struct chain c;
-	int r = message_with(s, fields, &m);
-
-	*good = false;
-	if (r == -E_LIMIT || r == -E_SYNTAX)
-		return 0;
-	if (r == 0)
-		r = reason_list_init(&faults, chain_faults_max(&s->limits),
-		    s->arena);
-	if (r == 0)
-		r = chain_read(&c, &m, &s->limits, s->arena, &faults);
-	if (r != 0)
-		return r;
-	*good = faults.n == 0 && c.n_signatures == s->self.i &&
-	    c.n_instances == s->self.m &&
-	    (!s->is_new_instance ||
-	    bytes_eq(c.instances[s->self.m - 1].recipe, s->recipe)) &&
-	    signature_is_ours(s, &c.signatures[s->self.i - 1]);
-	return *good ? digest_input(&c, s->self.i, digest) : 0;
-}
-
 /* ---- steps ------------------------------------------------------------------ */
 
 /* Writes the signature above the instance; p == NULL: over 64 KiB. */
@@ -302,6 +185,7 @@ static int
 prepare(struct dkim2_sign *s, enum dkim2_refusal *why)
 {
 	struct bytes fields;
+	struct chain c;
 	bool good;
 	int r;
 
@@ -318,10 +202,11 @@ prepare(struct dkim2_sign *s, enum dkim2_refusal *why)
 	*why = DKIM2_REFUSE_OPTIONS;
 	if (fields.p == NULL)
 		return 0;
-	r = read_back(s, fields, s->digest, &good);
-	if (r == 0 && good)
-		*why = DKIM2_MAY_SIGN;
-	return r;
+	r = sign_read_back(s, fields, &c, &s->line, &good);
+	if (r != 0 || !good)
+		return r;
+	*why = DKIM2_MAY_SIGN;
+	return sign_digest(s, &c);
 }
 
 int
@@ -376,18 +261,19 @@ length_is_possible(enum dkim2_algorithm algorithm, size_t n)
 static int
 finish(struct dkim2_sign *s)
 {
-	uint8_t digest[DKIM2_DIGEST];
-	struct bytes fields;
+	struct bytes fields, line;
+	struct chain c;
 	bool good;
 	int r = write_fields(s, &fields);
 
 	if (r == 0 && fields.p == NULL)
 		r = -E_LIMIT;
 	if (r == 0)
-		r = read_back(s, fields, digest, &good);
+		r = sign_read_back(s, fields, &c, &line, &good);
 	if (r != 0)
 		return r;
-	if (!good || memcmp(digest, s->digest, sizeof(digest)) != 0)
+	/* of what was signed nothing else can have become another */
+	if (!good || !bytes_eq(line, s->line))
 		return -E_SYNTAX;
 	s->fields = fields;
 	return 0;

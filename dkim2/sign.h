@@ -1,5 +1,5 @@
 /* The signer's own parts: sign.c steps, sign_check.c refuses, sign_write.c
- * writes. */
+ * writes, sign_read.c reads back. */
 #ifndef DKIM2_SIGN_H
 #define DKIM2_SIGN_H
 
@@ -26,6 +26,7 @@ struct dkim2_sign {
 	struct bytes instance;		/* our field, where it is new */
 	struct bytes *values;		/* the signatures, p == NULL: not yet */
 	size_t n_answered;
+	struct bytes line;		/* our own, the last that is signed */
 	uint8_t digest[DKIM2_DIGEST];
 	struct bytes fields;		/* p == NULL until all is there */
 };
@@ -52,5 +53,23 @@ int sign_check(struct dkim2_sign *s, enum dkim2_refusal *why);
  */
 int sign_write_instance(const struct dkim2_sign *s, struct bytes *out);
 int sign_write_signature(const struct dkim2_sign *s, struct bytes *out);
+
+/*
+ * Reads our fields as any receiver would, behind the chain that is there.
+ *
+ * c        that chain and what was read
+ * line     set to our line of the signing input: what we sign is what we say
+ * good     false where they do not read back as what was meant; nothing else
+ *          is then set
+ * Returns  0 or -E_NOMEM
+ */
+int sign_read_back(const struct dkim2_sign *s, struct bytes fields,
+    struct chain *c, struct bytes *line, bool *good);
+
+/*
+ * Makes the digest of the signing input of c, which ends with s->line.
+ * Returns 0, -E_NOMEM or -E_CRYPTO.
+ */
+int sign_digest(struct dkim2_sign *s, const struct chain *c);
 
 #endif
