@@ -157,6 +157,14 @@ on_txt(void *arg, uint64_t tag, const struct resolve_txt *txt)
 }
 
 static void
+on_records(void *arg, uint64_t tag, const struct dnsanswer_records *records)
+{
+	(void)arg;
+	(void)tag;
+	(void)records;
+}
+
+static void
 on_addrs(void *arg, uint64_t tag, const struct resolve_addrs *addrs)
 {
 	struct listener_set *set = arg;
@@ -205,8 +213,9 @@ listener_set_new(const struct worker_env *env)
 	set->hub.tls = env->tls;
 	set->hub.inventory = env->inventory;
 	set->hub.relay_gone = relay_gone;
-	set->hub.resolve = resolve_new(env->loop, env->config, env->keysfile,
-	    on_txt, on_addrs, set);
+	set->hub.resolve = resolve_new(env->loop, env->config,
+	    &(struct resolve_from){.keys = env->keysfile},
+	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
 	if (env->signer_fd >= 0)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);

@@ -3,23 +3,50 @@
 #include <ares.h>
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "base/ascii.h"
 #include "base/err.h"
 #include "daemon/addr.h"
-#include "daemon/keycache.h"
+#include "daemon/dnscache.h"
 #include "daemon/log.h"
+#include "daemon/mxanswer.h"
 #include "daemon/txtanswer.h"
 
 #define ALL_TRIES_MS 20000
 #define TRIES_MAX 4
 #define PENDING_MAX 4096
 #define ADDRS_MAX 32
-#define CACHE_NAMES 10000
-#define CACHE_OCTETS (32U << 20)
 #define QUERY_ARENA (64U << 10)
 #define EDNS_SIZE 1232		/* what no path fragments (flag day 2020) */
+
+static int
+a_parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
+    struct arena *a)
+{
+	return mxanswer_addrs_parse(t, answer, name, DNSTYPE_A, a);
+}
+
+static int
+aaaa_parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
+    struct arena *a)
+{
+	return mxanswer_addrs_parse(t, answer, name, DNSTYPE_AAAA, a);
+}
+
+static const struct {
+	enum dnsanswer_type type;
+	int (*parse)(struct dnsanswer_records *t, struct bytes answer,
+	    struct bytes name, struct arena *a);
+	size_t cache_names;
+	size_t cache_octets;
+} kinds[RESOLVE__N] = {
+	[RESOLVE_TXT] = {DNSTYPE_TXT, txtanswer_parse, 10000, 32U << 20},
+	[RESOLVE_MX] = {DNSTYPE_MX, mxanswer_parse, 5000, 4U << 20},
+	[RESOLVE_A] = {DNSTYPE_A, a_parse, 5000, 2U << 20},
+	[RESOLVE_AAAA] = {DNSTYPE_AAAA, aaaa_parse, 5000, 2U << 20},
+};
 
 /* A question under way, and all who wait for its answer. */
 struct query {
@@ -27,7 +54,8 @@ struct query {
 	struct resolve *r;
 	struct loop_deferred deferred;
 	struct bytes name;		/* lower case; in the arena */
-	bool is_addrs;
+	bool is_addrs;			/* for addrs, else for records */
+	enum resolve_type type;
 	bool is_in_ares;		/* c-ares will call for it */
 	bool is_answered;		/* not pending any more */
 	bool is_delivered;
@@ -36,7 +64,7 @@ struct query {
 	uint64_t *tags;
 	size_t n_tags;
 	struct arena *arena;
-	struct resolve_txt txt;
+	struct dnsanswer_records records;
 	struct resolve_addrs addrs;
 };
 
@@ -51,15 +79,17 @@ struct sock {
 struct resolve {
 	struct loop *loop;
 	const struct keysfile *keys;
+	const struct config *config;
+	struct resolve_system system;
+	struct stat system_was;
 	ares_channel channel;
 	bool has_channel;
 	struct loop_timer *timer;
 	struct sock *socks;
 	struct query *first, **last;	/* pending, the oldest first */
 	size_t n_pending;
-	struct keycache *cache;
-	resolve_txt_answer *txt;
-	resolve_addrs_answer *addrs;
+	struct dnscache *cache[RESOLVE__N];
+	struct resolve_calls calls;
 	void *arg;
 	bool is_dying;
 	struct loop_deferred destroy;
@@ -113,6 +143,22 @@ no_memory:
 	return NULL;
 }
 
+/* What a key look-up is told. */
+static void
+deliver_txt(const struct query *q, uint64_t tag)
+{
+	static const enum dkim2_key found[] = {
+		[DNSANSWER_THERE] = DKIM2_KEY_TXT,
+		[DNSANSWER_ABSENT] = DKIM2_KEY_ABSENT,
+		[DNSANSWER_TEMPFAIL] = DKIM2_KEY_TEMPFAIL,
+	};
+	const struct dnsanswer_records *t = &q->records;
+	const struct resolve_txt txt = {found[t->found], t->records, t->n,
+	    t->ttl_s};
+
+	q->r->calls.txt(q->r->arg, tag, &txt);
+}
+
 /* Gives the answer to all who wait: from the loop, never from a call. */
 static void
 deliver(void *arg)
@@ -122,9 +168,11 @@ deliver(void *arg)
 
 	for (size_t k = 0; k < q->n_tags && !r->is_dying; k++) {
 		if (q->is_addrs)
-			r->addrs(r->arg, q->tags[k], &q->addrs);
+			r->calls.addrs(r->arg, q->tags[k], &q->addrs);
+		else if (q->type == RESOLVE_TXT)
+			deliver_txt(q, q->tags[k]);
 		else
-			r->txt(r->arg, q->tags[k], &q->txt);
+			r->calls.records(r->arg, q->tags[k], &q->records);
 	}
 	q->is_delivered = true;
 	if (!q->is_in_ares)
@@ -165,17 +213,30 @@ answered(struct query *q)
 }
 
 static void
-answered_txt(struct query *q, enum dkim2_key found)
+answered_records(struct query *q, const struct dnsanswer_records *t)
 {
 	struct resolve *r = q->r;
-	struct keycache_entry e = {found, q->txt.records, q->txt.n,
-	    q->txt.ttl_s};
 
-	q->txt.found = found;
-	if (found != DKIM2_KEY_TXT)
-		e.ttl_s = UINT32_MAX;	/* the cache has its own bound */
-	keycache_put(r->cache, q->name, loop_now_ms(r->loop), &e);
+	q->records = *t;
+	if (t->found != DNSANSWER_THERE) {
+		q->records.n = 0;
+		q->records.ttl_s = UINT32_MAX;	/* the cache has its bounds */
+	}
+	dnscache_put(r->cache[q->type], q->name, loop_now_ms(r->loop),
+	    &q->records);
 	answered(q);
+}
+
+static void
+failed(struct query *q)
+{
+	if (q->is_addrs) {
+		q->addrs.is_temporary = true;
+		answered(q);
+	} else {
+		answered_records(q, &(struct dnsanswer_records){
+		    .found = DNSANSWER_TEMPFAIL});
+	}
 }
 
 /* ---- c-ares in the loop -------------------------------------------------- */
@@ -206,16 +267,8 @@ on_time(void *arg)
 	int64_t now = loop_now_ms(r->loop);
 
 	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	while (r->first != NULL && r->first->deadline_ms <= now) {
-		struct query *q = r->first;
-
-		if (q->is_addrs) {
-			q->addrs.is_temporary = true;
-			answered(q);
-		} else {
-			answered_txt(q, DKIM2_KEY_TEMPFAIL);
-		}
-	}
+	while (r->first != NULL && r->first->deadline_ms <= now)
+		failed(r->first);
 	rearm(r);
 }
 
@@ -267,121 +320,50 @@ on_sock_state(void *arg, ares_socket_t fd, int readable, int writable)
 	    (writable ? LOOP_WRITE : 0));
 }
 
-static void
-on_txt(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
-{
-	struct query *q = arg;
-	struct txtanswer t = {.found = DKIM2_KEY_TEMPFAIL};
+static void put_to_ares(struct query *q);
 
-	(void)timeouts;
+/*
+ * Whether c-ares is done with a question. It gives all of them back when its
+ * channel is closed for one with other servers: those are asked anew.
+ */
+static bool
+is_back(struct query *q, int status)
+{
 	q->is_in_ares = false;
 	if (q->is_answered || q->r->is_dying) {
 		if (q->is_delivered || !q->is_answered)
 			query_free(q);
-		return;
+		return false;
 	}
+	if (status != ARES_EDESTRUCTION)
+		return true;
+	put_to_ares(q);
+	return false;
+}
+
+static void
+on_records(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
+{
+	struct query *q = arg;
+	struct dnsanswer_records t = {.found = DNSANSWER_TEMPFAIL};
+
+	(void)timeouts;
+	if (!is_back(q, status))
+		return;
 	if (status == ARES_SUCCESS && abuf != NULL && alen > 0) {
 		struct bytes m = {abuf, (size_t)alen};
 
-		if (txtanswer_parse(&t, m, q->name, q->arena) != 0)
-			t.found = DKIM2_KEY_TEMPFAIL;
+		if (kinds[q->type].parse(&t, m, q->name, q->arena) != 0)
+			t.found = DNSANSWER_TEMPFAIL;
 	} else if (status == ARES_ENOTFOUND || status == ARES_ENODATA ||
 	    status == ARES_EBADNAME) {
-		t.found = DKIM2_KEY_ABSENT;
+		t.found = DNSANSWER_ABSENT;
 	}
-	if (t.found == DKIM2_KEY_TEMPFAIL)
+	if (t.found == DNSANSWER_TEMPFAIL)
 		log_line(LOG_DEBUG_, "look-up of %.*s: %s",
 		    BYTES_FMT(q->name), status == ARES_SUCCESS ?
 		    "an answer that does not parse" : ares_strerror(status));
-	q->txt = (struct resolve_txt){t.found, t.records, t.n, t.ttl_s};
-	answered_txt(q, t.found);
-}
-
-/* ---- TXT ----------------------------------------------------------------- */
-
-static bool
-from_keysfile(struct resolve *r, struct query *q)
-{
-	if (r->keys == NULL)
-		return false;
-	switch (keysfile_find(r->keys, q->name, &q->txt.records, &q->txt.n)) {
-	case KEYSFILE_TXT:
-		q->txt.found = DKIM2_KEY_TXT;
-		break;
-	case KEYSFILE_TEMPERROR:
-		q->txt.found = DKIM2_KEY_TEMPFAIL;
-		break;
-	default:
-		q->txt.found = DKIM2_KEY_ABSENT;
-	}
-	if (q->txt.found != DKIM2_KEY_TXT)
-		q->txt.n = 0;
-	answered(q);
-	return true;
-}
-
-static bool
-from_cache(struct resolve *r, struct query *q)
-{
-	struct keycache_entry e;
-	struct bytes *records;
-
-	if (!keycache_find(r->cache, q->name, loop_now_ms(r->loop), &e))
-		return false;
-	records = arena_array(q->arena, e.n, sizeof(*records));
-	for (size_t k = 0; records != NULL && k < e.n; k++) {
-		records[k] = arena_copy(q->arena, e.records[k]);
-		if (records[k].p == NULL)
-			records = NULL;
-	}
-	q->txt = (struct resolve_txt){e.found, records, e.n, e.ttl_s};
-	if (records == NULL)
-		q->txt = (struct resolve_txt){.found = DKIM2_KEY_TEMPFAIL};
-	answered(q);
-	return true;
-}
-
-static struct query *
-same_question(const struct resolve *r, struct bytes name)
-{
-	struct query *q = r->first;
-
-	while (q != NULL && (q->is_addrs || !bytes_case_eq(q->name, name)))
-		q = q->next;
-	return q;
-}
-
-void
-resolve_ask_txt(struct resolve *r, struct bytes name, uint64_t tag)
-{
-	uint8_t wire[TXTANSWER_NAME_MAX];
-	struct buf b = BUF_ON(wire);
-	struct query *q;
-
-	if (name.n != 0 && name.p[name.n - 1] == '.')
-		name.n--;
-	q = same_question(r, name);
-	if (q != NULL && query_add_tag(q, tag))
-		return;
-	q = query_new(r, bytes_first(name, 1024), tag);
-	if (q == NULL || from_keysfile(r, q))
-		return;
-	if (!txtanswer_name(name, &b)) {
-		q->txt.found = DKIM2_KEY_ABSENT;	/* can not exist */
-		answered(q);
-		return;
-	}
-	if (from_cache(r, q))
-		return;
-	if (r->n_pending == PENDING_MAX) {
-		q->txt.found = DKIM2_KEY_TEMPFAIL;
-		answered(q);
-		return;
-	}
-	pend(r, q);
-	q->is_in_ares = true;
-	ares_query(r->channel, (const char *)q->name.p, 1, 16, on_txt, q);
-	rearm(r);
+	answered_records(q, &t);
 }
 
 /* ---- addresses ----------------------------------------------------------- */
@@ -410,27 +392,239 @@ on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 	struct query *q = arg;
 
 	(void)timeouts;
-	q->is_in_ares = false;
-	if (!q->is_answered && !q->r->is_dying) {
+	if (is_back(q, status)) {
 		if (status == ARES_SUCCESS && ai != NULL)
 			take_addrs(q, ai);
 		else
 			q->addrs.is_temporary = status != ARES_ENOTFOUND &&
 			    status != ARES_ENODATA && status != ARES_EBADNAME;
 		answered(q);
-	} else if (q->is_delivered || !q->is_answered) {
-		query_free(q);
 	}
 	if (ai != NULL)
 		ares_freeaddrinfo(ai);
+}
+
+/* ---- servers ------------------------------------------------------------- */
+
+/* c-ares doubles its patience in each round over the servers. */
+static int
+count_tries(const struct config *c)
+{
+	uint64_t servers = c->n_resolver == 0 ? 1 : c->n_resolver;
+	uint64_t wait_ms = servers * c->resolver_timeout_ms, all_ms = wait_ms;
+	int tries = 1;
+
+	while (tries < TRIES_MAX && all_ms + (wait_ms << tries) <= ALL_TRIES_MS)
+		all_ms += wait_ms << tries++;
+	return tries;
+}
+
+static int
+set_servers(ares_channel channel, const struct config *c)
+{
+	char csv[4096];
+	struct buf b = BUF_ON(csv);
+
+	if (c->n_resolver == 0)
+		return ARES_SUCCESS;
+	for (size_t k = 0; k < c->n_resolver; k++) {
+		buf_add_str(&b, k == 0 ? "" : ",");
+		addr_add(&c->resolver[k], &b);
+	}
+	buf_add_octet(&b, '\0');
+	if (b.full)
+		return ARES_ENOMEM;
+	return ares_set_servers_ports_csv(channel, csv);
+}
+
+static int
+open_channel(struct resolve *r, ares_channel *channel)
+{
+	const struct config *c = r->config;
+	static char lookups[] = "fb";	/* the hosts file, then the DNS */
+	struct ares_options o = {
+		.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH |
+		    ARES_FLAG_NOALIASES,
+		.timeout = (int)c->resolver_timeout_ms,
+		.tries = count_tries(c),
+		.ednspsz = EDNS_SIZE,
+		.lookups = lookups,
+		.sock_state_cb = on_sock_state,
+		.sock_state_cb_data = r,
+		.resolvconf_path = (char *)(uintptr_t)r->system.path,
+		.udp_port = r->system.port,
+		.tcp_port = r->system.port,
+	};
+	int s = ares_init_options(channel, &o, ARES_OPT_FLAGS |
+	    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
+	    ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SOCK_STATE_CB |
+	    ARES_OPT_RESOLVCONF | ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT);
+
+	if (s == ARES_SUCCESS) {
+		s = set_servers(*channel, c);
+		if (s != ARES_SUCCESS)
+			ares_destroy(*channel);
+	}
+	if (s != ARES_SUCCESS)
+		log_line(LOG_ERROR_, "resolver: %s", ares_strerror(s));
+	return s;
+}
+
+/*
+ * The system's resolvers are read anew when their file was changed: a worker
+ * lives for months. What was asked already goes to the new ones, too.
+ */
+static void
+look_at_system(struct resolve *r)
+{
+	struct stat is, *was = &r->system_was;
+	ares_channel old = r->channel, new;
+
+	if (r->config->n_resolver != 0 ||
+	    stat(r->system.path, &is) != 0 || (is.st_ino == was->st_ino &&
+	    is.st_size == was->st_size &&
+	    is.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+	    is.st_mtim.tv_nsec == was->st_mtim.tv_nsec))
+		return;
+	*was = is;
+	if (open_channel(r, &new) != ARES_SUCCESS)
+		return;
+	log_line(LOG_NOTICE_, "%s was changed and is read again",
+	    r->system.path);
+	r->channel = new;
+	ares_destroy(old);	/* calls is_back() */
+}
+
+/* ---- asking -------------------------------------------------------------- */
+
+static void
+put_to_ares(struct query *q)
+{
+	static const struct ares_addrinfo_hints hints = {
+	    .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct resolve *r = q->r;
+	const char *name = (const char *)q->name.p;
+
+	q->is_in_ares = true;
+	if (q->is_addrs)
+		ares_getaddrinfo(r->channel, name, NULL, &hints, on_addrs, q);
+	else
+		ares_query(r->channel, name, 1, (int)kinds[q->type].type,
+		    on_records, q);
+}
+
+static void
+ask_ares(struct query *q)
+{
+	struct resolve *r = q->r;
+
+	look_at_system(r);
+	pend(r, q);
+	put_to_ares(q);
+	rearm(r);
+}
+
+static bool
+from_keysfile(struct resolve *r, struct query *q)
+{
+	struct dnsanswer_records *t = &q->records;
+
+	if (r->keys == NULL || q->type != RESOLVE_TXT)
+		return false;
+	switch (keysfile_find(r->keys, q->name, &t->records, &t->n)) {
+	case KEYSFILE_TXT:
+		t->found = DNSANSWER_THERE;
+		break;
+	case KEYSFILE_TEMPERROR:
+		t->found = DNSANSWER_TEMPFAIL;
+		break;
+	default:
+		t->found = DNSANSWER_ABSENT;
+	}
+	if (t->found != DNSANSWER_THERE)
+		t->n = 0;
+	answered(q);
+	return true;
+}
+
+static bool
+from_cache(struct resolve *r, struct query *q)
+{
+	struct dnsanswer_records e;
+	struct bytes *records;
+
+	if (!dnscache_find(r->cache[q->type], q->name, loop_now_ms(r->loop),
+	        &e))
+		return false;
+	records = arena_array(q->arena, e.n, sizeof(*records));
+	for (size_t k = 0; records != NULL && k < e.n; k++) {
+		records[k] = arena_copy(q->arena, e.records[k]);
+		if (records[k].p == NULL)
+			records = NULL;
+	}
+	e.records = records;
+	q->records = records != NULL ? e :
+	    (struct dnsanswer_records){.found = DNSANSWER_TEMPFAIL};
+	answered(q);
+	return true;
+}
+
+static struct query *
+same_question(const struct resolve *r, enum resolve_type type,
+    struct bytes name)
+{
+	struct query *q = r->first;
+
+	while (q != NULL && (q->is_addrs || q->type != type ||
+	    !bytes_case_eq(q->name, name)))
+		q = q->next;
+	return q;
+}
+
+void
+resolve_ask(struct resolve *r, enum resolve_type type, struct bytes name,
+    uint64_t tag)
+{
+	uint8_t wire[DNSANSWER_NAME_MAX];
+	struct buf b = BUF_ON(wire);
+	struct query *q;
+
+	if (name.n != 0 && name.p[name.n - 1] == '.')
+		name.n--;
+	q = same_question(r, type, name);
+	if (q != NULL && query_add_tag(q, tag))
+		return;
+	q = query_new(r, bytes_first(name, 1024), tag);
+	if (q == NULL)
+		return;
+	q->type = type;
+	if (from_keysfile(r, q))
+		return;
+	if (!dnsanswer_name(name, &b)) {
+		q->records.found = DNSANSWER_ABSENT;	/* can not exist */
+		answered(q);
+		return;
+	}
+	if (from_cache(r, q))
+		return;
+	if (r->n_pending == PENDING_MAX) {
+		q->records.found = DNSANSWER_TEMPFAIL;
+		answered(q);
+		return;
+	}
+	ask_ares(q);
+}
+
+void
+resolve_ask_txt(struct resolve *r, struct bytes name, uint64_t tag)
+{
+	resolve_ask(r, RESOLVE_TXT, name, tag);
 }
 
 void
 resolve_ask_addrs(struct resolve *r, const char *host, uint16_t port,
     uint64_t tag)
 {
-	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
-	    .ai_socktype = SOCK_STREAM};
 	struct query *q = query_new(r, bytes_of(host), tag);
 	struct config_addr *a;
 
@@ -450,94 +644,42 @@ resolve_ask_addrs(struct resolve *r, const char *host, uint16_t port,
 		answered(q);
 		return;
 	}
-	pend(r, q);
-	q->is_in_ares = true;
-	ares_getaddrinfo(r->channel, (const char *)q->name.p, NULL, &hints,
-	    on_addrs, q);
-	rearm(r);
+	ask_ares(q);
 }
 
 /* ---- begin and end ------------------------------------------------------- */
 
-/* c-ares doubles its patience in each round over the servers. */
-static int
-count_tries(const struct config *c)
-{
-	uint64_t servers = c->n_resolver == 0 ? 1 : c->n_resolver;
-	uint64_t wait_ms = servers * c->resolver_timeout_ms, all_ms = wait_ms;
-	int tries = 1;
-
-	while (tries < TRIES_MAX && all_ms + (wait_ms << tries) <= ALL_TRIES_MS)
-		all_ms += wait_ms << tries++;
-	return tries;
-}
-
-static int
-set_servers(struct resolve *r, const struct config *c)
-{
-	char csv[4096];
-	struct buf b = BUF_ON(csv);
-
-	if (c->n_resolver == 0)
-		return ARES_SUCCESS;
-	for (size_t k = 0; k < c->n_resolver; k++) {
-		buf_add_str(&b, k == 0 ? "" : ",");
-		addr_add(&c->resolver[k], &b);
-	}
-	buf_add_octet(&b, '\0');
-	if (b.full)
-		return ARES_ENOMEM;
-	return ares_set_servers_ports_csv(r->channel, csv);
-}
-
-static int
-open_channel(struct resolve *r, const struct config *c)
-{
-	static char lookups[] = "fb";	/* the hosts file, then the DNS */
-	struct ares_options o = {
-		.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH |
-		    ARES_FLAG_NOALIASES,
-		.timeout = (int)c->resolver_timeout_ms,
-		.tries = count_tries(c),
-		.ednspsz = EDNS_SIZE,
-		.lookups = lookups,
-		.sock_state_cb = on_sock_state,
-		.sock_state_cb_data = r,
-	};
-	int s = ares_library_init(ARES_LIB_INIT_ALL);
-
-	if (s == ARES_SUCCESS)
-		s = ares_init_options(&r->channel, &o, ARES_OPT_FLAGS |
-		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
-		    ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS |
-		    ARES_OPT_SOCK_STATE_CB);
-	r->has_channel = s == ARES_SUCCESS;
-	if (r->has_channel)
-		s = set_servers(r, c);
-	if (s != ARES_SUCCESS)
-		log_line(LOG_ERROR_, "resolver: %s", ares_strerror(s));
-	return s;
-}
-
 struct resolve *
 resolve_new(struct loop *l, const struct config *c,
-    const struct keysfile *keys, resolve_txt_answer *txt,
-    resolve_addrs_answer *addrs, void *arg)
+    const struct resolve_from *from, const struct resolve_calls *calls,
+    void *arg)
 {
 	struct resolve *r = calloc(1, sizeof(*r));
+	bool is_good;
 
 	if (r == NULL)
 		return NULL;
 	r->loop = l;
-	r->keys = keys;
-	r->txt = txt;
-	r->addrs = addrs;
+	r->config = c;
+	r->keys = from->keys;
+	r->system = from->system.path != NULL ? from->system :
+	    (struct resolve_system){"/etc/resolv.conf", 53};
+	r->calls = *calls;
 	r->arg = arg;
 	r->last = &r->first;
-	r->cache = keycache_new(CACHE_NAMES, CACHE_OCTETS);
+	(void)stat(r->system.path, &r->system_was);
 	r->timer = loop_timer_new(l, on_time, r);
-	if (r->cache == NULL || r->timer == NULL ||
-	    open_channel(r, c) != ARES_SUCCESS)
+	is_good = r->timer != NULL;
+	for (unsigned k = 0; k < RESOLVE__N; k++) {
+		r->cache[k] = dnscache_new(kinds[k].cache_names,
+		    kinds[k].cache_octets);
+		is_good = is_good && r->cache[k] != NULL;
+	}
+	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+		is_good = false;
+	r->has_channel = is_good &&
+	    open_channel(r, &r->channel) == ARES_SUCCESS;
+	if (!r->has_channel)
 		resolve_free(&r);
 	return r;
 }
@@ -557,12 +699,12 @@ resolve_free(struct resolve **rp)
 		return;
 	*rp = NULL;
 	r->is_dying = true;
-	if (r->has_channel) {
+	if (r->has_channel)
 		ares_destroy(r->channel);	/* gives all queries back */
-		ares_library_cleanup();
-	}
+	ares_library_cleanup();
 	loop_timer_free(&r->timer);
-	keycache_free(&r->cache);
+	for (unsigned k = 0; k < RESOLVE__N; k++)
+		dnscache_free(&r->cache[k]);
 	/* answers that are deferred already come before this */
 	loop_defer(r->loop, &r->destroy, destroy, r);
 }

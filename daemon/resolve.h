@@ -8,10 +8,19 @@
 
 #include "config/config.h"
 #include "config/keysfile.h"
+#include "daemon/dnsanswer.h"
 #include "daemon/loop.h"
 #include "dkim2/dkim2.h"
 
 struct resolve;
+
+enum resolve_type {
+	RESOLVE_TXT,
+	RESOLVE_MX,	/* records as mxanswer_parse() makes them */
+	RESOLVE_A,	/* as mxanswer_addrs_parse() */
+	RESOLVE_AAAA,
+	RESOLVE__N
+};
 
 struct resolve_txt {
 	enum dkim2_key found;
@@ -26,30 +35,55 @@ struct resolve_addrs {
 	size_t n;
 };
 
-typedef void resolve_txt_answer(void *arg, uint64_t tag,
-    const struct resolve_txt *txt);
-typedef void resolve_addrs_answer(void *arg, uint64_t tag,
-    const struct resolve_addrs *addrs);
+/* Who is told, and what; the views are good until the call returns. */
+struct resolve_calls {
+	void (*txt)(void *arg, uint64_t tag, const struct resolve_txt *txt);
+	void (*records)(void *arg, uint64_t tag,
+	    const struct dnsanswer_records *records);
+	void (*addrs)(void *arg, uint64_t tag,
+	    const struct resolve_addrs *addrs);
+};
+
+/* Where the system names its resolvers. */
+struct resolve_system {
+	const char *path;	/* NULL: /etc/resolv.conf */
+	uint16_t port;		/* theirs */
+};
+
+struct resolve_from {
+	const struct keysfile *keys;	/* TXT records; NULL: ask the DNS */
+	struct resolve_system system;	/* tests have their own */
+};
 
 /*
- * keys     the keys-file, or NULL to ask the DNS
+ * A resolver that asks the configuration's servers, or the system's, whose
+ * file is read anew when it was changed.
+ *
  * Returns  NULL without memory or where c-ares fails (logged)
  */
 struct resolve *resolve_new(struct loop *l, const struct config *c,
-    const struct keysfile *keys, resolve_txt_answer *txt,
-    resolve_addrs_answer *addrs, void *arg);
+    const struct resolve_from *from, const struct resolve_calls *calls,
+    void *arg);
 void resolve_free(struct resolve **r);
 
 /*
- * Asks for the TXT records of a name. All tries end within 20 s. What came
- * within its TTL before is answered from the cache; questions for a name
- * that is being asked already wait for the same answer. SERVFAIL, REFUSED, a
- * time-out, a broken answer: DKIM2_KEY_TEMPFAIL. NXDOMAIN and an answer
- * without TXT: DKIM2_KEY_ABSENT.
+ * Asks for the records of a name. All tries end within 20 s. What came within
+ * its TTL before is answered from the cache; a question that is being asked
+ * already waits for the same answer. SERVFAIL, REFUSED, a time-out, a broken
+ * answer: DNSANSWER_TEMPFAIL. NXDOMAIN, an answer without such a record, a
+ * name that can not exist: DNSANSWER_ABSENT. Without memory nothing is
+ * answered (logged): who asks has a time limit of their own.
  */
+void resolve_ask(struct resolve *r, enum resolve_type type,
+    struct bytes name, uint64_t tag);
+
+/* The same for RESOLVE_TXT, answered by calls.txt. */
 void resolve_ask_txt(struct resolve *r, struct bytes name, uint64_t tag);
 
-/* Asks for the addresses of a host; the port is put into each. */
+/*
+ * Asks for the addresses of a host as the system would, its hosts file first;
+ * the port is put into each. Nothing is cached.
+ */
 void resolve_ask_addrs(struct resolve *r, const char *host, uint16_t port,
     uint64_t tag);
 

@@ -4,7 +4,8 @@
 
 #include "base/buf.h"
 
-enum { DNS_CNAME = 5, DNS_TXT = 16, DNS_TC = 0x0200 };
+enum { DNS_A = 1, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28 };
+enum { DNS_TC = 0x0200 };
 
 static inline void
 dns_put16(struct buf *b, unsigned v)
@@ -27,10 +28,10 @@ dns_put_name(struct buf *b, const char *name)
 	buf_add_octet(b, 0);
 }
 
-/* Header and question; flags without QR, which is set. */
+/* Header and question of a type; flags without QR, which is set. */
 static inline void
-dns_begin(struct buf *b, unsigned id, unsigned flags, const char *question,
-    unsigned n_answers)
+dns_begin_of(struct buf *b, unsigned type, unsigned id, unsigned flags,
+    const char *question, unsigned n_answers)
 {
 	dns_put16(b, id);
 	dns_put16(b, 0x8180 | flags);
@@ -39,8 +40,15 @@ dns_begin(struct buf *b, unsigned id, unsigned flags, const char *question,
 	dns_put16(b, 0);
 	dns_put16(b, 0);
 	dns_put_name(b, question);
-	dns_put16(b, DNS_TXT);
+	dns_put16(b, type);
 	dns_put16(b, 1);
+}
+
+static inline void
+dns_begin(struct buf *b, unsigned id, unsigned flags, const char *question,
+    unsigned n_answers)
+{
+	dns_begin_of(b, DNS_TXT, id, flags, question, n_answers);
 }
 
 static inline void
@@ -65,6 +73,18 @@ dns_put_cname(struct buf *b, const char *owner, uint32_t ttl_s,
 
 	dns_put_name(&d, target);
 	dns_put_rr(b, owner, DNS_CNAME, ttl_s, buf_bytes(&d));
+}
+
+static inline void
+dns_put_mx(struct buf *b, const char *owner, uint32_t ttl_s,
+    unsigned preference, const char *host)
+{
+	uint8_t room[300];
+	struct buf d = BUF_ON(room);
+
+	dns_put16(&d, preference);
+	dns_put_name(&d, host);
+	dns_put_rr(b, owner, DNS_MX, ttl_s, buf_bytes(&d));
 }
 
 /* A record of one string (at most 255 octets), or of two: "left|right". */

@@ -24,13 +24,13 @@ expect(const char *label, struct bytes answer, const char *want)
 	struct bytes m = {copy + 1, answer.n};
 	char text[1024];
 	struct buf b = BUF_ON(text);
-	struct txtanswer t;
+	struct dnsanswer_records t;
 
 	b.cap--;
 	memcpy(copy + 1, answer.p, answer.n);
 	assert_int_equal(txtanswer_parse(&t, m, BYTES_LIT(NAME), a), 0);
 	free(copy);
-	if (t.found == DKIM2_KEY_TXT) {
+	if (t.found == DNSANSWER_THERE) {
 		buf_add_str(&b, "TXT ");
 		for (size_t k = 0; k < t.n; k++) {
 			if (k != 0)
@@ -40,7 +40,7 @@ expect(const char *label, struct bytes answer, const char *want)
 		buf_printf(&b, " %u", t.ttl_s);
 	} else {
 		assert_int_equal(t.n, 0);
-		buf_add_str(&b, t.found == DKIM2_KEY_ABSENT ? "ABSENT" :
+		buf_add_str(&b, t.found == DNSANSWER_ABSENT ? "ABSENT" :
 		    "TEMPFAIL");
 	}
 	text[b.n] = '\0';
@@ -253,7 +253,7 @@ test_bound_of_text(void **state)
 	(void)state;
 	for (size_t s = 0; s < 2; s++) {
 		struct buf b = BUF_ON(room), d = BUF_ON(rdata);
-		struct txtanswer t;
+		struct dnsanswer_records t;
 		size_t left = sizes[s];
 
 		while (left != 0) {
@@ -269,7 +269,7 @@ test_bound_of_text(void **state)
 		assert_false(b.full || d.full);
 		assert_int_equal(txtanswer_parse(&t, buf_bytes(&b),
 		    BYTES_LIT(NAME), a), 0);
-		assert_int_equal(t.found, DKIM2_KEY_TXT);
+		assert_int_equal(t.found, DNSANSWER_THERE);
 		assert_int_equal(t.n, 1);
 		assert_int_equal(t.records[0].n, s == 0 ? sizes[s] : 0);
 	}
@@ -281,7 +281,7 @@ static void
 test_bound_of_records(void **state)
 {
 	(void)state;
-	for (unsigned n = TXTANSWER_RRS_MAX; n <= TXTANSWER_RRS_MAX + 1; n++) {
+	for (unsigned n = DNSANSWER_RRS_MAX; n <= DNSANSWER_RRS_MAX + 1; n++) {
 		static uint8_t room[ANSWER_MAX];
 		struct buf b = BUF_ON(room);
 
@@ -290,7 +290,7 @@ test_bound_of_records(void **state)
 			dns_put_txt(&b, "b.example", 300, "x");
 		dns_put_txt(&b, NAME, 300, "a");
 		assert_false(b.full);
-		expect("records", buf_bytes(&b), n == TXTANSWER_RRS_MAX ?
+		expect("records", buf_bytes(&b), n == DNSANSWER_RRS_MAX ?
 		    "TXT a 300" : "TEMPFAIL");
 	}
 }
@@ -312,28 +312,28 @@ test_names(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
-		uint8_t room[TXTANSWER_NAME_MAX];
+		uint8_t room[DNSANSWER_NAME_MAX];
 		struct buf b = BUF_ON(room);
 
-		if (txtanswer_name(bytes_of(names[k].name), &b) !=
+		if (dnsanswer_name(bytes_of(names[k].name), &b) !=
 		    names[k].good)
 			fail_msg("\"%s\"", names[k].name);
 	}
 	for (size_t n = 62; n < 66; n++) {
-		uint8_t room[TXTANSWER_NAME_MAX];
+		uint8_t room[DNSANSWER_NAME_MAX];
 		struct buf b = BUF_ON(room);
 
 		memset(text, 'a', n);
 		text[n] = '\0';
-		assert_int_equal(txtanswer_name(bytes_of(text), &b), n <= 63);
+		assert_int_equal(dnsanswer_name(bytes_of(text), &b), n <= 63);
 	}
 	for (size_t n = 250; n < 260; n++) {	/* octets, dots and all */
-		uint8_t room[TXTANSWER_NAME_MAX];
+		uint8_t room[DNSANSWER_NAME_MAX];
 		struct buf b = BUF_ON(room);
 
 		for (size_t k = 0; k < n; k++)
 			text[k] = k % 50 == 49 ? '.' : 'a';
-		assert_int_equal(txtanswer_name((struct bytes){
+		assert_int_equal(dnsanswer_name((struct bytes){
 		    (uint8_t *)text, n}, &b), n <= 253);
 	}
 }

@@ -1,4 +1,4 @@
-#include "daemon/keycache.h"
+#include "daemon/dnscache.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -14,14 +14,14 @@ struct entry {
 	struct entry *chain;		/* of its bucket */
 	struct entry *older, *newer;	/* by last use */
 	int64_t until_ms;
-	enum dkim2_key found;
+	enum dnsanswer_found found;
 	size_t n_records;
 	size_t n_octets;		/* of this entry in all */
 	struct bytes name;
 	struct bytes records[];		/* their octets stand behind them */
 };
 
-struct keycache {
+struct dnscache {
 	uint8_t key[crypto_shorthash_KEYBYTES];	/* names are strangers' */
 	struct entry **buckets;
 	size_t n_buckets;
@@ -30,10 +30,10 @@ struct keycache {
 	struct entry *oldest, *newest;
 };
 
-struct keycache *
-keycache_new(size_t max_names, size_t max_octets)
+struct dnscache *
+dnscache_new(size_t max_names, size_t max_octets)
 {
-	struct keycache *c = calloc(1, sizeof(*c));
+	struct dnscache *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
@@ -50,7 +50,7 @@ keycache_new(size_t max_names, size_t max_octets)
 }
 
 static struct entry **
-bucket(const struct keycache *c, struct bytes name)
+bucket(const struct dnscache *c, struct bytes name)
 {
 	uint8_t lower[NAME_MAX_];
 	uint8_t hash[crypto_shorthash_BYTES];
@@ -64,14 +64,14 @@ bucket(const struct keycache *c, struct bytes name)
 }
 
 static void
-unlink_use(struct keycache *c, struct entry *e)
+unlink_use(struct dnscache *c, struct entry *e)
 {
 	*(e->older != NULL ? &e->older->newer : &c->oldest) = e->newer;
 	*(e->newer != NULL ? &e->newer->older : &c->newest) = e->older;
 }
 
 static void
-link_use(struct keycache *c, struct entry *e)
+link_use(struct dnscache *c, struct entry *e)
 {
 	e->newer = NULL;
 	e->older = c->newest;
@@ -80,7 +80,7 @@ link_use(struct keycache *c, struct entry *e)
 }
 
 static void
-forget(struct keycache *c, struct entry *e)
+forget(struct dnscache *c, struct entry *e)
 {
 	struct entry **at = bucket(c, e->name);
 
@@ -94,9 +94,9 @@ forget(struct keycache *c, struct entry *e)
 }
 
 void
-keycache_free(struct keycache **cp)
+dnscache_free(struct dnscache **cp)
 {
-	struct keycache *c = *cp;
+	struct dnscache *c = *cp;
 
 	if (c == NULL)
 		return;
@@ -108,7 +108,7 @@ keycache_free(struct keycache **cp)
 }
 
 static struct entry *
-look_up(struct keycache *c, struct bytes name)
+look_up(struct dnscache *c, struct bytes name)
 {
 	struct entry *e = name.n > NAME_MAX_ ? NULL : *bucket(c, name);
 
@@ -118,8 +118,8 @@ look_up(struct keycache *c, struct bytes name)
 }
 
 bool
-keycache_find(struct keycache *c, struct bytes name, int64_t now_ms,
-    struct keycache_entry *out)
+dnscache_find(struct dnscache *c, struct bytes name, int64_t now_ms,
+    struct dnsanswer_records *out)
 {
 	struct entry *e = look_up(c, name);
 
@@ -131,23 +131,23 @@ keycache_find(struct keycache *c, struct bytes name, int64_t now_ms,
 	}
 	unlink_use(c, e);
 	link_use(c, e);
-	*out = (struct keycache_entry){e->found, e->records, e->n_records,
+	*out = (struct dnsanswer_records){e->found, e->records, e->n_records,
 	    (uint32_t)((e->until_ms - now_ms) / 1000)};
 	return true;
 }
 
 static uint32_t
-bounded_ttl(const struct keycache_entry *e)
+bounded_ttl(const struct dnsanswer_records *e)
 {
-	uint32_t max = e->found == DKIM2_KEY_TXT ? TTL_MAX_S :
-	    e->found == DKIM2_KEY_ABSENT ? TTL_ABSENT_S : TTL_TEMPFAIL_S;
+	uint32_t max = e->found == DNSANSWER_THERE ? TTL_MAX_S :
+	    e->found == DNSANSWER_ABSENT ? TTL_ABSENT_S : TTL_TEMPFAIL_S;
 
 	return e->ttl_s < max ? e->ttl_s : max;
 }
 
 /* One block: the entry, its views, their octets. NULL without memory. */
 static struct entry *
-make(struct bytes name, const struct keycache_entry *from)
+make(struct bytes name, const struct dnsanswer_records *from)
 {
 	size_t n = sizeof(struct entry) + from->n * sizeof(struct bytes) +
 	    name.n;
@@ -176,8 +176,8 @@ make(struct bytes name, const struct keycache_entry *from)
 }
 
 void
-keycache_put(struct keycache *c, struct bytes name, int64_t now_ms,
-    const struct keycache_entry *from)
+dnscache_put(struct dnscache *c, struct bytes name, int64_t now_ms,
+    const struct dnsanswer_records *from)
 {
 	uint32_t ttl_s = bounded_ttl(from);
 	struct entry *e = look_up(c, name), **b;
@@ -206,7 +206,7 @@ keycache_put(struct keycache *c, struct bytes name, int64_t now_ms,
 }
 
 size_t
-keycache_count(const struct keycache *c)
+dnscache_count(const struct dnscache *c)
 {
 	return c->n_names;
 }
