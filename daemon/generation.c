@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
 
 #define ARENA_MAX (256U << 20)	/* the keys-file and the inventory */
@@ -143,7 +144,7 @@ start_worker(struct generation *g, size_t at)
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 		    pair) != 0)
 			return -E_SYSTEM;
-		if (signer_peer_give(g->control, pair[1]) != 0)
+		if (passfd_give(g->control, pair[1]) != 0)
 			goto out;
 		s.env.signer_fd = pair[0];
 	}

@@ -95,28 +95,6 @@ signer_inventory_take(struct signer_inventory *inv, int control,
 	return 0;
 }
 
-int
-signer_peer_give(int control, int peer)
-{
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} u;
-	uint8_t octet = 0;
-	struct iovec iov = {&octet, 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = u.room, .msg_controllen = sizeof(u.room)};
-	struct cmsghdr *c;
-
-	memset(&u, 0, sizeof(u));
-	c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &peer, sizeof(peer));
-	return sendmsg(control, &m, MSG_NOSIGNAL) == 1 ? 0 : -E_SYSTEM;
-}
-
 /* The first key whose domain is not before the one asked for. */
 static size_t
 lower_bound(const struct signer_inventory *inv, struct bytes domain)

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
 #include "dkim2/crypto.h"
 
@@ -176,38 +177,11 @@ struct signer {
 	nfds_t n;
 };
 
-/* Takes the descriptor that came with a message; -1 without one. */
-static int
-take_peer(int control, bool *is_over)
-{
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} u;
-	uint8_t octet;
-	struct iovec iov = {&octet, 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = u.room, .msg_controllen = sizeof(u.room)};
-	ssize_t n = recvmsg(control, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	struct cmsghdr *c;
-	int fd = -1;
-
-	*is_over = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
-	if (n <= 0)
-		return -1;
-	c = CMSG_FIRSTHDR(&m);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
-	    c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
 static void
 on_control(struct signer *s)
 {
 	bool is_over;
-	int fd = take_peer(s->fds[0].fd, &is_over);
+	int fd = passfd_take(s->fds[0].fd, &is_over);
 
 	if (is_over) {
 		close(s->fds[0].fd);

@@ -41,9 +41,6 @@ size_t signer_inventory_find(const struct signer_inventory *inv,
 int signer_inventory_take(struct signer_inventory *inv, int control,
     struct arena *a, int *status);
 
-/* Gives the signer its end of a worker's pair. 0 or -E_SYSTEM. */
-int signer_peer_give(int control, int peer);
-
 /* ---- the signer's process ------------------------------------------------ */
 
 struct signer_keys;

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
 #include "dkim2/crypto.h"
 
@@ -153,7 +154,7 @@ start(void **state)
 	    &status), 0);
 	assert_int_equal(status, 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(signer_peer_give(f->control, pair[1]), 0);
+	assert_int_equal(passfd_give(f->control, pair[1]), 0);
 	close(pair[1]);
 	f->loop = loop_new();
 	f->client = signer_client_new(f->loop, pair[0], on_answer, f);
@@ -303,7 +304,7 @@ test_wrong_size(void **state)
 	for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair),
 		    0);
-		assert_int_equal(signer_peer_give(f->control, pair[1]), 0);
+		assert_int_equal(passfd_give(f->control, pair[1]), 0);
 		close(pair[1]);
 		assert_int_equal(send(pair[0], octets, sizes[k], 0), sizes[k]);
 		assert_true(recv(pair[0], octets, sizeof(octets), 0) <= 0);
