@@ -112,7 +112,7 @@ start_signer(struct generation *g, int *status)
 
 /* ---- workers ------------------------------------------------------------- */
 
-/* The descriptors that a worker needs, and no other; that many + 6. */
+/* The descriptors that a worker needs, and no other; that many + 7. */
 static void
 close_others(const struct worker_start *s, int *keep)
 {
@@ -125,7 +125,38 @@ close_others(const struct worker_start *s, int *keep)
 		keep[n++] = s->env.signer_fd;
 	if (s->env.spool_fd >= 0)
 		keep[n++] = s->env.spool_fd;
+	keep[n++] = s->env.keeper_fd;
 	priv_close_others(keep, n);
+}
+
+/* Its process; the socket to its keeper waits for it in the channel. */
+static pid_t
+fork_worker(struct generation *g, struct child *c, struct worker_start *s)
+{
+	int channel[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
+		return -1;
+	c->channel = channel[0];
+	s->env.keeper_fd = channel[1];
+	keeper_meet(g->keeper, c->channel);
+	pid = fork();
+	if (pid == 0) {
+		int *keep = calloc(s->env.n_sockets + 7, sizeof(*keep));
+
+		if (keep == NULL)
+			exit(EX_OSERR);
+		close_others(s, keep);
+		free(keep);
+		exit(worker_main(s));
+	}
+	close(channel[1]);
+	if (pid < 0) {
+		close(c->channel);
+		c->channel = -1;
+	}
+	return pid;
 }
 
 static int
@@ -148,16 +179,7 @@ start_worker(struct generation *g, size_t at)
 			goto out;
 		s.env.signer_fd = pair[0];
 	}
-	pid = fork();
-	if (pid == 0) {
-		int *keep = calloc(s.env.n_sockets + 6, sizeof(*keep));
-
-		if (keep == NULL)
-			exit(EX_OSERR);
-		close_others(&s, keep);
-		free(keep);
-		exit(worker_main(&s));
-	}
+	pid = fork_worker(g, c, &s);
 	c->pid = pid < 0 ? 0 : pid;
 out:
 	if (pair[0] >= 0) {
@@ -223,15 +245,34 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	g->n_children = c->workers != 0 ? c->workers : count_cores();
 	g->children = calloc(g->n_children, sizeof(*g->children));
-	return g->children == NULL ? -E_NOMEM : map_sockets(g, sockets);
+	if (g->children == NULL)
+		return -E_NOMEM;
+	for (size_t at = 0; at < g->n_children; at++)
+		g->children[at].channel = -1;
+	return map_sockets(g, sockets);
+}
+
+/* The first generation brings the keeper. */
+static int
+start_keeper(struct generation *g)
+{
+	bool is_new;
+
+	if (g->keeper->folder != NULL)
+		return 0;
+	if (keeper_configure(g->keeper, g->shared->config,
+	    &g->start.priv) != 0)
+		return -E_NOMEM;
+	(void)keeper_tick(g->keeper, now(), &is_new);
+	return 0;
 }
 
 static int
 start_all(struct generation *g, int *status)
 {
-	int r = 0;
+	int r = start_keeper(g);
 
-	if (g->shared->config->keys != NULL)
+	if (r == 0 && g->shared->config->keys != NULL)
 		r = start_signer(g, status);
 	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
 		r = start_worker(g, k);
@@ -258,7 +299,7 @@ abandon(struct generation **gp)
 
 struct generation *
 generation_new(struct shared_config *config, const struct bind_set *sockets,
-    unsigned number, int ready_fd, int *status)
+    struct keeper *keeper, unsigned number, int ready_fd, int *status)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 	int r = -E_NOMEM;
@@ -269,6 +310,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	g->control = -1;
 	g->start.env.spool_fd = -1;
 	g->number = number;
+	g->keeper = keeper;
 	g->shared = config;
 	config->uses++;
 	g->start.parent = getpid();
@@ -306,6 +348,9 @@ generation_free(struct generation **gp)
 		close(g->start.env.spool_fd);
 	tls_free(&g->start.env.tls);
 	arena_free(&g->arena);
+	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
+		if (g->children[k].channel >= 0)
+			close(g->children[k].channel);
 	free(g->children);
 	free(g);
 	*gp = NULL;
@@ -365,6 +410,8 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 		if (c->pid != pid)
 			continue;
 		c->pid = 0;
+		close(c->channel);
+		c->channel = -1;
 		if (!g->is_leaving || status != 0)
 			log_end("worker", k + 1, pid, status);
 		if (g->is_leaving)
@@ -396,6 +443,14 @@ generation_tick(struct generation *g, int64_t now_ms)
 			next = c->restart_ms;
 	}
 	return next;
+}
+
+void
+generation_meet(struct generation *g)
+{
+	for (size_t k = 0; k < g->n_children; k++)
+		if (g->children[k].channel >= 0)
+			keeper_meet(g->keeper, g->children[k].channel);
 }
 
 void

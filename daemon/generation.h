@@ -6,6 +6,7 @@
 #define DAEMON_GENERATION_H
 
 #include "daemon/bind.h"
+#include "daemon/keeper.h"
 #include "daemon/worker.h"
 
 /* A configuration, and how many generations use it. */
@@ -19,6 +20,7 @@ struct child {
 	bool is_ready;
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
+	int channel;		/* for its sockets to keepers; -1: none */
 };
 
 struct generation {
@@ -30,6 +32,7 @@ struct generation {
 	struct worker_start start;	/* of each worker, but for its own */
 	pid_t signer;			/* 0: none */
 	int control;			/* of the signer; -1: none */
+	struct keeper *keeper;		/* of all generations */
 	struct child *children;
 	size_t n_children;
 	bool is_up;			/* every worker has been ready */
@@ -48,13 +51,14 @@ enum generation_loss {
  * Forks a generation. Its configuration's sockets are bound already.
  *
  * config   gets one use more
+ * keeper   of all generations; configured and started if none was yet
  * ready_fd where workers write their pid when they accept
  * status   set on failure: what to exit with (sysexits.h)
  * Returns  NULL on failure (logged); nothing is left behind then
  */
 struct generation *generation_new(struct shared_config *config,
-    const struct bind_set *sockets, unsigned number, int ready_fd,
-    int *status);
+    const struct bind_set *sockets, struct keeper *keeper, unsigned number,
+    int ready_fd, int *status);
 
 /* Frees what is gone; *g becomes NULL. */
 void generation_free(struct generation **g);
@@ -72,6 +76,9 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
  * Returns  when the next one is due; INT64_MAX: none
  */
 int64_t generation_tick(struct generation *g, int64_t now_ms);
+
+/* Another keeper was started: connects every worker with it. */
+void generation_meet(struct generation *g);
 
 /* Has it finish its sessions: WORKER_LEAVE or WORKER_STOP; or SIGKILL. */
 void generation_end(struct generation *g, int signal);

@@ -2,6 +2,7 @@
 #ifndef DAEMON_HUB_H
 #define DAEMON_HUB_H
 
+#include "daemon/memory.h"
 #include "daemon/resolve.h"
 #include "daemon/signer.h"
 #include "daemon/slots.h"
@@ -15,9 +16,10 @@ struct hub {
 	const struct signer_inventory *inventory;
 	struct resolve *resolve;
 	struct tls *tls;
+	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
-	struct slots slots;	/* TXT and signatures: a relay; addresses: an
-				   outbound */
+	struct slots slots;	/* TXT, signatures, memory: a relay;
+				   addresses: an outbound */
 	size_t n_relays;	/* under way, also those nobody waits for */
 	void (*relay_gone)(struct hub *);	/* one less */
 };

@@ -184,6 +184,16 @@ on_signature(void *arg, uint64_t tag, struct bytes signature)
 		relay_signature(r, SLOT_PART(tag), signature);
 }
 
+/* Nothing asks yet: a claim would be for nobody. */
+static bool
+on_memory(void *arg, uint64_t tag, const struct memory_reply *reply)
+{
+	(void)arg;
+	(void)tag;
+	(void)reply;
+	return false;
+}
+
 static bool
 begin(struct acceptor *a, struct listener_set *set,
     const struct worker_socket *socket)
@@ -216,11 +226,13 @@ listener_set_new(const struct worker_env *env)
 	set->hub.resolve = resolve_new(env->loop, env->config,
 	    &(struct resolve_from){.keys = env->keysfile},
 	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
+	set->hub.memory = memory_new(env->loop, env->keeper_fd, on_memory, set);
 	if (env->signer_fd >= 0)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);
 	set->acceptors = calloc(env->n_sockets, sizeof(*set->acceptors));
 	if (set->hub.resolve == NULL || set->acceptors == NULL ||
+	    set->hub.memory == NULL ||
 	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
 		listener_set_free(&set);
 		return NULL;
@@ -270,6 +282,7 @@ listener_set_free(struct listener_set **setp)
 		stop_accepting(&set->acceptors[k]);
 	resolve_free(&set->hub.resolve);
 	signer_client_free(&set->hub.signer);
+	memory_free(&set->hub.memory);
 	slots_fini(&set->hub.slots);
 	free(set->acceptors);
 	free(set);

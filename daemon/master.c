@@ -25,6 +25,7 @@
 struct master {
 	const char *path;
 	struct bind_set sockets;
+	struct keeper keeper;
 	struct generation *newest;	/* all that are not gone yet */
 	unsigned count;			/* generations made so far */
 	int signal_fd;
@@ -79,7 +80,8 @@ start(struct master *m, struct shared_config *s)
 
 	s->uses++;	/* ours, for as long as this takes */
 	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
-	    generation_new(s, &m->sockets, m->count + 1, m->ready[1], &status);
+	    generation_new(s, &m->sockets, &m->keeper, m->count + 1,
+	    m->ready[1], &status);
 	if (--s->uses == 0) {
 		config_free(&s->config);
 		free(s);
@@ -150,6 +152,9 @@ take_over(struct master *m)
 	for (struct generation *g = m->newest->next; g != NULL; g = g->next)
 		if (!g->is_leaving)
 			generation_end(g, WORKER_LEAVE);
+	if (keeper_configure(&m->keeper, m->newest->shared->config,
+	    &m->newest->start.priv) != 0)
+		log_line(LOG_ERROR_, "the keeper goes on as it was: %m");
 	bind_trim(&m->sockets);
 	m->renew_wait_ms = 0;
 	say_ready(m);
@@ -163,6 +168,7 @@ stop(struct master *m, int status)
 	m->kill_ms = now() + STOP_MS;
 	for (struct generation *g = m->newest; g != NULL; g = g->next)
 		generation_end(g, WORKER_STOP);
+	keeper_end(&m->keeper, 0);
 	bind_fini(&m->sockets);
 }
 
@@ -172,6 +178,7 @@ kill_all(struct master *m)
 	m->kill_ms = INT64_MAX;
 	for (struct generation *g = m->newest; g != NULL; g = g->next)
 		generation_end(g, SIGKILL);
+	keeper_end(&m->keeper, SIGKILL);
 }
 
 /* The newest generation can not start, or not go on, on its own. */
@@ -256,6 +263,8 @@ reap(struct master *m)
 		struct generation *g = m->newest;
 		enum generation_loss what = GENERATION_NOT_OURS;
 
+		if (keeper_reap(&m->keeper, pid, status, now()))
+			continue;
 		for (; g != NULL; g = g->next) {
 			what = generation_reap(g, pid, status, now());
 			if (what != GENERATION_NOT_OURS)
@@ -326,11 +335,23 @@ take_ready(struct master *m)
 	}
 }
 
+/* Starts the keeper where it is due. Returns when that is. */
+static int64_t
+tick_keeper(struct master *m, int64_t now_ms)
+{
+	bool is_new;
+	int64_t next = keeper_tick(&m->keeper, now_ms, &is_new);
+
+	for (struct generation *g = m->newest; is_new && g != NULL; g = g->next)
+		generation_meet(g);
+	return next;
+}
+
 /* Does what is due. Returns for how long poll() may wait then. */
 static int
 tick(struct master *m)
 {
-	int64_t t = now(), next = INT64_MAX;
+	int64_t t = now(), next = INT64_MAX, keeper_ms;
 
 	if (m->is_stopping && m->kill_ms <= t) {
 		log_line(LOG_WARNING_, "killing what would not stop");
@@ -344,6 +365,9 @@ tick(struct master *m)
 		renew(m);
 	if (!m->is_stopping && m->is_renewal_due)
 		next = m->renew_ms;
+	keeper_ms = tick_keeper(m, t);
+	if (keeper_ms < next)
+		next = keeper_ms;
 	for (struct generation *g = m->newest; g != NULL; g = g->next) {
 		int64_t at = generation_tick(g, t);
 
@@ -366,7 +390,7 @@ loop(struct master *m)
 
 		reap(m);
 		bury(m);
-		if (m->is_stopping && m->newest == NULL)
+		if (m->is_stopping && m->newest == NULL && m->keeper.pid == 0)
 			return;
 		ms = tick(m);
 		if (poll(fds, 2, ms) < 0 && errno != EINTR) {
@@ -401,7 +425,7 @@ open_signals(void)
 int
 master_run(const char *path, struct config *c)
 {
-	struct master m = {.path = path};
+	struct master m = {.path = path, .keeper = KEEPER_NONE};
 	struct shared_config *s = share(&c);
 	int status;
 
@@ -420,6 +444,7 @@ master_run(const char *path, struct config *c)
 		status = m.status;
 		log_line(LOG_NOTICE_, "stopped");
 	}
+	keeper_fini(&m.keeper);
 	bind_fini(&m.sockets);
 	close(m.signal_fd);
 	close(m.ready[0]);

@@ -25,6 +25,7 @@ struct worker_env {
 	struct tls *tls;
 	const struct signer_inventory *inventory;	/* n == 0: no keys */
 	int signer_fd;				/* -1: no signer */
+	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
 	const struct worker_socket *sockets;
 	size_t n_sockets;

@@ -23,6 +23,7 @@ for module; do
 	libcares) echo libc-ares-dev ;;
 	yaml-0.1) echo libyaml-dev ;;
 	libpsl) echo libpsl-dev ;;
+	sqlite3) echo libsqlite3-dev ;;
 	cmocka) echo libcmocka-dev ;;
 	*) echo "$module" ;;
 	esac

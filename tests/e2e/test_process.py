@@ -13,6 +13,7 @@ from configs import inbound
 from harness import until
 from smtptools import Client, Sink
 
+KEEPER = "hopseald-keeper"
 READY = re.compile(r"hopseald \S+ ready: ")
 
 
@@ -27,7 +28,10 @@ def reload(daemon, config=None):
 
 
 def children(daemon, name="hopseald"):
-    return {pid for pid in daemon.pids()[1:] if pid_name(pid).startswith(name)}
+    """Those of its generations; the keeper, which outlives them, by name."""
+    names = {pid: pid_name(pid) for pid in daemon.pids()[1:]}
+    return {pid for pid in names if names[pid].startswith(name)
+            and (name == KEEPER or names[pid] != KEEPER)}
 
 
 def pid_name(pid):
@@ -70,6 +74,7 @@ def test_one_process_each(folder, keys, hopseald):
     daemon = hopseald(site.config)
     assert len(children(daemon, "hopseald-worker")) == 3
     assert len(children(daemon, "hopseald-signer")) == 1
+    assert len(children(daemon, KEEPER)) == 1
     assert greets(site.port)
 
 
@@ -256,8 +261,8 @@ def test_signer_comes_back_when_it_can(folder, keys, hopseald):
 
 def test_nothing_outlives_the_master(folder, keys, hopseald):
     daemon = hopseald(site_with_keys(folder, keys, workers=2).config)
-    left = children(daemon)
-    assert len(left) == 3
+    left = children(daemon) | children(daemon, KEEPER)
+    assert len(left) == 4
     daemon.kill(daemon.process.pid)
     daemon.process.wait(harness.WAIT)
     until(lambda: not any(pid_name(p) for p in left), "its children to leave")
@@ -380,4 +385,4 @@ def test_journal_lines(folder, hopseald):
     daemon = hopseald(plain_site(folder).config, env={
         "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
     for line in daemon.log().splitlines():
-        assert re.match(r"<[3467]>(master|worker/\d+|signer): ", line), line
+        assert re.match(r"<[3467]>(master|worker/\d+|signer|keeper): ", line), line

@@ -1,0 +1,366 @@
+#include "daemon/keeper.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/claims.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/packets.h"
+#include "daemon/passfd.h"
+
+#define TICK_MS (10 * 1000)
+#define TICK_SOON_MS 100
+#define REPLIES_A_TURN 1024U
+/* Holds the answers to every message of a packet; none is read before the
+ * answers to the one before it have left. */
+#define OUT_MAX (MEMORY_PACKET_MAX / sizeof(struct memory_request) * \
+	(MEMORY_RESPONSE_MAX + 2))
+
+struct peer {
+	struct serving *serving;
+	struct peer *before, *behind;
+	unsigned number;
+	int fd;				/* -1: it is gone */
+	struct loop_watch *watch;
+	struct packets out;
+	struct loop_deferred destroy;
+};
+
+/* An answer that counts when its turn is kept. */
+struct reply {
+	struct peer *peer;
+	struct memory_response head;
+	uint8_t value[MEMORY_VALUE_MAX];
+};
+
+struct serving {
+	struct loop *loop;
+	const char *folder;
+	uint8_t secret[STORE_SECRET_SIZE];
+	bool has_secret;		/* it is in the folder too */
+	struct store *store;
+	struct claims *claims;
+	int control;			/* -1: closed */
+	struct loop_watch *control_watch;
+	struct loop_timer *tick;
+	struct peer *first;
+	unsigned n_peers;		/* so far */
+	bool is_turn;			/* end_turn() is due */
+	struct loop_deferred turn;
+	size_t n_replies;
+	struct reply replies[REPLIES_A_TURN];
+};
+
+/* ---- turns --------------------------------------------------------------- */
+
+static void on_peer(void *arg, unsigned what);
+
+static void
+destroy(void *arg)
+{
+	struct peer *p = arg;
+
+	packets_fini(&p->out);
+	free(p);
+}
+
+static void
+look_whether_done(struct serving *s)
+{
+	if (s->control < 0 && s->first == NULL)
+		loop_stop(s->loop);
+}
+
+/* Answers of this turn that wait for it find fd < 0. */
+static void
+leave(struct peer *p)
+{
+	struct serving *s = p->serving;
+
+	loop_unwatch(&p->watch);
+	close(p->fd);
+	p->fd = -1;
+	if (p->before != NULL)
+		p->before->behind = p->behind;
+	else
+		s->first = p->behind;
+	if (p->behind != NULL)
+		p->behind->before = p->before;
+	claims_leave(s->claims, p->number);
+	loop_defer(s->loop, &p->destroy, destroy, p);
+	look_whether_done(s);
+}
+
+static void
+send_answers(struct peer *p)
+{
+	int r;
+
+	if (p->fd < 0)
+		return;
+	r = packets_send(&p->out, p->fd);
+	if (r < 0)
+		leave(p);
+	else
+		loop_want(p->watch, r == 0 ? LOOP_READ : LOOP_WRITE);
+}
+
+/* What was asked in this turn is kept, then answered. */
+static void
+end_turn(struct serving *s)
+{
+	bool is_kept = store_commit(s->store, loop_time_s(s->loop)) == 0;
+
+	for (size_t k = 0; k < s->n_replies; k++) {
+		struct reply *r = s->replies + k;
+
+		if (!is_kept)
+			claims_fail(&r->head);
+		if (r->peer->fd >= 0)
+			packets_add(&r->peer->out, (struct bytes){
+			    (uint8_t *)&r->head, sizeof(r->head)},
+			    (struct bytes){r->value, r->head.n_value});
+	}
+	s->n_replies = 0;
+	for (struct peer *p = s->first, *behind; p != NULL; p = behind) {
+		behind = p->behind;
+		if (p->out.head != p->out.tail)
+			send_answers(p);
+	}
+}
+
+static void
+on_turn(void *arg)
+{
+	struct serving *s = arg;
+
+	s->is_turn = false;
+	end_turn(s);
+}
+
+static void
+take(struct peer *p, const struct memory_request *q, struct bytes value,
+    struct claims_now now)
+{
+	struct serving *s = p->serving;
+	struct reply *r = s->replies + s->n_replies;
+	struct bytes out;
+
+	if (!claims_take(s->claims, p->number, q, value, now, &r->head, &out))
+		return;
+	r->peer = p;
+	if (out.n != 0)
+		memcpy(r->value, out.p, out.n);
+	if (++s->n_replies == REPLIES_A_TURN)
+		end_turn(s);
+}
+
+/* ---- peers --------------------------------------------------------------- */
+
+/* False where it is none of ours. */
+static bool
+take_packet(struct peer *p, struct bytes packet)
+{
+	struct serving *s = p->serving;
+	struct claims_now now = {loop_now_ms(s->loop), loop_time_s(s->loop)};
+	struct memory_request q;
+	struct bytes value;
+	int r = 1;
+
+	if (!s->is_turn) {
+		s->is_turn = true;
+		loop_defer(s->loop, &s->turn, on_turn, s);
+	}
+	while (p->fd >= 0 &&
+	    (r = memory_wire_request(&packet, &q, &value)) == 1)
+		take(p, &q, value, now);
+	return r >= 0;
+}
+
+/* One packet a turn, so that all have theirs. */
+static void
+on_peer(void *arg, unsigned what)
+{
+	struct peer *p = arg;
+	uint8_t room[MEMORY_PACKET_MAX];
+	ssize_t n;
+
+	if (p->out.head != p->out.tail) {
+		if ((what & LOOP_WRITE) != 0)
+			send_answers(p);
+		return;
+	}
+	n = recv(p->fd, room, sizeof(room), MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		leave(p);
+	} else if ((size_t)n > sizeof(room) ||
+	    !take_packet(p, (struct bytes){room, (size_t)n})) {
+		log_line(LOG_ERROR_, "a message of %zd octets that is none; "
+		    "that worker is not served any more", n);
+		if (p->fd >= 0)
+			leave(p);
+	}
+}
+
+static void
+welcome(struct serving *s, int fd)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	struct memory_hello hello;
+
+	if (p == NULL)
+		goto fail;
+	*p = (struct peer){.serving = s, .fd = fd, .number = ++s->n_peers,
+	    .behind = s->first};
+	memcpy(hello.secret, s->secret, sizeof(hello.secret));
+	p->watch = loop_watch(s->loop, fd, on_peer, p);
+	if (p->watch == NULL || packets_init(&p->out, OUT_MAX) != 0 ||
+	    send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		goto fail;
+	if (p->behind != NULL)
+		p->behind->before = p;
+	s->first = p;
+	loop_want(p->watch, LOOP_READ);
+	return;
+fail:
+	log_line(LOG_ERROR_, "cannot serve a worker: %m");
+	if (p != NULL) {
+		loop_unwatch(&p->watch);
+		packets_fini(&p->out);
+	}
+	free(p);
+	close(fd);
+}
+
+static void
+on_control(void *arg, unsigned what)
+{
+	struct serving *s = arg;
+	bool is_over;
+	int fd = passfd_take(s->control, &is_over);
+
+	(void)what;
+	if (fd >= 0)
+		welcome(s, fd);
+	if (!is_over)
+		return;
+	loop_unwatch(&s->control_watch);
+	close(s->control);
+	s->control = -1;
+	look_whether_done(s);
+}
+
+/* ---- the process --------------------------------------------------------- */
+
+static void
+on_leave(void *arg)
+{
+	struct serving *s = arg;
+
+	loop_stop(s->loop);
+}
+
+/* A folder that could not be used may be usable now. */
+static void
+find_secret(struct serving *s)
+{
+	uint8_t secret[STORE_SECRET_SIZE];
+
+	memcpy(secret, s->secret, sizeof(secret));
+	s->has_secret = store_secret(s->folder, secret) == 0;
+	if (!s->has_secret)
+		return;
+	log_line(LOG_NOTICE_, "%s can be used now", s->folder);
+	if (memcmp(secret, s->secret, sizeof(secret)) != 0)
+		loop_stop(s->loop);	/* the next keeper has the right one */
+}
+
+static void
+on_tick(void *arg)
+{
+	struct serving *s = arg;
+	bool is_more = false;
+
+	if (!s->has_secret)
+		find_secret(s);
+	if (s->has_secret && !s->is_turn)
+		is_more = store_tick(s->store, loop_time_s(s->loop));
+	loop_timer_start(s->tick, is_more || s->is_turn ? TICK_SOON_MS :
+	    TICK_MS);
+}
+
+static int
+setup(struct serving *s, const struct store_limits *limits)
+{
+	randombytes_buf(s->secret, sizeof(s->secret));
+	s->has_secret = store_secret(s->folder, s->secret) == 0;
+	if (!s->has_secret)
+		log_line(LOG_WARNING_, "the delivered memory can not be kept "
+		    "in %s (%m): a retry may arrive twice", s->folder);
+	s->loop = loop_new();
+	s->store = store_new(s->folder, limits, s->secret);
+	if (s->loop == NULL || s->store == NULL)
+		return -E_NOMEM;
+	s->claims = claims_new(s->store);
+	s->tick = loop_timer_new(s->loop, on_tick, s);
+	s->control_watch = loop_watch(s->loop, s->control, on_control, s);
+	if (s->claims == NULL || s->tick == NULL || s->control_watch == NULL ||
+	    loop_signal(s->loop, KEEPER_LEAVE, on_leave, s) != 0)
+		return -E_NOMEM;
+	if (s->has_secret)
+		(void)store_tick(s->store, loop_time_s(s->loop));
+	loop_timer_start(s->tick, TICK_MS);
+	loop_want(s->control_watch, LOOP_READ);
+	return 0;
+}
+
+static void
+fini(struct serving *s)
+{
+	if (s->claims != NULL)
+		end_turn(s);
+	while (s->first != NULL)
+		leave(s->first);
+	loop_unwatch(&s->control_watch);
+	loop_timer_free(&s->tick);
+	if (s->control >= 0)
+		close(s->control);
+	claims_free(&s->claims);
+	store_free(&s->store);
+	loop_free(&s->loop);
+	sodium_memzero(s->secret, sizeof(s->secret));
+	free(s);
+}
+
+int
+keeper_serve(const char *folder, const struct store_limits *limits,
+    int control)
+{
+	struct serving *s = calloc(1, sizeof(*s));
+	sigset_t none;
+	int r = -E_NOMEM;
+
+	if (s != NULL) {
+		s->folder = folder;
+		s->control = control;
+		r = setup(s, limits);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (r == 0)
+		loop_run(s->loop);
+	else
+		log_line(LOG_ERROR_, "cannot start: no memory");
+	if (s != NULL)
+		fini(s);
+	return r == 0 ? 0 : EX_OSERR;
+}

@@ -1,0 +1,160 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/keeper.h"
+#include "daemon/log.h"
+#include "daemon/memory.h"
+#include "daemon/passfd.h"
+
+#define AGE_S (7 * 24 * 3600)
+#define SIZE (256ULL << 20)
+#define WAIT_MIN_MS 100
+#define WAIT_MAX_MS (60 * 1000)
+
+static int
+keeper_main(const struct keeper *k, pid_t parent, int control)
+{
+	log_open("keeper");
+	prctl(PR_SET_NAME, "hopseald-keeper");
+	/* it goes when its peers are gone, and not before */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (priv_drop(&k->priv, parent, 0) != 0)
+		return EXIT_FAILURE;
+	return keeper_serve(k->folder, &k->limits, control);
+}
+
+int
+keeper_configure(struct keeper *k, const struct config *c,
+    const struct priv *p)
+{
+	struct store_limits limits = {.age_s = AGE_S,
+	    .short_s = MEMORY_SHORT_S, .size = SIZE};
+	char *folder = strdup(c->state);
+
+	if (folder == NULL)
+		return -E_NOMEM;
+	if (k->pid != 0 && (strcmp(folder, k->folder) != 0 ||
+	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
+	    limits.age_s != k->limits.age_s || limits.size != k->limits.size))
+		kill(k->pid, KEEPER_LEAVE);
+	free(k->folder);
+	k->folder = folder;
+	k->limits = limits;
+	k->priv = *p;
+	return 0;
+}
+
+static int
+start(struct keeper *k)
+{
+	pid_t parent = getpid(), pid;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -E_SYSTEM;
+	pid = fork();
+	if (pid == 0) {
+		int control = pair[1];
+
+		priv_close_others(&control, 1);
+		exit(keeper_main(k, parent, control));
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -E_SYSTEM;
+	}
+	k->pid = pid;
+	k->control = pair[0];
+	return 0;
+}
+
+int64_t
+keeper_tick(struct keeper *k, int64_t now_ms, bool *is_new)
+{
+	*is_new = false;
+	if (k->pid != 0 || k->is_stopping || k->folder == NULL)
+		return INT64_MAX;
+	if (k->restart_ms > now_ms)
+		return k->restart_ms;
+	/* one that lived for long enough was no failure to start */
+	if (now_ms - k->started_ms > WAIT_MAX_MS)
+		k->wait_ms = 0;
+	k->started_ms = now_ms;
+	k->restart_ms = now_ms + k->wait_ms;
+	k->wait_ms = k->wait_ms == 0 ? WAIT_MIN_MS : k->wait_ms * 2;
+	if (k->wait_ms > WAIT_MAX_MS)
+		k->wait_ms = WAIT_MAX_MS;
+	if (start(k) != 0) {
+		log_line(LOG_ERROR_, "cannot start the keeper: %m");
+		return k->restart_ms;
+	}
+	*is_new = true;
+	return INT64_MAX;
+}
+
+void
+keeper_meet(const struct keeper *k, int channel)
+{
+	int pair[2];
+
+	if (k->control < 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_line(LOG_ERROR_, "cannot connect to the keeper: %m");
+		return;
+	}
+	if (passfd_give(k->control, pair[0]) != 0 ||
+	    passfd_give(channel, pair[1]) != 0)
+		log_line(LOG_ERROR_, "cannot connect to the keeper: %m");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+bool
+keeper_reap(struct keeper *k, pid_t pid, int status, int64_t now_ms)
+{
+	if (k->pid == 0 || k->pid != pid)
+		return false;
+	k->pid = 0;
+	if (k->control >= 0)
+		close(k->control);
+	k->control = -1;
+	if (k->restart_ms < now_ms)
+		k->restart_ms = now_ms;
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "keeper (pid %ld) died of signal %d, %s",
+		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		log_line(LOG_ERROR_, "keeper (pid %ld) ended with status %d",
+		    (long)pid, WEXITSTATUS(status));
+	return true;
+}
+
+void
+keeper_end(struct keeper *k, int signal)
+{
+	k->is_stopping = true;
+	if (k->control >= 0)
+		close(k->control);
+	k->control = -1;
+	if (signal == SIGKILL && k->pid != 0)
+		kill(k->pid, SIGKILL);
+}
+
+void
+keeper_fini(struct keeper *k)
+{
+	keeper_end(k, 0);
+	free(k->folder);
+	k->folder = NULL;
+}

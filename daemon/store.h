@@ -1,0 +1,94 @@
+/*
+ * What is remembered of deliveries, in a file. Written in turns: what
+ * happened since the last store_commit() is kept as a whole or not at all,
+ * survives the death of every process, and is not synced. A file that is
+ * damaged, or none of ours, is set aside and begun anew. One process uses a
+ * store at a time; nothing here blocks for longer than a disk does.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include "base/bytes.h"
+
+#define STORE_KEY_SIZE 16U
+#define STORE_SECRET_SIZE 32U
+#define STORE_VALUE_MAX 1024U
+
+struct store_entry {
+	uint8_t key[STORE_KEY_SIZE];
+	uint64_t pair;		/* to be found by, beside the key */
+	bool is_short;		/* kept for short_s, not age_s */
+	struct bytes value;	/* at most STORE_VALUE_MAX octets */
+};
+
+struct store_limits {
+	int64_t age_s;		/* from the last attempt */
+	int64_t short_s;
+	uint64_t size;		/* octets of the file */
+};
+
+enum store_fate {
+	STORE_NEW,		/* was not there, and is now */
+	STORE_TRIED,		/* without a clear end */
+	STORE_DELIVERED,
+};
+
+struct store;
+
+/*
+ * Takes the secret of a folder; makes one there, mode 0600, where there is
+ * none, or none that reads as one.
+ *
+ * secret   in: what to make it of; out: what it is
+ * Returns  0, or -E_SYSTEM: it is not in the folder, errno says why
+ */
+int store_secret(const char *folder, uint8_t secret[STORE_SECRET_SIZE]);
+
+/*
+ * A store in a folder, not open yet: store_tick() opens it, and again when it
+ * had to be closed. The file is store.db, with SQLite's own beside it.
+ *
+ * secret   what rows are sealed with, so that no damage reads as a delivery
+ * Returns  NULL without memory
+ */
+struct store *store_new(const char *folder, const struct store_limits *limits,
+    const uint8_t secret[STORE_SECRET_SIZE]);
+void store_free(struct store **s);
+
+/*
+ * Opens the store where it is not, and drops some of what is too old.
+ *
+ * now_s    time of day; it may jump
+ * Returns  true where there is more to drop
+ */
+bool store_tick(struct store *s, int64_t now_s);
+
+/*
+ * Begins a try: what is there, or e as a try. An entry that is there lives
+ * on from now, with its own value.
+ *
+ * value    of what is there, for all but STORE_NEW; until the next call
+ * Returns  0, or -E_SYSTEM: it can not be known, nor kept
+ */
+int store_claim(struct store *s, const struct store_entry *e, int64_t now_s,
+    enum store_fate *fate, struct bytes *value);
+
+/* Keeps e as delivered, whatever was there. 0 or -E_SYSTEM. */
+int store_deliver(struct store *s, const struct store_entry *e,
+    int64_t now_s);
+
+/* Removes an entry if there is one. 0 or -E_SYSTEM. */
+int store_remove(struct store *s, const uint8_t key[STORE_KEY_SIZE]);
+
+/* Whether there is an entry of a pair: 1, 0 or -E_SYSTEM. */
+int store_known(struct store *s, uint64_t pair, int64_t now_s);
+
+/*
+ * Ends a turn, and drops the oldest entries past the size.
+ *
+ * Returns  0, or -E_SYSTEM: nothing of the turn is kept (logged, at most
+ *          once a minute)
+ */
+int store_commit(struct store *s, int64_t now_s);
+
+#endif

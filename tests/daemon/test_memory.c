@@ -1,0 +1,513 @@
+/* Workers' ends of the delivered memory, and a keeper in a process. */
+#include "daemon/memory.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/keeper.h"
+#include "daemon/log.h"
+#include "daemon/passfd.h"
+
+#define N_CLIENTS 2
+#define N_TAGS 4096
+
+struct client {
+	struct fixture *f;
+	struct memory *m;
+	int channel;			/* the master's end */
+};
+
+struct told {
+	bool is_there;
+	enum memory_status status;
+	bool is_single;
+	char value[MEMORY_VALUE_MAX + 1];
+};
+
+struct fixture {
+	char folder[64];
+	pid_t pid;			/* 0: no keeper */
+	int control;
+	struct store_limits limits;
+	struct loop *loop;
+	struct loop_timer *timer;
+	struct client clients[N_CLIENTS];
+	struct told told[N_TAGS];
+	bool is_refused[N_TAGS];	/* nobody waits for it */
+	size_t n_told;
+	size_t n_wanted;
+	bool is_late;
+};
+
+/* ---- a keeper, and whoever asks it --------------------------------------- */
+
+static bool
+on_answer(void *arg, uint64_t tag, const struct memory_reply *reply)
+{
+	struct client *c = arg;
+	struct told *t = c->f->told + tag;
+
+	assert_true(tag < N_TAGS);
+	assert_false(t->is_there);
+	*t = (struct told){.is_there = true, .status = reply->status,
+	    .is_single = reply->is_single};
+	memcpy(t->value, reply->value.p == NULL ? (const uint8_t *)"" :
+	    reply->value.p, reply->value.n);
+	if (++c->f->n_told == c->f->n_wanted)
+		loop_stop(c->f->loop);
+	return !c->f->is_refused[tag];
+}
+
+static void
+meet(struct fixture *f, struct client *c)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(passfd_give(f->control, pair[0]), 0);
+	assert_int_equal(passfd_give(c->channel, pair[1]), 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
+start_keeper(struct fixture *f)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	f->pid = fork();
+	assert_true(f->pid >= 0);
+	if (f->pid == 0) {
+		int control = pair[1];
+
+		priv_close_others(&control, 1);
+		_exit(keeper_serve(f->folder, &f->limits, control));
+	}
+	close(pair[1]);
+	f->control = pair[0];
+	for (int k = 0; k < N_CLIENTS; k++)
+		if (f->clients[k].m != NULL)
+			meet(f, f->clients + k);
+}
+
+static void
+kill_keeper(struct fixture *f, int signal)
+{
+	kill(f->pid, signal);
+	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+	f->pid = 0;
+	close(f->control);
+}
+
+static void
+start_client(struct fixture *f, int k)
+{
+	struct client *c = f->clients + k;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	c->f = f;
+	c->channel = pair[0];
+	if (f->pid != 0)
+		meet(f, c);
+	c->m = memory_new(f->loop, pair[1], on_answer, c);
+	assert_non_null(c->m);
+	memory_wait(c->m, 30 * 1000);	/* a machine may be slow */
+}
+
+static void
+end_client(struct fixture *f, int k)
+{
+	memory_free(&f->clients[k].m);
+	close(f->clients[k].channel);
+}
+
+static void
+on_time(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->is_late = true;
+	loop_stop(f->loop);
+}
+
+/* Until so many answers more have come. */
+static void
+wait_for(struct fixture *f, size_t n)
+{
+	f->n_wanted += n;
+	f->is_late = false;
+	loop_timer_start(f->timer, 30 * 1000);
+	if (f->n_told < f->n_wanted)
+		loop_run(f->loop);
+	loop_timer_stop(f->timer);
+	assert_false(f->is_late);
+}
+
+static int
+start(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	*state = f;
+	snprintf(f->folder, sizeof(f->folder), "/tmp/hopseal-memory-XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24};
+	f->loop = loop_new();
+	f->timer = loop_timer_new(f->loop, on_time, f);
+	assert_non_null(f->timer);
+	start_keeper(f);
+	for (int k = 0; k < N_CLIENTS; k++)
+		start_client(f, k);
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	for (int k = 0; k < N_CLIENTS; k++)
+		if (f->clients[k].m != NULL)
+			end_client(f, k);
+	loop_timer_free(&f->timer);
+	loop_free(&f->loop);
+	if (f->pid != 0) {
+		int status;
+
+		/* it leaves by itself, behind its last peer */
+		close(f->control);
+		assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+		assert_int_equal(status, 0);
+	}
+	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+static struct memory_key
+key(const char *rcpt, const char *content)
+{
+	return (struct memory_key){BYTES_LIT("in"), BYTES_LIT("a@a.example"),
+	    bytes_of(rcpt), bytes_of(content)};
+}
+
+static void
+claim(struct fixture *f, int client, const char *rcpt, const char *content,
+    const char *value, uint64_t tag)
+{
+	struct memory_key k = key(rcpt, content);
+
+	assert_int_equal(memory_claim(f->clients[client].m, &k,
+	    bytes_of(value), false, tag), 0);
+}
+
+static void
+expect(struct fixture *f, uint64_t tag, enum memory_status status,
+    const char *value)
+{
+	assert_true(f->told[tag].is_there);
+	assert_int_equal(f->told[tag].status, status);
+	assert_string_equal(f->told[tag].value, value);
+	f->told[tag].is_there = false;
+}
+
+/* A claim, and its answer. */
+static void
+claim_is(struct fixture *f, int client, const char *rcpt, const char *content,
+    const char *value, enum memory_status status, const char *answer)
+{
+	claim(f, client, rcpt, content, value, 0);
+	wait_for(f, 1);
+	expect(f, 0, status, answer);
+}
+
+static void
+look_is(struct fixture *f, int client, const char *rcpt,
+    enum memory_status status, bool is_single)
+{
+	struct memory_key k = key(rcpt, "");
+
+	assert_int_equal(memory_look(f->clients[client].m, &k, 1), 0);
+	wait_for(f, 1);
+	assert_int_equal(f->told[1].is_single, is_single);
+	expect(f, 1, status, "");
+}
+
+/* Until the keeper has read what this client has said: two sockets have no
+ * order between them. */
+static void
+settle(struct fixture *f, int client)
+{
+	struct memory_key k = key("nobody@b.example", "");
+
+	assert_int_equal(memory_look(f->clients[client].m, &k, 2), 0);
+	wait_for(f, 1);
+	f->told[2].is_there = false;
+}
+
+/* ---- tests --------------------------------------------------------------- */
+
+/* V8: what was delivered is answered with what it was delivered as. */
+static void
+v8_a_delivery_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	memory_delivered(f->clients[0].m, &k);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_DELIVERED, "v1");
+	claim_is(f, 0, "b@b.example", "one", "v3", MEMORY_DELIVERED, "v1");
+	/* another recipient, another content */
+	claim_is(f, 1, "c@b.example", "one", "v4", MEMORY_NEW, "v4");
+	claim_is(f, 1, "b@b.example", "two", "v5", MEMORY_NEW, "v5");
+	assert_int_equal(memory_counted(f->clients[0].m)->delivered, 1);
+}
+
+/* V7: of all who claim at the same moment one gets it. */
+static void
+v7_one_of_many_gets_a_claim(void **state)
+{
+	struct fixture *f = *state;
+	char content[16];
+
+	for (int round = 0; round < 200; round++) {
+		int n_new = 0;
+
+		snprintf(content, sizeof(content), "%d", round);
+		for (int k = 0; k < 6; k++)
+			claim(f, k % 2, "b@b.example", content, "v",
+			    (uint64_t)k);
+		wait_for(f, 6);
+		for (int k = 0; k < 6; k++) {
+			bool is_new = f->told[k].status == MEMORY_NEW;
+
+			n_new += is_new;
+			expect(f, (uint64_t)k, is_new ? MEMORY_NEW :
+			    MEMORY_BUSY, is_new ? "v" : "");
+		}
+		assert_int_equal(n_new, 1);
+	}
+}
+
+static void
+claims_end_in_three_ways(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+	struct memory *m = f->clients[0].m, *n = f->clients[1].m;
+
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_BUSY, "");
+	/* who does not have it can not end it */
+	memory_release(n, &k);
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_BUSY, "");
+	memory_release(m, &k);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v3", MEMORY_NEW, "v3");
+	memory_unsure(n, &k);
+	settle(f, 1);
+	claim_is(f, 0, "b@b.example", "one", "v4", MEMORY_AGAIN, "v3");
+	memory_release(m, &k);
+	claim_is(f, 0, "b@b.example", "one", "v5", MEMORY_AGAIN, "v3");
+	memory_delivered(m, &k);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v6", MEMORY_DELIVERED, "v3");
+	memory_forget(n, &k);
+	claim_is(f, 1, "b@b.example", "one", "v7", MEMORY_NEW, "v7");
+}
+
+/* An answer that nobody waits for is a claim that nobody has. */
+static void
+a_refused_answer_releases(void **state)
+{
+	struct fixture *f = *state;
+
+	f->is_refused[0] = true;
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	claim_is(f, 0, "b@b.example", "one", "v2", MEMORY_NEW, "v2");
+	f->is_refused[0] = false;
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v3", MEMORY_NEW, "v3");
+}
+
+static void
+claims_of_the_dead_are_free(void **state)
+{
+	struct fixture *f = *state;
+
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_BUSY, "");
+	end_client(f, 0);
+	/* its end of file may come behind our question */
+	do {
+		claim(f, 1, "b@b.example", "one", "v3", 0);
+		wait_for(f, 1);
+		f->told[0].is_there = false;
+	} while (f->told[0].status == MEMORY_BUSY);
+	assert_int_equal(f->told[0].status, MEMORY_AGAIN);
+	assert_string_equal(f->told[0].value, "v1");
+}
+
+static void
+a_look_tells_of_the_pair(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+
+	look_is(f, 0, "b@b.example", MEMORY_NEW, false);
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	memory_delivered(f->clients[0].m, &k);
+	look_is(f, 0, "b@b.example", MEMORY_KNOWN, false);
+	look_is(f, 0, "c@b.example", MEMORY_NEW, false);
+	memory_forget(f->clients[0].m, &k);
+	look_is(f, 0, "b@b.example", MEMORY_NEW, false);
+}
+
+/* Q14 */
+static void
+mixed_answers_are_taken_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct bytes in = BYTES_LIT("in"), from = BYTES_LIT("a@a.example");
+	struct bytes rcpts[300];
+	char names[300][16];
+
+	for (int k = 0; k < 300; k++) {
+		snprintf(names[k], sizeof(names[k]), "r%d@b.example", k);
+		rcpts[k] = bytes_of(names[k]);
+	}
+	look_is(f, 0, names[0], MEMORY_NEW, false);
+	memory_mixed(f->clients[0].m, in, from, rcpts, 300);
+	look_is(f, 0, names[0], MEMORY_NEW, true);
+	look_is(f, 0, "other@b.example", MEMORY_NEW, true);
+	for (int k = 0; k < 299; k++)
+		memory_answered(f->clients[0].m, in, from, rcpts[k]);
+	look_is(f, 0, names[0], MEMORY_NEW, true);
+	memory_answered(f->clients[0].m, in, from, rcpts[299]);
+	look_is(f, 0, names[0], MEMORY_NEW, false);
+}
+
+/* V9: no keeper is no reason to wait, nor to fail. */
+static void
+v9_without_a_keeper_mail_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+	struct memory *m = f->clients[0].m;
+
+	claim_is(f, 0, "b@b.example", "zero", "v0", MEMORY_NEW, "v0");
+	kill_keeper(f, SIGKILL);
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_OUT, "");
+	claim_is(f, 0, "b@b.example", "one", "v2", MEMORY_BUSY, "");
+	look_is(f, 0, "b@b.example", MEMORY_OUT, false);
+	assert_int_equal(memory_counted(m)->out, 2);
+	memory_delivered(m, &k);
+	/* the next one hears of it, and of the claim that is still held */
+	start_keeper(f);
+	do {
+		claim(f, 1, "b@b.example", "one", "v3", 0);
+		wait_for(f, 1);
+		f->told[0].is_there = false;
+		if (f->told[0].status == MEMORY_OUT) {
+			struct memory_key one = key("b@b.example", "one");
+
+			memory_release(f->clients[1].m, &one);
+		}
+	} while (f->told[0].status == MEMORY_OUT);
+	assert_int_equal(f->told[0].status, MEMORY_DELIVERED);
+	assert_string_equal(f->told[0].value, "v1");
+	claim_is(f, 1, "b@b.example", "zero", "v4", MEMORY_BUSY, "");
+	assert_int_equal(memory_counted(m)->lost, 0);
+}
+
+/* V9: one that does not answer is none, after 200 ms. */
+static void
+v9_a_slow_keeper_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+
+	claim_is(f, 0, "b@b.example", "zero", "v0", MEMORY_NEW, "v0");
+	memory_wait(f->clients[0].m, MEMORY_WAIT_MS);
+	kill(f->pid, SIGSTOP);
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_OUT, "");
+	kill(f->pid, SIGCONT);
+	memory_wait(f->clients[0].m, 30 * 1000);
+	settle(f, 0);
+	/* the claim that came late is the same claim */
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_BUSY, "");
+	memory_delivered(f->clients[0].m, &k);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v3", MEMORY_DELIVERED, "v1");
+}
+
+/* What a worker said before it died counts: the keeper's socket had it. */
+static void
+a_delivery_outlives_its_worker(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+	pid_t pid;
+
+	kill(f->pid, SIGSTOP);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		/* the socket is shared with the fork: that of a worker that
+		 * is gone before its keeper has read a thing */
+		memory_delivered(f->clients[0].m, &k);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	kill(f->pid, SIGCONT);
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_DELIVERED, "");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(v8_a_delivery_is_remembered,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(v7_one_of_many_gets_a_claim,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(claims_end_in_three_ways,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(a_refused_answer_releases,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(claims_of_the_dead_are_free,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(a_look_tells_of_the_pair,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(
+		    mixed_answers_are_taken_one_by_one, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v9_without_a_keeper_mail_goes_on, start, stop),
+		cmocka_unit_test_setup_teardown(v9_a_slow_keeper_is_none,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(
+		    a_delivery_outlives_its_worker, start, stop),
+	};
+
+	assert_true(sodium_init() >= 0);
+	log_open("test");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
