@@ -76,7 +76,7 @@ check_needs(const struct look *k)
 		need(k, "listen", "write \"*:25\", an address with a port, or "
 		    "a port on loopback");
 	if (lacks(said, "next-hop") && lacks(said, "routes"))
-		need(k, "next-hop", "write smtp://HOST:PORT");
+		need(k, "next-hop", "write smtp://HOST:PORT or mx");
 }
 
 /* Nobody relays by accident: someone must be named. */

@@ -72,7 +72,7 @@ const struct config_row config_rows[] = {
 	{"senders",           K_DOMAINS,   AT_TO(senders, has_senders), 0,        65536,      NULL,
 	    "domains to sign for; every one with a key unless given"},
 	{"next-hop",          K_NEXT_HOP,  AT(next_hop),             0,        0,          NULL,
-	    "where mail goes, smtp://HOST:PORT"},
+	    "where mail goes: smtp://HOST:PORT or mx"},
 	{"routes",            K_ROUTES,    AT(routes),               0,        0,          NULL,
 	    "file:PATH or a map of recipient's DOMAIN: NEXT-HOP"},
 	{"mx-port",           K_UINT32,    AT(mx_port),              1,        65535,      "25",

@@ -307,7 +307,7 @@ next_hop_server(struct bytes text, struct arena *a, struct config_next_hop *hop)
 	const char *why;
 
 	if (!host_cut(text, &host, &port, &is_bracketed))
-		return "is no next hop; write smtp://HOST:PORT";
+		return "is no next hop; write smtp://HOST:PORT or mx";
 	if (!is_bracketed && bytes_index(port, ':') != port.n)
 		return "has an IPv6 address without brackets; write "
 		    "smtp://[::1]:25";
@@ -336,7 +336,7 @@ static const struct scheme {
 	{"smtp://",  SCHEME_SMTP,  TLS_MAY,    25,  true},
 	{"smtps://", SCHEME_SMTPS, TLS_VERIFY, 465, false},
 	{"lmtp://",  SCHEME_LMTP,  TLS_MAY,    24,  false},
-	{"mx",       SCHEME_MX,    TLS_MAY,    0,   false},
+	{"mx",       SCHEME_MX,    TLS_MAY,    0,   true},
 };
 
 static const struct {
@@ -393,7 +393,7 @@ config_value_next_hop(struct bytes text, struct arena *a,
 
 	*is_unbuilt = false;
 	if (s == NULL)
-		return "is no next hop; write smtp://HOST:PORT";
+		return "is no next hop; write smtp://HOST:PORT or mx";
 	*hop = (struct config_next_hop){.scheme = s->scheme, .tls = s->tls,
 	    .port = s->port};
 	if (s->port != 0)
@@ -404,7 +404,7 @@ config_value_next_hop(struct bytes text, struct arena *a,
 		why = next_hop_policy(bytes_trim(policy), hop, is_unbuilt);
 	if (why != NULL)
 		*is_unbuilt = false;
-	return *is_unbuilt ? "smtp://HOST:PORT" : why;
+	return *is_unbuilt ? "smtp://HOST:PORT or mx" : why;
 }
 
 void

@@ -9,6 +9,9 @@
 #include "daemon/tls.h"
 #include "daemon/worker.h"
 
+struct nexthop_answer;
+struct nexthop_request;
+
 struct hub {
 	const struct worker_env *env;
 	struct loop *loop;
@@ -18,8 +21,12 @@ struct hub {
 	struct tls *tls;
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
-	struct slots slots;	/* TXT, signatures, memory: a relay;
-				   addresses: an outbound */
+	struct slots slots;	/* TXT, signatures, memory: a relay; ways: an
+				   outbound; other look-ups: nexthop */
+	struct nexthop_request *ways;	/* under way */
+	/* an answer of nexthop_ask() */
+	void (*way_found)(struct hub *, uint64_t tag,
+	    const struct nexthop_answer *);
 	size_t n_relays;	/* under way, also those nobody waits for */
 	void (*relay_gone)(struct hub *);	/* one less */
 };

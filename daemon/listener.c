@@ -8,6 +8,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/log.h"
+#include "daemon/nexthop.h"
 #include "daemon/relay.h"
 
 /* How long a socket is left alone when descriptors or memory ran out. */
@@ -159,19 +160,26 @@ on_txt(void *arg, uint64_t tag, const struct resolve_txt *txt)
 static void
 on_records(void *arg, uint64_t tag, const struct dnsanswer_records *records)
 {
-	(void)arg;
-	(void)tag;
-	(void)records;
+	struct listener_set *set = arg;
+
+	nexthop_records(&set->hub, tag, records);
 }
 
 static void
 on_addrs(void *arg, uint64_t tag, const struct resolve_addrs *addrs)
 {
 	struct listener_set *set = arg;
-	struct outbound *o = slots_find(&set->hub.slots, tag);
+
+	nexthop_addrs(&set->hub, tag, addrs);
+}
+
+static void
+way_found(struct hub *h, uint64_t tag, const struct nexthop_answer *way)
+{
+	struct outbound *o = slots_find(&h->slots, tag);
 
 	if (o != NULL)
-		outbound_addrs(o, addrs);
+		outbound_way(o, way);
 }
 
 static void
@@ -223,6 +231,7 @@ listener_set_new(const struct worker_env *env)
 	set->hub.tls = env->tls;
 	set->hub.inventory = env->inventory;
 	set->hub.relay_gone = relay_gone;
+	set->hub.way_found = way_found;
 	set->hub.resolve = resolve_new(env->loop, env->config,
 	    &(struct resolve_from){.keys = env->keysfile},
 	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
@@ -280,6 +289,7 @@ listener_set_free(struct listener_set **setp)
 		return;
 	for (size_t k = 0; k < set->n; k++)
 		stop_accepting(&set->acceptors[k]);
+	nexthop_drop(&set->hub);
 	resolve_free(&set->hub.resolve);
 	signer_client_free(&set->hub.signer);
 	memory_free(&set->hub.memory);

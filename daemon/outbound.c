@@ -12,12 +12,12 @@ static void on_conn(void *arg, enum conn_event what);
 static void
 name_relay(struct outbound *o)
 {
-	const struct config_addr *a = &o->addrs[o->addr];
+	const struct nexthop_target *t = &o->addrs[o->addr];
 	char ip[ADDR_TEXT_MAX];
 
-	addr_text(a, ip);
-	snprintf(o->relay, sizeof(o->relay), "%s[%s]:%u", o->hop->host_str,
-	    ip, a->port);
+	addr_text(&t->addr, ip);
+	snprintf(o->relay, sizeof(o->relay), "%s[%s]:%u", t->host, ip,
+	    t->addr.port);
 }
 
 /* The client's views end with its next reply; ours with the next call. */
@@ -61,7 +61,7 @@ connect_next(struct outbound *o)
 		smtp_client_init(&o->client, o->hub->config->hostname, false);
 		o->is_reused = false;
 		o->is_resetting = false;
-		o->conn = conn_connect(o->hub->loop, &o->addrs[o->addr],
+		o->conn = conn_connect(o->hub->loop, &o->addrs[o->addr].addr,
 		    &o->client.out, on_conn, o);
 		if (o->conn != NULL) {
 			conn_deadline(o->conn,
@@ -79,19 +79,17 @@ connect_next(struct outbound *o)
 static void
 resolve_first(struct outbound *o)
 {
-	const struct config_next_hop *h = o->hop;
+	bool is_mx = o->hop->scheme == SCHEME_MX;
 
 	o->state = OUTBOUND_RESOLVING;
 	o->n_addrs = 0;
 	o->addr = 0;
-	snprintf(o->relay, sizeof(o->relay), "%s:%u", h->host_str, h->port);
-	if (h->is_ip) {
-		o->addrs[0] = h->addr;
-		o->n_addrs = 1;
-		connect_next(o);
-	} else {
-		resolve_ask_addrs(o->hub->resolve, h->host_str, h->port, o->tag);
-	}
+	snprintf(o->relay, sizeof(o->relay), "%.*s:%u",
+	    BYTES_FMT(is_mx ? o->domain : o->hop->host), o->hop->port);
+	if (nexthop_ask(o->hub, o->listener, o->hop, o->domain, o->tag))
+		return;
+	snprintf(o->fault, sizeof(o->fault), "out of memory");
+	connect_next(o);
 }
 
 static bool
@@ -212,12 +210,16 @@ outbound_new(struct hub *h, const struct config_listener *l,
     const struct outbound_destination *to)
 {
 	struct outbound *o = calloc(1, sizeof(*o));
+	struct buf domain;
 
 	if (o == NULL)
 		return NULL;
 	o->hub = h;
 	o->listener = l;
 	o->hop = to->hop;
+	domain = BUF_ON(o->domain_octets);
+	buf_add(&domain, to->domain);
+	o->domain = buf_bytes(&domain);
 	o->soon = loop_timer_new(h->loop, on_soon, o);
 	if (o->soon == NULL || !slots_take(&h->slots, o, &o->tag)) {
 		loop_timer_free(&o->soon);
@@ -327,10 +329,10 @@ outbound_rcpt_reply(const struct outbound *o, size_t rcpt)
 	return o->result.reply;
 }
 
-const struct config_next_hop *
-outbound_hop(const struct outbound *o)
+bool
+outbound_leads(const struct outbound *o, const struct outbound_destination *to)
 {
-	return o->hop;
+	return nexthop_is_same(o->hop, o->domain, to->hop, to->domain);
 }
 
 const char *
@@ -339,19 +341,26 @@ outbound_relay(const struct outbound *o)
 	return o->relay;
 }
 
+/* What our look-up says in the next hop's place. */
+static void
+refuse(struct outbound *o, const struct nexthop_refusal *why)
+{
+	o->result.reply = (struct smtp_reply){.code = why->code,
+	    .enhanced = bytes_of(why->enhanced), .text = bytes_of(why->text)};
+	outbound_finish(o, OUTBOUND_REFUSED, false);
+}
+
 void
-outbound_addrs(struct outbound *o, const struct resolve_addrs *addrs)
+outbound_way(struct outbound *o, const struct nexthop_answer *way)
 {
 	if (o->state != OUTBOUND_RESOLVING)
 		return;
-	o->n_addrs = addrs->n < OUTBOUND_ADDRS ? addrs->n : OUTBOUND_ADDRS;
-	if (o->n_addrs != 0)
-		memcpy(o->addrs, addrs->addrs,
-		    o->n_addrs * sizeof(o->addrs[0]));
-	else
-		snprintf(o->fault, sizeof(o->fault), "%s: %s",
-		    o->hop->host_str, addrs->is_temporary
-		    ? "name could not be looked up" : "name does not exist");
+	if (way->status != NEXTHOP_OK) {
+		refuse(o, nexthop_refusal(way->status));
+		return;
+	}
+	o->n_addrs = way->n < OUTBOUND_ADDRS ? way->n : OUTBOUND_ADDRS;
+	memcpy(o->addrs, way->targets, o->n_addrs * sizeof(o->addrs[0]));
 	connect_next(o);
 }
 

@@ -61,8 +61,9 @@ struct outbound_result {
 struct outbound *outbound_new(struct hub *h, const struct config_listener *l,
     const struct outbound_destination *to);
 
-/* Where it leads. */
-const struct config_next_hop *outbound_hop(const struct outbound *o);
+/* Whether it goes there. */
+bool outbound_leads(const struct outbound *o,
+    const struct outbound_destination *to);
 
 /* Who hears of the transaction; NULL: nobody. */
 void outbound_owner(struct outbound *o, outbound_call *call, void *arg);
@@ -116,8 +117,9 @@ struct smtp_reply outbound_rcpt_reply(const struct outbound *o, size_t rcpt);
 /* "host[ip]:port" for the log; the outbound's. */
 const char *outbound_relay(const struct outbound *o);
 
-/* The resolver's answer for its tag. */
-void outbound_addrs(struct outbound *o, const struct resolve_addrs *addrs);
+/* nexthop_ask()'s answer for its tag. */
+struct nexthop_answer;
+void outbound_way(struct outbound *o, const struct nexthop_answer *way);
 
 /* QUIT where that is possible at once, then closes and frees. */
 void outbound_free(struct outbound **o);

@@ -3,6 +3,7 @@
 #define DAEMON_OUTBOUND_STATE_H
 
 #include "daemon/conn.h"
+#include "daemon/nexthop.h"
 #include "daemon/outbound.h"
 
 #define OUTBOUND_ADDRS 8
@@ -11,7 +12,7 @@
 enum outbound_state {
 	OUTBOUND_IDLE,		/* no transaction; conn may be there, greeted */
 	OUTBOUND_BEGUN,		/* outbound_rcpt(), or the answer to RSET */
-	OUTBOUND_RESOLVING,	/* outbound_addrs() */
+	OUTBOUND_RESOLVING,	/* outbound_way() */
 	OUTBOUND_CONNECTING,	/* CONN_CONNECTED */
 	OUTBOUND_GREETING,	/* SMTP_CLIENT_READY */
 	OUTBOUND_ASKING,	/* SMTP_CLIENT_MAIL, _RCPT; outbound_send() */
@@ -31,13 +32,15 @@ struct outbound {
 	struct hub *hub;
 	const struct config_listener *listener;
 	const struct config_next_hop *hop;
-	uint64_t tag;		/* of address look-ups */
+	uint8_t domain_octets[NEXTHOP_HOST_MAX];
+	struct bytes domain;	/* of the recipients */
+	uint64_t tag;		/* of look-ups */
 	outbound_call *call;
 	void *arg;
 	enum outbound_state state;
 	struct conn *conn;
 	struct smtp_client client;
-	struct config_addr addrs[OUTBOUND_ADDRS];	/* of the next hop */
+	struct nexthop_target addrs[OUTBOUND_ADDRS];	/* of the next hop */
 	size_t n_addrs;
 	size_t addr;		/* the one in use */
 	bool is_reused;		/* a transaction was made on it before */

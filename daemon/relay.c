@@ -227,7 +227,7 @@ ask_next_hop(struct relay *r)
 	const struct outbound_rcpt rcpt = {.path = r->onward.rcpt_to};
 
 	/* that of the transaction before may lead elsewhere */
-	if (r->outbound != NULL && outbound_hop(r->outbound) != to.hop)
+	if (r->outbound != NULL && !outbound_leads(r->outbound, &to))
 		outbound_free(&r->outbound);
 	if (r->outbound == NULL)
 		r->outbound = outbound_new(r->hub, r->listener, &to);

@@ -294,7 +294,7 @@ a_listener_says_all_it_needs(void **state)
 		{"all", TOP "listeners: {in: {}}\n",
 		    "2:13: in: `role` is needed: write inbound, egress or forward\n"
 		    "2:13: in: `listen` is needed: write \"*:25\", an address with a port, or a port on loopback\n"
-		    "2:13: in: `next-hop` is needed: write smtp://HOST:PORT\n"
+		    "2:13: in: `next-hop` is needed: write smtp://HOST:PORT or mx\n"
 		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
 		{"all from the top level", TOP "role: inbound\nlisten: 25\nnext-hop: smtp://a.b\ndomains: a.b\nlisteners: {in: {}}\n", ""},
 		{"forward", TOP "listeners: {f: {role: forward, domains: a.b, listen: 25, next-hop: smtp://a.b}}\n",
@@ -418,12 +418,12 @@ routes_are_checked_in_place(void **state)
 		{"U-labels", ROUTES "      b\xc3\xbc" "cher.example: smtp://c.d\n",
 		    "10:7: domain `b\\303\\274cher.example` has 8-bit octets; write its A-labels (xn--...)"},
 		{"no next hops", ROUTES "      b.c: c.d\n      c.d: [smtp://c.d]\n      d.e:\n",
-		    "10:12: routes: `c.d` is no next hop; write smtp://HOST:PORT\n"
+		    "10:12: routes: `c.d` is no next hop; write smtp://HOST:PORT or mx\n"
 		    "11:12: routes: a line takes one next hop\n"
-		    "12:11: routes: `` is no next hop; write smtp://HOST:PORT"},
-		{"not built", ROUTES "      b.c: mx\n      c.d: smtp://x.y verify\n",
-		    "10:12: routes: mx: not built yet; write smtp://HOST:PORT\n"
-		    "11:12: routes: smtp://x.y verify: not built yet; write smtp://HOST:PORT"},
+		    "12:11: routes: `` is no next hop; write smtp://HOST:PORT or mx"},
+		{"not built", ROUTES "      b.c: lmtp://x.y\n      c.d: mx verify\n",
+		    "10:12: routes: lmtp://x.y: not built yet; write smtp://HOST:PORT or mx\n"
+		    "11:12: routes: mx verify: not built yet; write smtp://HOST:PORT or mx"},
 		{"all the rest twice", ROUTES "      '*': smtp://c.d\n",
 		    "10:7: domain `*`: `next-hop` says it already; keep one of them"},
 		{"the rest instead of next-hop", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, routes: {'*': smtp://c.d}}}\n", ""},

@@ -195,7 +195,7 @@ next_hops_are_ways_with_a_policy(void **state)
 		{"smtp://a.example verify", "a.example", 25, false,
 		    SCHEME_SMTP, TLS_VERIFY, true,
 		    "smtp://a.example:25 verify"},
-		{"mx", "", 0, false, SCHEME_MX, TLS_MAY, true, "mx"},
+		{"mx", "", 0, false, SCHEME_MX, TLS_MAY, false, "mx"},
 		{"mx verify", "", 0, false, SCHEME_MX, TLS_VERIFY, true,
 		    "mx verify"},
 		{"smtps://a.example", "a.example", 465, false, SCHEME_SMTPS,

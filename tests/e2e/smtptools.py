@@ -183,7 +183,8 @@ class Sink:
     """
 
     def __init__(self, port=None, extensions=("PIPELINING", "SIZE 60000000",
-                                              "8BITMIME"), **answers):
+                                              "8BITMIME"), host="127.0.0.1",
+                 **answers):
         self.answers = {"banner": "220 sink.example ESMTP", "mail": "250 2.1.0 ok",
                         "rcpt": "250 2.1.5 ok", "data": "354 go on",
                         "dot": "250 2.0.0 taken", "quit": "221 2.0.0 bye",
@@ -195,16 +196,17 @@ class Sink:
         self._lock = threading.Lock()
         self._open = set()
         self._stopped = False
-        self.port = port
+        self.port, self.host = port, host
         self._listen()
 
     def _listen(self):
-        self.listener = socket.socket()
+        self.listener = socket.socket(
+            socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.port is None:
             import harness
             self.port = harness.free_port()
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((self.host, self.port))
         self.listener.listen(256)
         threading.Thread(target=self._accept, args=(self.listener,),
                          daemon=True).start()
