@@ -50,7 +50,7 @@ MIA, SAM, IDA, LIST = ("mia@quay.example", "sam@harbour.example",
 
 
 def case(name, expected, message, text=None, *, by=MIA, to=(SAM,), dns=None,
-         time=T + 100, peer=None, provisional=None):
+         time=T + 100, peer=None, provisional=None, command="verify"):
     """provisional: what it is judged by its last hop; peer: its answer where
     it is another."""
     assert name not in CASES
@@ -58,7 +58,8 @@ def case(name, expected, message, text=None, *, by=MIA, to=(SAM,), dns=None,
         message = whole(message, BODY)
     CASES[name] = {"expected": expected, "message": message, "text": text,
                    "by": by, "to": to, "dns": dns or {}, "time": time,
-                   "peer": peer, "provisional": provisional}
+                   "peer": peer, "provisional": provisional,
+                   "command": command}
 
 
 def on(name, expected, message, text=None, **kw):
