@@ -139,6 +139,7 @@ conn_tls_new(struct conn *c, const struct tls_way *w)
 	t->way = *w;
 	t->way.name = w->name == NULL ? NULL : strdup(w->name);
 	t->plain = c->out->n;
+	t->link.now_ms = loop_now_ms(c->loop);
 	if ((w->name != NULL && t->way.name == NULL) || !setup(t)) {
 		ERR_clear_error();
 		conn_tls_free(c);
@@ -212,6 +213,8 @@ fail(struct conn_tls *t)
 	struct buf b = {(uint8_t *)t->fault, 0, sizeof(t->fault) - 1, false};
 
 	t->is_failed = true;
+	if (!t->is_secured)
+		tls_forget(&t->way);
 	if (t->conn->error != 0) {
 		ERR_clear_error();
 		return;

@@ -171,6 +171,7 @@ start_worker(struct generation *g, size_t at)
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
 	c->is_ready = false;
+	tls_tickets_turn(c->started_ms);
 	if (g->control >= 0) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 		    pair) != 0)

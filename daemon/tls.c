@@ -44,6 +44,7 @@ struct tls {
 	size_t n_pairs;
 	struct trust *trust;
 	size_t n_trust;
+	struct tls_sessions *sessions;
 };
 
 /* Where complaints go, and where in the files. */
@@ -58,8 +59,9 @@ struct maker {
 static void
 complain(struct maker *m, const char *path, const char *why)
 {
-	unsigned long e = ERR_peek_last_error();
-	const char *more = e == 0 ? NULL : ERR_reason_error_string(e);
+	unsigned long e = ERR_peek_error();
+	const char *more = ERR_SYSTEM_ERROR(e) ?
+	    strerrordesc_np(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
 	char text[1024];
 
 	snprintf(text, sizeof(text), "%s: %s%s%s", path, why,
@@ -151,6 +153,9 @@ is_safe(struct maker *m, const char *path)
 	return r == 0;
 }
 
+/* A ticket is good at every listener: it stands for no right. */
+static const uint8_t our_id[] = "hopseal";
+
 static void
 make_pair(struct maker *m, struct pairs *p, const struct config_tls *of)
 {
@@ -165,6 +170,10 @@ make_pair(struct maker *m, struct pairs *p, const struct config_tls *of)
 	SSL_CTX_set_default_passwd_cb(pair->ctx, no_password);
 	SSL_CTX_set_tlsext_servername_callback(pair->ctx, on_name);
 	SSL_CTX_set_tlsext_servername_arg(pair->ctx, p);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(pair->ctx, tls_ticket_call);
+	SSL_CTX_set_session_id_context(pair->ctx, our_id, sizeof(our_id));
+	SSL_CTX_set_timeout(pair->ctx, TLS_TICKET_S);
+	SSL_CTX_set_num_tickets(pair->ctx, 1);
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(pair->ctx, of->cert) != 1) {
 		complain(m, of->cert, "no certificate could be read (PEM)");
@@ -222,6 +231,16 @@ find_trust(const struct tls *t, const char *ca)
 	return NULL;
 }
 
+static int
+on_session(SSL *ssl, SSL_SESSION *session)
+{
+	const struct tls_link *link = SSL_get_app_data(ssl);
+
+	tls_session_put(link->way->tls->sessions, link->way, link->now_ms,
+	    SSL_session_reused(ssl) == 1, session);
+	return 1;	/* it is ours now */
+}
+
 static void
 make_trust(struct maker *m, const char *ca)
 {
@@ -236,6 +255,9 @@ make_trust(struct maker *m, const char *ca)
 		return;
 	}
 	m->tls->n_trust++;
+	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT |
+	    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(t->ctx, on_session);
 	ERR_clear_error();
 	if (ca == NULL)
 		SSL_CTX_set_default_verify_paths(t->ctx);
@@ -255,8 +277,10 @@ tls_new(const struct config *c, unsigned gid, config_complain *call,
 	if (t != NULL) {
 		t->pairs = calloc(c->n_listeners, sizeof(*t->pairs));
 		t->trust = calloc(c->n_listeners, sizeof(*t->trust));
+		t->sessions = tls_sessions_new();
 	}
-	if (t == NULL || t->pairs == NULL || t->trust == NULL) {
+	if (t == NULL || t->pairs == NULL || t->trust == NULL ||
+	    t->sessions == NULL) {
 		complain(&m, c->path, err_text(E_NOMEM));
 		tls_free(&t);
 		return NULL;
@@ -285,6 +309,7 @@ tls_free(struct tls **tp)
 	}
 	for (size_t k = 0; t->trust != NULL && k < t->n_trust; k++)
 		SSL_CTX_free(t->trust[k].ctx);
+	tls_sessions_free(&t->sessions);
 	free(t->pairs);
 	free(t->trust);
 	free(t);
@@ -326,12 +351,16 @@ set_name(SSL *ssl, const char *name)
 }
 
 static SSL *
-client_new(const struct tls_way *w)
+client_new(const struct tls_way *w, int64_t now_ms)
 {
 	SSL *ssl = SSL_new(find_trust(w->tls, w->listener->tls_ca));
+	SSL_SESSION *session;
 
 	if (ssl == NULL)
 		return NULL;
+	session = tls_session_find(w->tls->sessions, w, now_ms);
+	if (session != NULL)
+		SSL_set_session(ssl, session);
 	SSL_set_connect_state(ssl);
 	/*
 	 * Where any certificate will do, one with an old hash or a short key
@@ -349,11 +378,18 @@ client_new(const struct tls_way *w)
 SSL *
 tls_ssl_new(const struct tls_way *w, struct tls_link *link)
 {
-	SSL *ssl = w->is_server ? server_new(w) : client_new(w);
+	SSL *ssl = w->is_server ? server_new(w) : client_new(w, link->now_ms);
 
 	if (ssl == NULL)
 		return NULL;
 	link->way = w;
 	SSL_set_app_data(ssl, link);
 	return ssl;
+}
+
+void
+tls_forget(const struct tls_way *w)
+{
+	if (!w->is_server)
+		tls_session_drop(w->tls->sessions, w);
 }

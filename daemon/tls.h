@@ -24,6 +24,15 @@ struct tls *tls_new(const struct config *c, unsigned gid,
 /* Frees *t, wiping the keys. *t becomes NULL; it may be NULL. */
 void tls_free(struct tls **t);
 
+/*
+ * Makes the keys of session tickets for now out of those before; the first
+ * call makes them from nothing. To be called before each fork, so that all
+ * processes have the same.
+ *
+ * now_ms   of the monotonic clock; one before an earlier call changes nothing
+ */
+void tls_tickets_turn(int64_t now_ms);
+
 /* Whether a listener has a certificate, so that STARTTLS can be offered. */
 bool tls_is_offered(const struct config_listener *l);
 

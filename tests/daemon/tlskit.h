@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct end {
 
 struct kit {
 	struct loop *loop;
-	struct loop_timer *soon;
+	struct loop_timer *limit;
+	struct loop_deferred next;
 	struct end server, client;
 	char folder[64];
 	struct cert ca, good, expired, other, self, second;
@@ -69,6 +71,8 @@ kit_event(void *arg, enum conn_event what)
 		e->has_secured = true;
 	if (what == CONN_BROKEN)
 		snprintf(e->fault, sizeof(e->fault), "%s", conn_fault(e->c));
+	if (what == CONN_TIMEOUT)
+		loop_stop(e->c->loop);
 	if (what == CONN_IN && !e->is_lazy) {
 		assert_true(e->n_got + e->c->in.n <= ROOM);
 		memcpy(e->got + e->n_got, e->c->in.p, e->c->in.n);
@@ -89,7 +93,7 @@ static inline void
 kit_turn(struct kit *k)
 {
 	for (int i = 0; i < 8; i++) {
-		loop_timer_start(k->soon, 0);
+		loop_defer(k->loop, &k->next, kit_stop, k->loop);
 		loop_run(k->loop);
 	}
 }
@@ -209,8 +213,9 @@ kit_setup(void **state)
 	struct kit *k = calloc(1, sizeof(*k));
 
 	assert_non_null(k);
+	assert_true(sodium_init() >= 0);
 	k->loop = loop_new();
-	k->soon = loop_timer_new(k->loop, kit_stop, k->loop);
+	k->limit = loop_timer_new(k->loop, kit_stop, k->loop);
 	snprintf(k->folder, sizeof(k->folder), "/tmp/hopseal-tls-XXXXXX");
 	assert_non_null(mkdtemp(k->folder));
 	cert_make(&k->ca, k->folder, "ca", NULL, NULL, 30);
@@ -251,7 +256,7 @@ kit_teardown(void **state)
 	cert_free(&k->self);
 	cert_free(&k->second);
 	rmdir(k->folder);
-	loop_timer_free(&k->soon);
+	loop_timer_free(&k->limit);
 	loop_free(&k->loop);
 	free(k->server.got);
 	free(k->server.out.p);
