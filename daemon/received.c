@@ -35,16 +35,34 @@ add_helo(struct bytes helo, struct buf *out)
 	}
 }
 
+/* UTF8SMTP has its E in it; what said HELO has neither TLS nor AUTH. */
+static void
+add_protocol(const struct received *r, struct buf *out)
+{
+	buf_add_str(out, r->is_utf8 ? "UTF8" :
+	    r->is_esmtp && !r->is_lmtp ? "E" : "");
+	buf_add_str(out, r->is_lmtp ? "LMTP" : "SMTP");
+	if (!r->is_esmtp)
+		return;
+	buf_add_str(out, r->tls != NULL ? "S" : "");
+	buf_add_str(out, r->is_auth ? "A" : "");
+}
+
 void
 received_write(const struct received *r, struct buf *out)
 {
 	buf_add_str(out, "Received: from ");
 	add_helo(r->helo, out);
-	buf_printf(out, " ([%s%s])\r\n\tby ",
+	buf_printf(out, " ([%s%s])\r\n\t",
 	    strchr(r->ip, ':') != NULL ? "IPv6:" : "", r->ip);
+	if (r->tls != NULL)
+		buf_printf(out, "(using %s with cipher %s)\r\n\t", r->tls,
+		    r->cipher);
+	buf_add_str(out, "by ");
 	buf_add_str(out, r->hostname);
-	buf_printf(out, " (hopseal) with %s id %s",
-	    r->is_esmtp ? "ESMTP" : "SMTP", r->id);
+	buf_add_str(out, " (hopseal) with ");
+	add_protocol(r, out);
+	buf_printf(out, " id %s", r->id);
 	if (r->rcpt.n != 0) {
 		buf_add_str(out, "\r\n\tfor ");
 		buf_add(out, r->rcpt);
