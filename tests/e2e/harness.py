@@ -245,3 +245,9 @@ def peer_verify(peer, dns, message, mail_from, rcpt_to, when=None):
         command += ["--time", str(when)]
     done = run(*command, stdin=message, ok=False)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def listens(port):
+    """Whether somebody takes connections there."""
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
