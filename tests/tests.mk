@@ -6,11 +6,13 @@ TESTS = $(patsubst %.c,$(B)/%,$(TEST_SOURCES))
 # These need the objects of the program around the cores.
 DAEMON_TESTS = $(filter $(B)/tests/daemon/%,$(TESTS))
 CLI_TESTS = $(filter $(B)/tests/cli/%,$(TESTS))
-CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS),$(TESTS))
+SCENARIO_TESTS = $(filter $(B)/tests/scenario/%,$(TESTS))
+CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS) $(SCENARIO_TESTS),$(TESTS))
 FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS = $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 # What tests call that is no test.
 TOOLS = $(patsubst %.c,$(B)/%,$(filter-out $(TEST_SOURCES),$(wildcard tests/tools/*.c)))
+comma = ,
 CHECK = B=$(B) T='$(T)' SAN='$(SAN)' tools/check.sh
 
 .SECONDEXPANSION:
@@ -27,6 +29,12 @@ $(DAEMON_TESTS): $(B)/%: $(B)/%.o $(B)/parts-daemon.a $(CORES)
 $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+# The daemon's own code, its loop, signer and sockets replaced.
+SCENARIO_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/scenario/*.c)))
+WRAPPED = socket connect accept4 send recv getsockopt setsockopt close write
+$(SCENARIO_TESTS): $(B)/%: $(B)/%.o $(SCENARIO_PARTS) $(B)/parts-daemon.a $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)

@@ -137,12 +137,12 @@ for group; do
 		pytests core dkim2 dsn config cli vectors interop tools
 		;;
 	smtp)
-		programs smtp daemon
+		programs smtp daemon scenario
 		pytests smtp smtp daemon e2e
 		;;
-	unit) programs base dkim2 dsn config cli smtp daemon vectors interop ;;
+	unit) programs base dkim2 dsn config cli smtp daemon scenario vectors interop ;;
 	san)
-		programs base dkim2 dsn config cli vectors smtp daemon interop
+		programs base dkim2 dsn config cli vectors smtp daemon scenario interop
 		replays
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon

@@ -1,0 +1,94 @@
+#include "tests/scenario/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/scenario/site.h"
+
+#define FROM "From: Alice <alice@one.example>\r\n"
+#define TRACE "Date: Thu, 26 Nov 2026 00:00:00 +0000\r\n" \
+	"Message-ID: <1@one.example>\r\n"
+#define SUBJECT "Subject: a letter\r\n"
+#define HEADER FROM "To: <bob@two.example>\r\n" TRACE SUBJECT
+#define BODY "Hello Bob,\r\n.a line with a dot\r\n"
+
+/* The same with the dot of its body doubled, as it goes through DATA. */
+#define SENT "Hello Bob,\r\n..a line with a dot\r\n"
+
+static bool
+cut(struct bytes *kind, const char *word)
+{
+	struct bytes w = bytes_of(word);
+
+	if (!bytes_starts(*kind, w))
+		return false;
+	*kind = bytes_skip(*kind, w.n);
+	return true;
+}
+
+static void
+add_signed(struct bytes paths, struct buf *out)
+{
+	size_t space = bytes_index(paths, ' ');
+	char from[320], to[320];
+	size_t room = 1U << 20;
+	struct buf b = {malloc(room), 0, room, false};
+
+	snprintf(from, sizeof(from), "%.*s",
+	    BYTES_FMT(bytes_first(paths, space)));
+	snprintf(to, sizeof(to), "%.*s",
+	    BYTES_FMT(bytes_skip(paths, space + 1)));
+	site_sign(BYTES_LIT(HEADER "\r\n" BODY), from, to, &b);
+	/* all but the body, which has a dot to be doubled */
+	buf_add(out, bytes_first(buf_bytes(&b), b.n - strlen(BODY)));
+	buf_add_str(out, SENT);
+	free(b.p);
+}
+
+bool
+message_make(struct bytes kind, struct buf *out)
+{
+	unsigned long n = 0;
+	size_t space = bytes_index(kind, ' ');
+
+	if (space < kind.n)
+		n = strtoul((const char *)kind.p + space + 1, NULL, 10);
+	if (cut(&kind, "signed ")) {
+		add_signed(kind, out);
+	} else if (cut(&kind, "to ")) {
+		buf_printf(out, FROM "To: %.*s\r\n" TRACE SUBJECT "\r\n" SENT,
+		    BYTES_FMT(kind));
+	} else if (cut(&kind, "big ")) {
+		buf_add_str(out, HEADER "\r\n");
+		for (unsigned long k = 0; k + 64 <= n; k += 64)
+			buf_add_str(out, "0123456789012345678901234567890123"
+			    "4567890123456789012345678901\r\n");
+	} else if (cut(&kind, "fields ")) {
+		buf_add_str(out, HEADER);
+		for (unsigned long k = 0; k < n; k++)
+			buf_printf(out, "X-%lu: y\r\n", k);
+		buf_add_str(out, "\r\n" SENT);
+	} else if (cut(&kind, "received ")) {
+		for (unsigned long k = 0; k < n; k++)
+			buf_printf(out, "Received: by h%lu.example; "
+			    "Thu, 26 Nov 2026 00:00:00 +0000\r\n", k);
+		buf_add_str(out, HEADER "\r\n" SENT);
+	} else if (cut(&kind, "plain")) {
+		buf_add_str(out, HEADER "\r\n" SENT);
+	} else if (cut(&kind, "8bit")) {
+		buf_add_str(out, HEADER "\r\nna\xc3\xafve\r\n");
+	} else if (cut(&kind, "nul")) {
+		buf_add(out, BYTES_LIT(HEADER "\r\na\0b\r\n"));
+	} else if (cut(&kind, "no-from")) {
+		buf_add_str(out, TRACE SUBJECT "\r\n" SENT);
+	} else if (cut(&kind, "no-date")) {
+		buf_add_str(out, FROM SUBJECT "\r\n" SENT);
+	} else if (cut(&kind, "report")) {
+		buf_add_str(out, HEADER "Content-Type: multipart/report; "
+		    "boundary=x\r\n\r\n" SENT);
+	} else {
+		return false;
+	}
+	buf_add_str(out, ".\r\n");
+	return !out->full;
+}

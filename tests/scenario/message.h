@@ -1,0 +1,19 @@
+/* The messages that scenarios send. */
+#ifndef SCENARIO_MESSAGE_H
+#define SCENARIO_MESSAGE_H
+
+#include "base/buf.h"
+
+#define MESSAGE_MAX (8U << 20)
+
+/*
+ * Writes a message and its final dot.
+ *
+ * kind     "plain", "8bit", "nul", "big N" (octets of body), "fields N",
+ *          "no-from", "no-date" (and no Message-ID), "signed FROM TO" (by
+ *          one.example), "report", "received N", "to LIST"
+ * Returns  whether there is such a kind
+ */
+bool message_make(struct bytes kind, struct buf *out);
+
+#endif

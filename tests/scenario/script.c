@@ -1,0 +1,596 @@
+#include "tests/scenario/script.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/ascii.h"
+#include "config/value.h"
+#include "daemon/addr.h"
+#include "tests/scenario/message.h"
+#include "tests/scenario/site.h"
+
+#define ACTORS 32
+#define HOPS 16
+#define BLOCK 16384
+
+struct actor {
+	struct bytes name;
+	struct wire *wire;
+	uint8_t *content;	/* taken by `content` */
+	size_t n_content;
+};
+
+struct hop {
+	struct bytes name;
+	struct config_addr at;
+};
+
+struct run {
+	const struct scenario *s;
+	struct buf *why;
+	unsigned line;
+	struct actor actors[ACTORS];
+	size_t n_actors;
+	struct hop hops[HOPS];
+	size_t n_hops;
+	struct buf *block;	/* that indented lines belong to */
+	struct buf listeners, top, dns;
+	uint8_t listeners_octets[BLOCK], top_octets[BLOCK], dns_octets[BLOCK];
+	bool has_begun;
+};
+
+/* ---- text ------------------------------------------------------------------ */
+
+static struct bytes
+next_word(struct bytes *rest)
+{
+	struct bytes word;
+
+	while (rest->n != 0 && (rest->p[0] == ' ' || rest->p[0] == '\t'))
+		*rest = bytes_skip(*rest, 1);
+	word = bytes_first(*rest, bytes_index(*rest, ' '));
+	*rest = bytes_skip(*rest, word.n);
+	if (rest->n != 0)
+		*rest = bytes_skip(*rest, 1);
+	return word;
+}
+
+static struct bytes
+next_line(struct bytes *rest)
+{
+	struct bytes line = bytes_first(*rest, bytes_index(*rest, '\n'));
+
+	*rest = bytes_skip(*rest, line.n + (line.n < rest->n));
+	return line;
+}
+
+static bool
+is(struct bytes word, const char *text)
+{
+	return bytes_eq(word, bytes_of(text));
+}
+
+/* '*' is any octets, '?' one; all else itself. */
+static bool
+fits(struct bytes pattern, struct bytes text)
+{
+	size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
+
+	while (t < text.n) {
+		if (p < pattern.n && pattern.p[p] == '*') {
+			star = p++;
+			from = t;
+		} else if (p < pattern.n && (pattern.p[p] == '?' ||
+		    pattern.p[p] == text.p[t])) {
+			p++;
+			t++;
+		} else if (star != SIZE_MAX) {
+			p = star + 1;
+			t = ++from;
+		} else {
+			return false;
+		}
+	}
+	while (p < pattern.n && pattern.p[p] == '*')
+		p++;
+	return p == pattern.n;
+}
+
+static bool
+fail(struct run *r, const char *what, struct bytes wanted, struct bytes came)
+{
+	buf_printf(r->why, "%s:%u: %s", r->s->file, r->line, what);
+	if (wanted.p != NULL) {
+		buf_printf(r->why, "\n  expected: ");
+		buf_add_escaped(r->why, wanted, 400);
+	}
+	if (came.p != NULL) {
+		buf_printf(r->why, "\n  came:     ");
+		buf_add_escaped(r->why, came, 2000);
+	}
+	return false;
+}
+
+static const struct bytes nothing = {NULL, 0};
+
+/* \r \n \0 \\ \xHH; \*N makes N of the octet before. */
+static bool
+unescape(struct bytes text, struct buf *out)
+{
+	for (size_t k = 0; k < text.n; k++) {
+		uint8_t c = text.p[k];
+		unsigned long n;
+		char *end;
+
+		if (c != '\\') {
+			buf_add_octet(out, c);
+			continue;
+		}
+		if (++k == text.n)
+			return false;
+		switch (text.p[k]) {
+		case 'r':
+			buf_add_octet(out, '\r');
+			break;
+		case 'n':
+			buf_add_octet(out, '\n');
+			break;
+		case '0':
+			buf_add_octet(out, '\0');
+			break;
+		case '\\':
+			buf_add_octet(out, '\\');
+			break;
+		case 'x':
+			n = strtoul((char[]){(char)text.p[k + 1],
+			    (char)text.p[k + 2], '\0'}, NULL, 16);
+			buf_add_octet(out, (uint8_t)n);
+			k += 2;
+			break;
+		case '*':
+			n = strtoul((const char *)text.p + k + 1, &end, 10);
+			c = out->p[out->n - 1];
+			while (n-- > 1)
+				buf_add_octet(out, c);
+			k = (size_t)(end - (const char *)text.p) - 1;
+			break;
+		default:
+			return false;
+		}
+	}
+	return !out->full;
+}
+
+/* ---- who ------------------------------------------------------------------- */
+
+static struct actor *
+actor_find(struct run *r, struct bytes name)
+{
+	for (size_t k = 0; k < r->n_actors; k++)
+		if (bytes_eq(r->actors[k].name, name))
+			return &r->actors[k];
+	assert(r->n_actors < ACTORS);
+	r->actors[r->n_actors].name = name;
+	return &r->actors[r->n_actors++];
+}
+
+static struct hop *
+hop_find(struct run *r, struct bytes name)
+{
+	for (size_t k = 0; k < r->n_hops; k++)
+		if (bytes_eq(r->hops[k].name, name))
+			return &r->hops[k];
+	return NULL;
+}
+
+/* "192.0.2.1" or "192.0.2.1:25". */
+static bool
+read_addr(struct bytes text, struct config_addr *a)
+{
+	char octets[80];
+	struct buf b = BUF_ON(octets);
+	char *colon;
+
+	*a = (struct config_addr){.port = 0};
+	buf_add(&b, text);
+	buf_add_octet(&b, '\0');
+	if (b.full)
+		return false;
+	colon = strrchr(octets, ':');
+	if (colon != NULL) {
+		*colon = '\0';
+		a->port = (uint16_t)strtoul(colon + 1, NULL, 10);
+	}
+	return config_value_ip(bytes_of(octets), a->ip);
+}
+
+/* ---- the worker ------------------------------------------------------------ */
+
+static bool
+begin(struct run *r)
+{
+	char octets[2000];
+	struct buf why = BUF_ON(octets);
+
+	if (r->has_begun)
+		return true;
+	r->has_begun = site_begin(buf_bytes(&r->listeners),
+	    buf_bytes(&r->top), buf_bytes(&r->dns), &why);
+	return r->has_begun || fail(r, "the configuration is refused", nothing,
+	    buf_bytes(&why));
+}
+
+static bool
+do_hop(struct run *r, struct bytes rest)
+{
+	static const struct {
+		const char *word;
+		int outcome;
+	} outcomes[] = {{"", 0}, {"refused", ECONNREFUSED}, {"silent", -1},
+	    {"unreachable", EHOSTUNREACH}, {"gone", ECONNREFUSED}};
+	struct bytes name = next_word(&rest), at = next_word(&rest);
+	struct hop *h = hop_find(r, name);
+
+	if (h == NULL) {
+		assert(r->n_hops < HOPS);
+		h = &r->hops[r->n_hops++];
+	}
+	h->name = name;
+	if (!read_addr(at, &h->at))
+		return fail(r, "no address", at, nothing);
+	for (size_t k = 0; k < sizeof(outcomes) / sizeof(outcomes[0]); k++)
+		if (is(rest, outcomes[k].word)) {
+			world_listen(&h->at, outcomes[k].outcome);
+			return true;
+		}
+	return fail(r, "no outcome of a connection", rest, nothing);
+}
+
+static bool
+do_pass(struct run *r, struct bytes rest)
+{
+	char *end;
+	int64_t n = strtoll((const char *)rest.p, &end, 10);
+	struct bytes unit = bytes_skip(rest,
+	    (size_t)(end - (const char *)rest.p));
+
+	if (is(unit, "s"))
+		n *= 1000;
+	else if (is(unit, "m"))
+		n *= 60 * 1000;
+	else if (is(unit, "h"))
+		n *= 3600 * 1000;
+	else if (is(unit, "d"))
+		n *= 24 * 3600 * 1000;
+	else if (!is(unit, "ms"))
+		return fail(r, "no time", rest, nothing);
+	world_pass(n);
+	return true;
+}
+
+static bool
+do_signer(struct run *r, struct bytes rest)
+{
+	static const char *const words[] = {
+		[SIGNER_WORKS] = "works", [SIGNER_FAILS] = "fails",
+		[SIGNER_IS_SILENT] = "silent", [SIGNER_IS_GONE] = "gone",
+	};
+
+	for (unsigned k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+		if (is(rest, words[k])) {
+			site_signer((enum site_signer)k);
+			return true;
+		}
+	return fail(r, "no state of the signer", rest, nothing);
+}
+
+static bool
+do_log(struct run *r, struct bytes pattern, bool is_wanted)
+{
+	struct bytes log = world_log();
+
+	for (struct bytes all = log; all.n != 0;) {
+		struct bytes line = next_line(&all);
+
+		if (!fits(pattern, line))
+			continue;
+		return is_wanted || fail(r, "this is in the log", pattern, line);
+	}
+	return !is_wanted || fail(r, "this is not in the log", pattern,
+	    bytes_skip(log, log.n > 1500 ? log.n - 1500 : 0));
+}
+
+/* ---- what an actor does ---------------------------------------------------- */
+
+static bool
+do_connect(struct run *r, struct actor *a, struct bytes rest)
+{
+	struct config_addr from;
+	struct bytes word = next_word(&rest);
+
+	if (!read_addr(word.n == 0 ? BYTES_LIT("192.0.2.1:4025") : word, &from))
+		return fail(r, "no address", word, nothing);
+	a->wire = world_connect(site_listener(is(rest, "second") ? 1 : 0),
+	    &from);
+	return true;
+}
+
+static bool
+do_accept(struct run *r, struct actor *a, struct bytes name, bool is_wanted)
+{
+	struct hop *h = hop_find(r, name);
+	struct wire *w;
+
+	if (h == NULL)
+		return fail(r, "no such hop", name, nothing);
+	w = world_accept(&h->at);
+	if ((w != NULL) != is_wanted)
+		return fail(r, w == NULL ? "nobody connected" :
+		    "somebody connected", name, nothing);
+	a->wire = w;
+	return true;
+}
+
+static bool
+do_expect(struct run *r, struct actor *a, struct bytes pattern, bool can_skip)
+{
+	struct bytes all = {a->wire->out, a->wire->n_out};
+	struct bytes line;
+	bool is_it;
+
+	while ((line = wire_line(a->wire)).n != 0) {
+		is_it = fits(pattern, bytes_first(line, line.n - 2));
+		if (!is_it && !can_skip)
+			return fail(r, "another line", pattern, line);
+		wire_drop(a->wire, line.n);
+		if (is_it)
+			return true;
+	}
+	return fail(r, "no such line", pattern, all);
+}
+
+static bool
+do_quiet(struct run *r, struct actor *a, bool is_closed)
+{
+	struct wire *w = a->wire;
+
+	if (w->n_out != 0)
+		return fail(r, "something came", nothing,
+		    (struct bytes){w->out, w->n_out});
+	if (w->is_closed != is_closed)
+		return fail(r, is_closed ? "it is still open" : "it is closed",
+		    nothing, nothing);
+	return true;
+}
+
+static bool
+do_raw(struct run *r, struct actor *a, struct bytes text, bool is_line)
+{
+	size_t cap = 4U << 20;
+	uint8_t *octets = malloc(cap);
+	struct buf b = {octets, 0, cap, false};
+	bool is_good;
+
+	assert(octets != NULL);
+	if (is_line) {
+		buf_add(&b, text);
+		buf_add(&b, BYTES_LIT("\r\n"));
+		is_good = true;
+	} else {
+		is_good = unescape(text, &b);
+	}
+	wire_send(a->wire, buf_bytes(&b));
+	free(octets);
+	return is_good || fail(r, "bad escape", text, nothing);
+}
+
+static bool
+do_mail(struct run *r, struct actor *a, struct bytes kind)
+{
+	struct buf b = {malloc(MESSAGE_MAX), 0, MESSAGE_MAX, false};
+	bool is_good;
+
+	assert(b.p != NULL);
+	is_good = message_make(kind, &b);
+	wire_send(a->wire, buf_bytes(&b));
+	free(b.p);
+	return is_good || fail(r, "no such message", kind, nothing);
+}
+
+static bool
+do_content(struct run *r, struct actor *a)
+{
+	struct bytes all = {a->wire->out, a->wire->n_out};
+	size_t n = bytes_find(all, BYTES_LIT("\r\n.\r\n"));
+
+	if (n == all.n)
+		return fail(r, "no message up to its dot", nothing, all);
+	free(a->content);
+	a->content = malloc(n + 2);
+	assert(a->content != NULL);
+	memcpy(a->content, all.p, n + 2);
+	a->n_content = n + 2;
+	wire_drop(a->wire, n + 5);
+	return true;
+}
+
+static bool
+do_has(struct run *r, struct actor *a, struct bytes pattern, bool is_wanted)
+{
+	struct bytes all = {a->content, a->n_content};
+
+	while (all.n != 0) {
+		struct bytes line = next_line(&all);
+
+		if (line.n != 0)
+			line.n--;	/* the CR */
+		if (!fits(pattern, line))
+			continue;
+		return is_wanted || fail(r, "it has this line", pattern, line);
+	}
+	return !is_wanted || fail(r, "it has no such line", pattern,
+	    (struct bytes){a->content, a->n_content});
+}
+
+static bool
+do_verify(struct run *r, struct actor *a, struct bytes rest)
+{
+	struct bytes state = next_word(&rest);
+	char path[2][320], said[600];
+	struct buf b = BUF_ON(said);
+
+	for (unsigned k = 0; k < 2; k++)
+		snprintf(path[k], sizeof(path[k]), "%.*s",
+		    BYTES_FMT(next_word(&rest)));
+	site_verify((struct bytes){a->content, a->n_content}, path[0], path[1],
+	    &b);
+	return bytes_starts(buf_bytes(&b), state) ||
+	    fail(r, "another verdict", state, buf_bytes(&b));
+}
+
+static bool
+act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
+{
+	struct actor *a = actor_find(r, name);
+
+	if (is(verb, "connect"))
+		return do_connect(r, a, rest);
+	if (is(verb, "accept"))
+		return do_accept(r, a, rest, true);
+	if (is(verb, "none"))
+		return do_accept(r, a, rest, false);
+	if (a->wire == NULL)
+		return fail(r, "it has no connection", name, nothing);
+	if (is(verb, ">") || is(verb, ">>"))
+		return do_raw(r, a, rest, verb.n == 1);
+	if (is(verb, "<") || is(verb, "..."))
+		return do_expect(r, a, rest, verb.n != 1);
+	if (is(verb, "quiet") || is(verb, "closed"))
+		return do_quiet(r, a, is(verb, "closed"));
+	if (is(verb, "mail"))
+		return do_mail(r, a, rest);
+	if (is(verb, "content"))
+		return do_content(r, a);
+	if (is(verb, "has") || is(verb, "lacks"))
+		return do_has(r, a, rest, is(verb, "has"));
+	if (is(verb, "verifies"))
+		return do_verify(r, a, rest);
+	if (is(verb, "window"))
+		a->wire->window = strtoul((const char *)rest.p, NULL, 10);
+	else if (is(verb, "fin"))
+		a->wire->has_fin = true;
+	else if (is(verb, "reset"))
+		a->wire->is_reset = true;
+	else
+		return fail(r, "no such step", verb, nothing);
+	return true;
+}
+
+/* ---- lines ----------------------------------------------------------------- */
+
+static bool
+step(struct run *r, struct bytes line)
+{
+	struct bytes rest = line;
+	struct bytes word = next_word(&rest);
+
+	if (is(word, "config") || is(word, "top") || is(word, "dns")) {
+		r->block = is(word, "top") ? &r->top :
+		    is(word, "dns") ? &r->dns : &r->listeners;
+		r->block->n = 0;
+		return true;
+	}
+	if (!begin(r))
+		return false;
+	if (is(word, "hop"))
+		return do_hop(r, rest);
+	if (is(word, "pass"))
+		return do_pass(r, rest);
+	if (is(word, "signer"))
+		return do_signer(r, rest);
+	if (is(word, "log") || is(word, "nolog"))
+		return do_log(r, rest, word.n == 3);
+	if (is(word, "drain")) {
+		site_drain();
+		return true;
+	}
+	return act(r, word, next_word(&rest), rest);
+}
+
+static bool
+run_lines(struct run *r, struct bytes text, unsigned first)
+{
+	r->line = first;
+	for (; text.n != 0; r->line++) {
+		struct bytes line = next_line(&text);
+
+		if (line.n == 0 || line.p[0] == '#')
+			continue;
+		if (ascii_is_wsp(line.p[0]) && r->block != NULL) {
+			buf_add(r->block, line);
+			buf_add_octet(r->block, '\n');
+			continue;
+		}
+		r->block = NULL;
+		if (!step(r, line))
+			return false;
+		if (r->has_begun)
+			world_run();
+	}
+	return true;
+}
+
+bool
+scenario_run(const struct scenario *s, struct buf *why)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	const char *left = NULL;
+	bool is_good;
+
+	assert(r != NULL);
+	r->s = s;
+	r->why = why;
+	r->listeners = BUF_ON(r->listeners_octets);
+	r->top = BUF_ON(r->top_octets);
+	r->dns = BUF_ON(r->dns_octets);
+	is_good = run_lines(r, s->common, 1) &&
+	    run_lines(r, s->text, s->line);
+	if (r->has_begun)
+		left = site_end();
+	if (is_good && left != NULL)
+		is_good = fail(r, left, nothing, world_log());
+	for (size_t k = 0; k < r->n_actors; k++)
+		free(r->actors[k].content);
+	free(r);
+	return is_good;
+}
+
+size_t
+scenario_split(const char *file, struct bytes text, struct scenario *list,
+    size_t max)
+{
+	struct bytes rest = text;
+	struct bytes common = text;
+	size_t n = 0;
+
+	for (unsigned line = 1; rest.n != 0; line++) {
+		const uint8_t *at = rest.p;
+		struct bytes words = next_line(&rest);
+
+		if (!bytes_starts(words, BYTES_LIT("== ")))
+			continue;
+		assert(n < max);
+		if (n == 0)
+			common = bytes_first(text, (size_t)(at - text.p));
+		else
+			list[n - 1].text.n = (size_t)(at - list[n - 1].text.p);
+		list[n] = (struct scenario){.file = file, .line = line + 1,
+		    .text = rest, .common = common};
+		snprintf(list[n].title, sizeof(list[n].title), "%.*s",
+		    BYTES_FMT(bytes_skip(words, 3)));
+		n++;
+	}
+	return n;
+}

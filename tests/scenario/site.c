@@ -1,0 +1,415 @@
+#include "tests/scenario/site.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/keysfile.h"
+#include "daemon/listener.h"
+#include "daemon/tls.h"
+#include "dkim2/crypto.h"
+
+#define KEYS 2
+#define SELECTOR "s"
+
+static const char *const domains[KEYS] = {"one.example", "two.example"};
+
+/* What outlives a scenario: keys take time to make. */
+static struct dkim2_private_key *secret[KEYS];
+static char record[KEYS][256];
+
+static struct site {
+	char folder[64];
+	struct config *config;
+	struct arena *arena;
+	struct worker_env env;
+	struct signer_inventory inventory;
+	struct signer_key keys[KEYS];
+	struct keydir_entry entries[KEYS];
+	struct listener_set *set;
+	enum site_signer how;
+	bool is_drained;
+	bool is_draining;
+} site;
+
+/* ---- the signer, in the place of daemon/signer_client.c ------------------- */
+
+struct question {
+	struct loop_deferred deferred;
+	struct signer_client *client;
+	unsigned key;
+	uint8_t digest[DKIM2_DIGEST];
+	uint64_t tag;
+};
+
+struct signer_client {
+	signer_answer *answer;
+	void *arg;
+};
+
+static struct signer_client client;
+
+struct signer_client *
+signer_client_new(struct loop *l, int fd, signer_answer *answer, void *arg)
+{
+	(void)l;
+	(void)fd;
+	client = (struct signer_client){answer, arg};
+	return &client;
+}
+
+void
+signer_client_free(struct signer_client **c)
+{
+	*c = NULL;
+}
+
+static void
+answer(void *arg)
+{
+	struct question *q = arg;
+	uint8_t octets[DKIM2_SIGNATURE_MAX];
+	struct buf out = BUF_ON(octets);
+
+	if (site.how == SIGNER_WORKS)
+		assert(dkim2_private_key_sign(secret[q->key], q->digest,
+		    &out) == 0);
+	q->client->answer(q->client->arg, q->tag, buf_bytes(&out));
+	free(q);
+}
+
+int
+signer_client_ask(struct signer_client *c, unsigned key, struct bytes digest,
+    uint64_t tag)
+{
+	struct question *q;
+
+	if (site.how == SIGNER_IS_GONE)
+		return -1;
+	if (site.how == SIGNER_IS_SILENT)
+		return 0;
+	q = calloc(1, sizeof(*q));
+	assert(q != NULL && digest.n == sizeof(q->digest));
+	q->client = c;
+	q->key = key;
+	q->tag = tag;
+	memcpy(q->digest, digest.p, digest.n);
+	loop_defer(world_loop, &q->deferred, answer, q);
+	return 0;
+}
+
+void
+site_signer(enum site_signer how)
+{
+	site.how = how;
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+static void
+make_keys(void)
+{
+	for (size_t k = 0; k < KEYS && secret[k] == NULL; k++) {
+		struct buf out = BUF_ON(record[k]);
+
+		assert(dkim2_private_key_generate(&secret[k],
+		    DKIM2_ED25519_SHA256) == 0);
+		assert(dkim2_private_key_record(secret[k], &out) == 0);
+		record[k][out.n] = '\0';
+	}
+}
+
+static FILE *
+create(const char *name)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", site.folder, name);
+	f = fopen(path, "w");
+	assert(f != NULL);
+	return f;
+}
+
+static void
+write_files(struct bytes listeners, struct bytes top, struct bytes dns)
+{
+	FILE *f = create("dns.json");
+
+	fprintf(f, "{");
+	for (size_t k = 0; k < KEYS; k++)
+		fprintf(f, "%s\"" SELECTOR "._domainkey.%s\": [\"%s\"]",
+		    k == 0 ? "" : ",\n", domains[k], record[k]);
+	fprintf(f, "%s%.*s}\n", dns.n == 0 ? "" : ",\n", BYTES_FMT(dns));
+	fclose(f);
+	f = create("hopseal.yaml");
+	fprintf(f, "hostname: hop.example\nstate: %s\nkeys: keys\n"
+	    "keys-file: dns.json\n%.*slisteners:\n%.*s", site.folder,
+	    BYTES_FMT(top), BYTES_FMT(listeners));
+	fclose(f);
+}
+
+static void
+complain(void *arg, const char *text)
+{
+	struct buf *why = arg;
+
+	buf_printf(why, "%s\n", text);
+}
+
+static void
+remove_files(void)
+{
+	static const char *const names[] = {"dns.json", "hopseal.yaml", "keys",
+	    ""};
+	char path[128];
+
+	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+		snprintf(path, sizeof(path), "%s/%s", site.folder, names[k]);
+		remove(path);
+	}
+}
+
+static bool
+load(struct buf *why)
+{
+	char path[128];
+	struct keysfile *keysfile;
+
+	snprintf(path, sizeof(path), "%s/hopseal.yaml", site.folder);
+	site.config = config_load(path, complain, why);
+	if (site.config == NULL)
+		return false;
+	assert(keysfile_load(&keysfile, site.config->keys_file, site.arena,
+	    why) == 0);
+	site.env.keysfile = keysfile;
+	site.env.config = site.config;
+	return true;
+}
+
+/* ---- the worker ------------------------------------------------------------ */
+
+static void
+drained(void *arg)
+{
+	(void)arg;
+	site.is_drained = true;
+}
+
+static void
+make_inventory(void)
+{
+	for (size_t k = 0; k < KEYS; k++) {
+		site.keys[k] = (struct signer_key){bytes_of(domains[k]),
+		    BYTES_LIT(SELECTOR), DKIM2_ED25519_SHA256, (unsigned)k};
+		site.entries[k] = (struct keydir_entry){site.keys[k].domain,
+		    site.keys[k].selector, "-"};
+	}
+	site.inventory = (struct signer_inventory){site.keys, KEYS,
+	    {site.entries, KEYS}};
+}
+
+static void
+make_env(void)
+{
+	const struct config *c = site.config;
+	struct worker_socket *s;
+	size_t n = 0;
+
+	for (size_t l = 0; l < c->n_listeners; l++)
+		n += c->listeners[l].n_listen;
+	s = arena_array(site.arena, n, sizeof(*s));
+	assert(s != NULL);
+	site.env.sockets = s;
+	site.env.n_sockets = n;
+	for (size_t l = 0; l < c->n_listeners; l++)
+		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
+			*s++ = (struct worker_socket){world_listener(),
+			    c->listeners + l};
+	make_inventory();
+	site.env.inventory = &site.inventory;
+	site.env.signer_fd = 0;		/* there is one */
+	site.env.spool_fd = -1;
+	site.env.drained = drained;
+	site.env.loop = loop_new();
+}
+
+bool
+site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
+    struct buf *why)
+{
+	char keys[80];
+	const char *temporary = getenv("TMPDIR");
+
+	make_keys();
+	memset(&site, 0, sizeof(site));
+	snprintf(site.folder, sizeof(site.folder), "%.40s/scenario-XXXXXX",
+	    temporary == NULL ? "/tmp" : temporary);
+	assert(mkdtemp(site.folder) != NULL);
+	snprintf(keys, sizeof(keys), "%s/keys", site.folder);
+	assert(mkdir(keys, 0700) == 0);
+	write_files(listeners, top, dns);
+	site.arena = arena_new(1 << 20);
+	assert(site.arena != NULL);
+	world_begin();
+	if (!load(why)) {
+		remove_files();
+		arena_free(&site.arena);
+		return false;
+	}
+	make_env();
+	site.set = listener_set_new(&site.env);
+	assert(site.set != NULL);
+	world_run();
+	return true;
+}
+
+int
+site_listener(size_t n)
+{
+	return n < site.env.n_sockets ? site.env.sockets[n].fd : -1;
+}
+
+void
+site_drain(void)
+{
+	if (!site.is_draining)
+		listener_set_drain(site.set);
+	site.is_draining = true;
+}
+
+const char *
+site_end(void)
+{
+	const char *left = NULL;
+
+	world_reset_all();
+	site_drain();
+	/* longer than any time-out of the configuration */
+	world_pass(2 * 3600 * 1000);
+	if (!site.is_drained)
+		left = "a session or a relay that never ends";
+	else if (world_net_open() != 0)
+		left = "an open connection";
+	listener_set_free(&site.set);
+	world_run();
+	loop_free(&site.env.loop);
+	config_free(&site.config);
+	arena_free(&site.arena);
+	remove_files();
+	return left;
+}
+
+/* ---- messages -------------------------------------------------------------- */
+
+/* Header and body of a message; the empty line belongs to neither. */
+static void
+split(struct bytes message, struct bytes *header, struct bytes *body)
+{
+	size_t at = bytes_find(message, BYTES_LIT("\r\n\r\n"));
+
+	assert(at < message.n);
+	*header = bytes_first(message, at + 2);
+	*body = bytes_skip(message, at + 4);
+}
+
+struct checked {
+	struct arena *arena;
+	struct dkim2_message message;
+	struct dkim2_verify *verify;
+};
+
+static void
+check(struct checked *c, struct bytes message,
+    const struct dkim2_envelope *envelope)
+{
+	const struct dkim2_verify_options opts = {
+	    .now_s = loop_time_s(world_loop),
+	    .envelope = envelope,
+	    .hashes = 1U << DKIM2_SHA256,
+	};
+	struct bytes header, body;
+
+	split(message, &header, &body);
+	c->arena = arena_new(64U << 20);
+	assert(c->arena != NULL);
+	assert(dkim2_message_parse(&c->message, header, 1000, c->arena) == 0);
+	assert(dkim2_verify_new(&c->verify, c->arena, &opts) == 0);
+	assert(dkim2_verify_header(c->verify, &c->message) == 0);
+	assert(dkim2_verify_body(c->verify, body) == 0);
+	assert(dkim2_verify_end(c->verify, body) == 0);
+}
+
+static void
+checked_fini(struct checked *c)
+{
+	dkim2_verify_fini(c->verify);
+	arena_free(&c->arena);
+}
+
+void
+site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
+    struct buf *out)
+{
+	const struct bytes rcpt = bytes_of(rcpt_to);
+	const struct dkim2_envelope leaves = {bytes_of(mail_from), &rcpt, 1};
+	const struct dkim2_signing_key key = {BYTES_LIT(SELECTOR),
+	    DKIM2_ED25519_SHA256};
+	const struct dkim2_sign_options opts = {
+	    .domain = bytes_of(domains[0]),
+	    .keys = &key,
+	    .n_keys = 1,
+	    .envelope = &leaves,
+	    .timestamp_s = loop_time_s(world_loop),
+	};
+	uint8_t octets[DKIM2_SIGNATURE_MAX];
+	struct buf signature = BUF_ON(octets);
+	enum dkim2_refusal why = DKIM2_MAY_SIGN;
+	struct dkim2_sign *sign;
+	struct checked c;
+
+	check(&c, message, NULL);
+	assert(dkim2_sign_new(&sign, c.arena, &c.message,
+	    dkim2_verify_digests(c.verify), &opts, &why) == 0);
+	assert(why == DKIM2_MAY_SIGN);
+	assert(dkim2_private_key_sign(secret[0], dkim2_sign_want(sign).p,
+	    &signature) == 0);
+	assert(dkim2_sign_answer(sign, 0, buf_bytes(&signature)) == 0);
+	buf_add(out, dkim2_sign_fields(sign));
+	buf_add(out, message);
+	checked_fini(&c);
+}
+
+void
+site_verify(struct bytes message, const char *mail_from, const char *rcpt_to,
+    struct buf *out)
+{
+	static const char *const name[] = {
+		[DKIM2_NONE] = "none", [DKIM2_PASS] = "pass",
+		[DKIM2_FAIL] = "fail", [DKIM2_PERMERROR] = "permerror",
+		[DKIM2_TEMPERROR] = "temperror",
+	};
+	const struct bytes rcpt = bytes_of(rcpt_to);
+	const struct dkim2_envelope arrived = {bytes_of(mail_from), &rcpt, 1};
+	const struct dkim2_verdict *v;
+	const struct bytes *names;
+	struct checked c;
+
+	check(&c, message, &arrived);
+	for (size_t k = 0, n = dkim2_verify_wants(c.verify, &names); k < n; k++) {
+		const struct bytes *records = NULL;
+		size_t found = 0;
+
+		(void)keysfile_find(site.env.keysfile, names[k], &records,
+		    &found);
+		assert(dkim2_verify_answer(c.verify, k, found == 0
+		    ? DKIM2_KEY_ABSENT : DKIM2_KEY_TXT, records, found) == 0);
+	}
+	assert(dkim2_verify_step(c.verify) == DKIM2_DONE);
+	v = &dkim2_verify_result(c.verify)->full;
+	buf_printf(out, "%s ", name[v->state]);
+	dkim2_verdict_text(v, out);
+	checked_fini(&c);
+}

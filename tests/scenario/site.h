@@ -1,0 +1,51 @@
+/*
+ * One worker of hopseald inside the world: its configuration, keys and DNS
+ * answers, a signer that answers within the process.
+ */
+#ifndef SCENARIO_SITE_H
+#define SCENARIO_SITE_H
+
+#include "tests/scenario/world.h"
+
+enum site_signer { SIGNER_WORKS, SIGNER_FAILS, SIGNER_IS_SILENT, SIGNER_IS_GONE };
+
+/*
+ * Begins a world and a worker in it.
+ *
+ * listeners the part of the configuration below `listeners:`, YAML
+ * top       further directives at top level, YAML; may be empty
+ * dns       members of the keys-file, JSON, beside those of our keys
+ * why       filled in where that can not be
+ * Returns   whether it runs
+ */
+bool site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
+    struct buf *why);
+
+/*
+ * Resets what is open, drains the worker and frees it.
+ *
+ * Returns  what was left behind, in words; NULL: nothing
+ */
+const char *site_end(void);
+
+/* The descriptor of the n-th listening address. */
+int site_listener(size_t n);
+
+/* The worker says 421 and takes no more. */
+void site_drain(void);
+
+void site_signer(enum site_signer how);
+
+/*
+ * Signs a message as the first hop, by one.example at the world's time.
+ *
+ * out      gets it; 64 KiB more than the message are always enough
+ */
+void site_sign(struct bytes message, const char *mail_from,
+    const char *rcpt_to, struct buf *out);
+
+/* The state of a message that arrived with this envelope, in words. */
+void site_verify(struct bytes message, const char *mail_from,
+    const char *rcpt_to, struct buf *out);
+
+#endif

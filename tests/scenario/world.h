@@ -1,0 +1,87 @@
+/*
+ * The world that the daemon's code sees in a scenario: its loop, its clock and
+ * its network, all in this process. Nothing sleeps: time moves when the script
+ * says so. world.c stands in the place of daemon/loop.c; socket calls come to
+ * world_net.c by the linker's --wrap.
+ */
+#ifndef SCENARIO_WORLD_H
+#define SCENARIO_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "daemon/loop.h"
+
+/* The one loop; made by loop_new(), as in the daemon. */
+extern struct loop *world_loop;
+
+/* Forgets everything; the clock stands at 2026-11-26 00:00:00 UTC. */
+void world_begin(void);
+
+/* Runs what is ready until nothing is. Aborts where that never ends. */
+void world_run(void);
+
+/* Lets time pass, timers in their order, and runs what is ready. */
+void world_pass(int64_t ms);
+
+/* Whether a timer is set; when nothing else moves, nothing ever will. */
+bool world_has_timer(void);
+
+/* ---- the network (world_net.c) ---- */
+
+/* One connection, seen from the other side. */
+struct wire {
+	int fd;			/* the daemon's */
+	struct config_addr peer;	/* of the daemon */
+	uint8_t *in;		/* on its way to the daemon */
+	size_t n_in, cap_in;
+	uint8_t *out;		/* from the daemon, not read by us yet */
+	size_t n_out, cap_out;
+	size_t window;		/* octets of out that the daemon may fill */
+	bool is_connecting;
+	int refusal;		/* errno of a connection that is not made */
+	bool has_fin;		/* we say no more */
+	bool is_reset;		/* by us */
+	bool is_closed;		/* by the daemon */
+	bool is_taken;		/* a script has a name for it */
+	bool is_used;
+};
+
+void world_net_begin(void);
+
+/* How connections that the daemon makes to an address end; errno, 0: they
+ * are made, -1: nothing happens. Nobody listens where nothing was said. */
+void world_listen(const struct config_addr *at, int outcome);
+
+/* A listening descriptor for the daemon. */
+int world_listener(void);
+
+/* Somebody connects to the daemon. */
+struct wire *world_connect(int listener, const struct config_addr *from);
+
+/* The next connection that the daemon made to an address; NULL: none. */
+struct wire *world_accept(const struct config_addr *at);
+
+void wire_send(struct wire *w, struct bytes octets);
+
+/* A line with its CRLF; n == 0: there is none. Taken with wire_drop(). */
+struct bytes wire_line(const struct wire *w);
+void wire_drop(struct wire *w, size_t n);
+
+/* What the fake loop asks. */
+bool world_net_is_fake(int fd);
+unsigned world_net_ready(int fd);
+
+/* Every connection is reset, and none is made any more. */
+void world_reset_all(void);
+
+/* Sockets that the daemon has not closed. */
+size_t world_net_open(void);
+
+/* What the daemon logged since world_begin(), lines with LF. */
+struct bytes world_log(void);
+
+#endif
