@@ -7,9 +7,11 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
+#include "tests/scenario/cells.h"
 #include "tests/scenario/script.h"
 
 #define MAX 2000
@@ -37,16 +39,19 @@ read_file(const char *path)
 	static size_t used;
 	FILE *f = fopen(path, "r");
 	struct bytes text = {room + used, 0};
+	size_t had = n;
 
 	if (f == NULL)
 		abort();
 	text.n = fread(room + used, 1, sizeof(room) - used - 1, f);
 	fclose(f);
 	used += text.n + 1;
-	for (size_t k = scenario_split(path, text, list + n, MAX - n); k != 0;
-	    k--, n++)
-		tests[n] = (struct CMUnitTest){list[n].title, play, NULL, NULL,
-		    &list[n]};
+	n += strstr(path, ".cells") != NULL
+	    ? cells_make(path, text, list + n, MAX - n)
+	    : scenario_split(path, text, list + n, MAX - n);
+	for (size_t k = had; k < n; k++)
+		tests[k] = (struct CMUnitTest){list[k].title, play, NULL, NULL,
+		    &list[k]};
 }
 
 int
@@ -55,7 +60,8 @@ main(void)
 	glob_t g;
 
 	if (sodium_init() < 0 ||
-	    glob("tests/scenario/*.scenario", 0, NULL, &g) != 0)
+	    glob("tests/scenario/*.scenario", 0, NULL, &g) != 0 ||
+	    glob("tests/scenario/*.cells", GLOB_APPEND, NULL, &g) != 0)
 		return 1;
 	for (size_t k = 0; k < g.gl_pathc; k++)
 		read_file(strdup(g.gl_pathv[k]));
