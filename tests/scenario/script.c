@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "config/value.h"
 #include "daemon/addr.h"
+#include "tests/scenario/memory.h"
 #include "tests/scenario/message.h"
 #include "tests/scenario/site.h"
 
@@ -287,6 +288,15 @@ do_signer(struct run *r, struct bytes rest)
 }
 
 static bool
+do_memory(struct run *r, struct bytes rest)
+{
+	scenario_memory_is_out(is(rest, "gone"));
+	scenario_memory_is_busy(is(rest, "busy"));
+	return is(rest, "gone") || is(rest, "busy") || is(rest, "works") ||
+	    fail(r, "no state of the memory", rest, nothing);
+}
+
+static bool
 do_log(struct run *r, struct bytes pattern, bool is_wanted)
 {
 	struct bytes log = world_log();
@@ -510,6 +520,8 @@ step(struct run *r, struct bytes line)
 		return do_pass(r, rest);
 	if (is(word, "signer"))
 		return do_signer(r, rest);
+	if (is(word, "memory"))
+		return do_memory(r, rest);
 	if (is(word, "log") || is(word, "nolog"))
 		return do_log(r, rest, word.n == 3);
 	if (is(word, "drain")) {

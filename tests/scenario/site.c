@@ -10,6 +10,7 @@
 #include "daemon/listener.h"
 #include "daemon/tls.h"
 #include "dkim2/crypto.h"
+#include "tests/scenario/memory.h"
 
 #define KEYS 2
 #define SELECTOR "s"
@@ -231,6 +232,7 @@ make_env(void)
 	make_inventory();
 	site.env.inventory = &site.inventory;
 	site.env.signer_fd = 0;		/* there is one */
+	site.env.keeper_fd = -1;
 	site.env.spool_fd = -1;
 	site.env.drained = drained;
 	site.env.loop = loop_new();
@@ -254,6 +256,7 @@ site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
 	site.arena = arena_new(1 << 20);
 	assert(site.arena != NULL);
 	world_begin();
+	scenario_memory_begin();
 	if (!load(why)) {
 		remove_files();
 		arena_free(&site.arena);

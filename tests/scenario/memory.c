@@ -1,0 +1,306 @@
+#include "tests/scenario/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "daemon/memory.h"
+
+#define ENTRIES 256
+#define SINGLES 64
+
+enum fate { FREE, TRIED, DELIVERED };
+
+struct entry {
+	char pair[1024];	/* scope, reverse-path, recipient */
+	char content[256];
+	enum fate fate;
+	bool is_claimed;
+	bool was_tried;
+	bool is_short;
+	int64_t since_ms;
+	uint8_t value[MEMORY_VALUE_MAX];
+	size_t n_value;
+};
+
+struct memory {
+	struct loop *loop;
+	memory_answer *answer;
+	void *arg;
+};
+
+struct question {
+	struct loop_deferred deferred;
+	struct memory_key key;	/* octets below */
+	char octets[4096];
+	struct bytes value;
+	bool is_claim;
+	bool is_short;
+	uint64_t tag;
+};
+
+static struct memory memory;
+static struct entry entries[ENTRIES];
+static char singles[SINGLES][1024];	/* scope, reverse-path, recipient */
+static bool is_out, is_busy;
+static struct memory_counts counts;
+
+void
+scenario_memory_begin(void)
+{
+	memset(entries, 0, sizeof(entries));
+	memset(singles, 0, sizeof(singles));
+	is_out = is_busy = false;
+}
+
+void
+scenario_memory_is_out(bool yes)
+{
+	is_out = yes;
+}
+
+void
+scenario_memory_is_busy(bool yes)
+{
+	is_busy = yes;
+}
+
+static void
+name_pair(struct bytes scope, struct bytes path, struct bytes rcpt,
+    char out[1024])
+{
+	struct buf b = {(uint8_t *)out, 0, 1023, false};
+
+	buf_add_escaped(&b, scope, 100);
+	buf_add_octet(&b, '|');
+	buf_add_escaped(&b, path, 400);
+	buf_add_octet(&b, '|');
+	buf_add_escaped(&b, rcpt, 400);
+	out[b.n] = '\0';
+}
+
+static struct entry *
+find(const struct memory_key *k, bool with_content)
+{
+	char pair[1024], content[256] = "";
+	struct buf b = {(uint8_t *)content, 0, 255, false};
+	struct entry *free_one = NULL;
+
+	name_pair(k->scope, k->reverse_path, k->rcpt_to, pair);
+	buf_add_escaped(&b, k->content, 250);
+	for (size_t n = 0; n < ENTRIES; n++) {
+		struct entry *e = &entries[n];
+
+		if (e->is_short && loop_now_ms(memory.loop) - e->since_ms >
+		    MEMORY_SHORT_S * 1000LL && !e->is_claimed)
+			memset(e, 0, sizeof(*e));
+		if (e->fate == FREE && !e->is_claimed)
+			free_one = e;
+		else if (strcmp(e->pair, pair) == 0 &&
+		    (!with_content || strcmp(e->content, content) == 0))
+			return e;
+	}
+	if (!with_content)
+		return NULL;
+	assert(free_one != NULL);
+	memset(free_one, 0, sizeof(*free_one));
+	strcpy(free_one->pair, pair);
+	strcpy(free_one->content, content);
+	return free_one;
+}
+
+static bool
+is_single(const struct memory_key *k)
+{
+	char prefix[1024];
+
+	name_pair(k->scope, k->reverse_path, BYTES_LIT(""), prefix);
+	for (size_t n = 0; n < SINGLES; n++)
+		if (strncmp(singles[n], prefix, strlen(prefix)) == 0)
+			return true;
+	return false;
+}
+
+static void
+claim(const struct question *q, struct memory_reply *r)
+{
+	struct entry *e = find(&q->key, true);
+
+	if (e->is_claimed || is_busy) {
+		r->status = MEMORY_BUSY;
+		return;
+	}
+	if (e->fate == DELIVERED) {
+		r->status = MEMORY_DELIVERED;
+	} else {
+		r->status = e->was_tried ? MEMORY_AGAIN : MEMORY_NEW;
+		e->is_claimed = true;
+		e->is_short = q->is_short;
+		if (!e->was_tried) {
+			memcpy(e->value, q->value.p, q->value.n);
+			e->n_value = q->value.n;
+		}
+	}
+	e->since_ms = loop_now_ms(memory.loop);
+	r->value = (struct bytes){e->value, e->n_value};
+}
+
+static void
+reply(void *arg)
+{
+	struct question *q = arg;
+	struct memory_reply r = {.status = MEMORY_NEW};
+	struct entry *e;
+
+	if (is_out) {
+		r.status = MEMORY_OUT;
+	} else if (q->is_claim) {
+		claim(q, &r);
+	} else {
+		e = find(&q->key, false);
+		if (e != NULL && e->fate != FREE)
+			r.status = MEMORY_KNOWN;
+		r.is_single = is_single(&q->key);
+	}
+	if (!memory.answer(memory.arg, q->tag, &r) && q->is_claim &&
+	    (r.status == MEMORY_NEW || r.status == MEMORY_AGAIN))
+		memory_release(&memory, &q->key);
+	free(q);
+}
+
+static int
+ask(const struct memory_key *k, struct bytes value, bool is_claim,
+    bool is_short, uint64_t tag)
+{
+	struct question *q = calloc(1, sizeof(*q));
+	struct buf b;
+	struct bytes *part[] = {&q->key.scope, &q->key.reverse_path,
+	    &q->key.rcpt_to, &q->key.content, &q->value};
+	const struct bytes from[] = {k->scope, k->reverse_path, k->rcpt_to,
+	    k->content, value};
+
+	assert(q != NULL);
+	b = BUF_ON(q->octets);
+	for (size_t n = 0; n < 5; n++) {
+		*part[n] = (struct bytes){b.p + b.n, from[n].n};
+		buf_add(&b, from[n]);
+	}
+	assert(!b.full);
+	q->is_claim = is_claim;
+	q->is_short = is_short;
+	q->tag = tag;
+	loop_defer(memory.loop, &q->deferred, reply, q);
+	return 0;
+}
+
+struct memory *
+memory_new(struct loop *l, int channel, memory_answer *answer, void *arg)
+{
+	(void)channel;
+	memory = (struct memory){l, answer, arg};
+	return &memory;
+}
+
+void
+memory_free(struct memory **m)
+{
+	*m = NULL;
+}
+
+void
+memory_wait(struct memory *m, int ms)
+{
+	(void)m;
+	(void)ms;
+}
+
+const struct memory_counts *
+memory_counted(const struct memory *m)
+{
+	(void)m;
+	return &counts;
+}
+
+int
+memory_look(struct memory *m, const struct memory_key *k, uint64_t tag)
+{
+	(void)m;
+	return ask(k, (struct bytes){NULL, 0}, false, false, tag);
+}
+
+int
+memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
+    bool is_short, uint64_t tag)
+{
+	(void)m;
+	return ask(k, value, true, is_short, tag);
+}
+
+static void
+settle(const struct memory_key *k, enum fate fate, bool was_tried)
+{
+	struct entry *e = find(k, true);
+
+	e->is_claimed = false;
+	e->fate = fate;
+	e->was_tried = was_tried;
+	if (fate == FREE && !was_tried)
+		memset(e, 0, sizeof(*e));
+}
+
+void
+memory_delivered(struct memory *m, const struct memory_key *k)
+{
+	(void)m;
+	settle(k, DELIVERED, true);
+}
+
+void
+memory_unsure(struct memory *m, const struct memory_key *k)
+{
+	(void)m;
+	settle(k, TRIED, true);
+}
+
+void
+memory_release(struct memory *m, const struct memory_key *k)
+{
+	bool was_tried = find(k, true)->was_tried;
+
+	(void)m;
+	settle(k, was_tried ? TRIED : FREE, was_tried);
+}
+
+void
+memory_forget(struct memory *m, const struct memory_key *k)
+{
+	(void)m;
+	settle(k, FREE, false);
+}
+
+void
+memory_mixed(struct memory *m, struct bytes scope, struct bytes reverse_path,
+    const struct bytes *rcpts, size_t n)
+{
+	(void)m;
+	for (size_t k = 0, at = 0; k < n; k++) {
+		while (at < SINGLES && singles[at][0] != '\0')
+			at++;
+		assert(at < SINGLES);
+		name_pair(scope, reverse_path, rcpts[k], singles[at]);
+	}
+}
+
+void
+memory_answered(struct memory *m, struct bytes scope,
+    struct bytes reverse_path, struct bytes rcpt)
+{
+	char pair[1024];
+
+	(void)m;
+	name_pair(scope, reverse_path, rcpt, pair);
+	for (size_t k = 0; k < SINGLES; k++)
+		if (strcmp(singles[k], pair) == 0)
+			singles[k][0] = '\0';
+}
