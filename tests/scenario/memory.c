@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "daemon/memory.h"
+#include "tests/scenario/world.h"
 
 #define ENTRIES 256
 #define SINGLES 64
@@ -173,7 +174,7 @@ static int
 ask(const struct memory_key *k, struct bytes value, bool is_claim,
     bool is_short, uint64_t tag)
 {
-	struct question *q = calloc(1, sizeof(*q));
+	struct question *q = world_alloc(1, sizeof(*q));
 	struct buf b;
 	struct bytes *part[] = {&q->key.scope, &q->key.reverse_path,
 	    &q->key.rcpt_to, &q->key.content, &q->value};

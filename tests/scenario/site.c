@@ -91,7 +91,7 @@ signer_client_ask(struct signer_client *c, unsigned key, struct bytes digest,
 		return -1;
 	if (site.how == SIGNER_IS_SILENT)
 		return 0;
-	q = calloc(1, sizeof(*q));
+	q = world_alloc(1, sizeof(*q));
 	assert(q != NULL && digest.n == sizeof(q->digest));
 	q->client = c;
 	q->key = key;

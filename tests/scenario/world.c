@@ -50,7 +50,7 @@ world_begin(void)
 struct loop *
 loop_new(void)
 {
-	struct loop *l = calloc(1, sizeof(*l));
+	struct loop *l = world_alloc(1, sizeof(*l));
 
 	assert(l != NULL && world_loop == NULL);
 	l->last = &l->first;
@@ -234,7 +234,8 @@ loop_watch(struct loop *l, int fd, loop_ready *ready, void *arg)
 {
 	struct loop_watch *w = calloc(1, sizeof(*w));
 
-	assert(w != NULL);
+	if (w == NULL)
+		return NULL;
 	w->fd = fd;
 	w->ready = ready;
 	w->arg = arg;
@@ -264,7 +265,8 @@ loop_timer_new(struct loop *l, loop_call *call, void *arg)
 {
 	struct loop_timer *t = calloc(1, sizeof(*t));
 
-	assert(t != NULL);
+	if (t == NULL)
+		return NULL;
 	t->call = call;
 	t->arg = arg;
 	t->next = l->timers;

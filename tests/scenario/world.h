@@ -30,6 +30,19 @@ void world_pass(int64_t ms);
 /* Whether a timer is set; when nothing else moves, nothing ever will. */
 bool world_has_timer(void);
 
+/* ---- memory (world_memory.c) ---- */
+
+/* The daemon's n-th request for memory from now on fails, and that alone. 0:
+ * none does. */
+void world_memory_fail(size_t at);
+
+/* Whether it came to that. */
+bool world_memory_failed(void);
+
+/* Memory of the tests themselves, which is always there; for free(). */
+void *world_alloc(size_t n, size_t size);
+void *world_realloc(void *p, size_t n);
+
 /* ---- the network (world_net.c) ---- */
 
 /* One connection, seen from the other side. */

@@ -165,7 +165,7 @@ append(uint8_t **p, size_t *used, size_t *cap, struct bytes b)
 {
 	if (*cap - *used < b.n) {
 		*cap = (*used + b.n) * 2;
-		*p = realloc(*p, *cap);
+		*p = world_realloc(*p, *cap);
 		assert(*p != NULL);
 	}
 	if (b.n != 0)
