@@ -74,10 +74,13 @@ class Stream:
 class Client:
     """A client that sends what it is told to. As a context it closes."""
 
-    def __init__(self, port, hello="client.example", host="127.0.0.1"):
+    def __init__(self, port, hello="client.example", host="127.0.0.1",
+                 source=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(TIMEOUT)
+        if source:
+            self.sock.bind((source, 0))
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = Stream(self.sock)
