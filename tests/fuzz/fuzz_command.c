@@ -53,7 +53,7 @@ check_line(struct bytes line)
 
 	check(command.verb < SMTP_VERB__N && is_within(command.arg, line));
 	smtp_ehlo_read(&ehlo, line);
-	for (int is_rcpt = 0; is_rcpt < 2; is_rcpt++) {
+	for (unsigned is_rcpt = 0; is_rcpt < 2; is_rcpt++) {
 		struct bytes arg = command.arg;
 
 		if (!smtp_command_skip(&arg,
