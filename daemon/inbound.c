@@ -92,6 +92,11 @@ handle(struct inbound *s, enum smtp_server_event what)
 	case SMTP_SERVER_CONTENT:
 		relay_content(s->relay, s->server.content);
 		break;
+	case SMTP_SERVER_STARTTLS:
+	case SMTP_SERVER_AUTH:
+	case SMTP_SERVER_XCLIENT:
+	case SMTP_SERVER_END_RCPT:
+		break;		/* not offered so far */
 	case SMTP_SERVER_END:
 		relay_end(s->relay, s->server.dot.has_8bit);
 		break;
@@ -145,8 +150,8 @@ pump(struct inbound *s)
 		conn_used(s->conn);
 		if (what == SMTP_SERVER_MORE && s->server.out.n != 0) {
 			conn_flush(s->conn);
-			if (s->server.out.n == 0 && s->conn->in.n != 0)
-				continue;	/* it had waited for room */
+			if (s->server.out.n == 0)
+				continue;	/* it may have waited for room */
 		}
 		if (what == SMTP_SERVER_MORE)
 			break;
@@ -215,7 +220,7 @@ inbound_new(struct hub *h, const struct config_listener *l, int fd,
 	    .hostname = h->config->hostname,
 	    .max_message = l->max_message,
 	    .max_line = l->max_line,
-	    .offer_8bitmime = true,
+	    .offer = SMTP_CAN_8BITMIME,
 	    .max_errors = l->max_errors,
 	    .max_commands = l->max_commands,
 	};

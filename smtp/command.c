@@ -8,6 +8,7 @@ static const struct {
 } verbs[] = {
 	{"EHLO", SMTP_VERB_EHLO},
 	{"HELO", SMTP_VERB_HELO},
+	{"LHLO", SMTP_VERB_LHLO},
 	{"MAIL", SMTP_VERB_MAIL},
 	{"RCPT", SMTP_VERB_RCPT},
 	{"DATA", SMTP_VERB_DATA},
@@ -20,6 +21,7 @@ static const struct {
 	{"STARTTLS", SMTP_VERB_STARTTLS},
 	{"AUTH", SMTP_VERB_AUTH},
 	{"BDAT", SMTP_VERB_BDAT},
+	{"XCLIENT", SMTP_VERB_XCLIENT},
 	{"GET", SMTP_VERB_FOREIGN},
 	{"POST", SMTP_VERB_FOREIGN},
 	{"CONNECT", SMTP_VERB_FOREIGN},
@@ -52,4 +54,14 @@ smtp_command_skip(struct bytes *arg, struct bytes keyword)
 	while (arg->n != 0 && arg->p[0] == ' ')
 		*arg = bytes_skip(*arg, 1);
 	return true;
+}
+
+bool
+smtp_command_is_name(struct bytes b)
+{
+	for (size_t k = 0; k < b.n; k++)
+		if (!ascii_is_graph(b.p[k]) ||
+		    strchr("()<>@,;\\\"", b.p[k]) != NULL)
+			return false;
+	return b.n != 0 && b.n <= 255;
 }

@@ -7,6 +7,7 @@
 enum smtp_verb {
 	SMTP_VERB_EHLO,
 	SMTP_VERB_HELO,
+	SMTP_VERB_LHLO,
 	SMTP_VERB_MAIL,
 	SMTP_VERB_RCPT,
 	SMTP_VERB_DATA,
@@ -19,6 +20,7 @@ enum smtp_verb {
 	SMTP_VERB_STARTTLS,
 	SMTP_VERB_AUTH,
 	SMTP_VERB_BDAT,
+	SMTP_VERB_XCLIENT,
 	SMTP_VERB_FOREIGN,	/* of another protocol: GET, POST, PROXY ... */
 	SMTP_VERB_UNKNOWN,
 	SMTP_VERB__N
@@ -48,5 +50,12 @@ struct smtp_command smtp_command_parse(struct bytes line);
  * Returns  false where arg begins otherwise
  */
 bool smtp_command_skip(struct bytes *arg, struct bytes keyword);
+
+/*
+ * Whether b can be the name behind EHLO: 1 to 255 visible octets that can
+ * stand in a Received field without being quoted. RFC 5321 wants a domain or
+ * a literal; too many senders have neither.
+ */
+bool smtp_command_is_name(struct bytes b);
 
 #endif

@@ -88,9 +88,9 @@ add_run(struct bytes *in, struct buf *out, size_t n)
 }
 
 void
-dot_init(struct dot *d)
+dot_init(struct dot *d, bool is_stuffed)
 {
-	*d = (struct dot){.at = DOT_AT_BOL};
+	*d = (struct dot){.at = DOT_AT_BOL, .is_stuffed = is_stuffed};
 }
 
 /* Takes text and whole lines; d stands at the beginning or inside of one. */
@@ -117,7 +117,7 @@ decode_text(struct dot *d, struct bytes *in, struct buf *out)
 {
 	size_t before = in->n;
 
-	if (d->at == DOT_AT_BOL && in->p[0] == '.') {
+	if (d->is_stuffed && d->at == DOT_AT_BOL && in->p[0] == '.') {
 		*in = bytes_skip(*in, 1);
 		d->at = DOT_AT_DOT;
 		return true;

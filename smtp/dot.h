@@ -1,4 +1,5 @@
-/* The transparency of DATA, octet-exact both ways (RFC 5321 4.5.2). */
+/* The transparency of DATA, octet-exact both ways (RFC 5321 4.5.2), and the
+   lines of BDAT. */
 #ifndef SMTP_DOT_H
 #define SMTP_DOT_H
 
@@ -19,12 +20,18 @@ struct dot {
 	size_t line;		/* octets of the line so far, without CRLF and
 				   without a dot that was taken off */
 	size_t longest;		/* octets of the longest line so far */
+	bool is_stuffed;	/* DATA: a dot at the beginning of a line is
+				   not text */
 	bool has_8bit;
 	bool has_nul;
 };
 
-/* Ready for the first octet behind the 354. */
-void dot_init(struct dot *d);
+/*
+ * Ready for the first octet behind the 354. Where nothing is stuffed, as in
+ * BDAT, the octets go through as they are, looked at for the same faults, and
+ * no dot ends them: ->at says whether they ended a line.
+ */
+void dot_init(struct dot *d, bool is_stuffed);
 
 /*
  * Undoes dot-stuffing and finds the end of DATA.

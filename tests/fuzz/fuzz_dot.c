@@ -34,7 +34,7 @@ decode(struct bytes in, size_t piece, size_t room, struct made *m)
 
 	m->out = BUF_ON(m->octets);
 	m->step = DOT_MORE;
-	dot_init(&m->dot);
+	dot_init(&m->dot, true);
 	while (used < in.n && m->step == DOT_MORE) {
 		struct bytes now = bytes_first(bytes_skip(in, used), piece);
 		size_t n = now.n;

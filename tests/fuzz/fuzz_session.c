@@ -46,23 +46,16 @@ check_content(struct bytes content)
 	}
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+static void
+check_session(const struct smtp_server_config *config, struct bytes in)
 {
-	static const struct smtp_server_config config = {
-	    .hostname = "hop.example",
-	    .max_message = 200,
-	    .max_line = 40,
-	    .offer_8bitmime = true,
-	    .max_errors = 20,
-	    .max_commands = 200,
-	};
 	static struct session whole, bits;
-	struct bytes in = bytes_first((struct bytes){p, n}, 8192);
 
-	session_init(&whole, &config);
+	session_init(&whole, config);
+	smtp_server_secured(&whole.s);
 	session_run(&whole, in, 0, SIZE_MAX);
-	session_init(&bits, &config);
+	session_init(&bits, config);
+	smtp_server_secured(&bits.s);
 	session_run(&bits, in, 0, 1);
 	check(!whole.events.full && !whole.out.full && !whole.content.full);
 	check(whole.is_closed == bits.is_closed);
@@ -72,5 +65,29 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	    bytes_first(buf_bytes(&bits.content), bits.n_content)));
 	check_replies(buf_bytes(&whole.out));
 	check_content(bytes_first(buf_bytes(&whole.content), whole.n_content));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct smtp_server_config config = {
+	    .hostname = "hop.example",
+	    .max_message = 200,
+	    .max_line = 40,
+	    .max_rcpt = 10,
+	    .max_errors = 20,
+	    .max_commands = 200,
+	};
+	struct bytes in = bytes_first((struct bytes){p, n}, 8192);
+
+	config.offer = SMTP_CAN_8BITMIME;
+	check_session(&config, in);
+	/* STARTTLS ends what can be fed in one go */
+	config.offer = SMTP_CAN_8BITMIME | SMTP_CAN_SMTPUTF8 |
+	    SMTP_CAN_CHUNKING | SMTP_CAN_DSN | SMTP_CAN_AUTH_PLAIN |
+	    SMTP_CAN_AUTH_LOGIN | SMTP_CAN_XCLIENT;
+	check_session(&config, in);
+	config.is_lmtp = true;
+	check_session(&config, in);
 	return 0;
 }

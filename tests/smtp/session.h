@@ -91,9 +91,23 @@ session_answer(struct session *t, enum smtp_server_event event)
 		session_note(t, "rcpt", s->rcpt.to.raw);
 		code = session_code(s->rcpt.to.local, 250);
 	} else if (event == SMTP_SERVER_DATA) {
-		session_note(t, "data", (struct bytes){0});
+		session_note(t, s->is_chunked ? "bdat" : "data",
+		    (struct bytes){0});
 		code = session_code_behind(&s->mail.from, 'd', 354);
 		t->n_content = t->content.n;
+	} else if (event == SMTP_SERVER_STARTTLS) {
+		session_note(t, "starttls", (struct bytes){0});
+		code = 220;
+	} else if (event == SMTP_SERVER_AUTH) {
+		session_note(t, "auth", s->sasl.said.user);
+		session_note(t, "with", s->sasl.said.password);
+		code = session_code(s->sasl.said.password, 235);
+	} else if (event == SMTP_SERVER_XCLIENT) {
+		session_note(t, "xclient", s->xclient.login);
+		code = session_code(s->xclient.login, 220);
+	} else if (event == SMTP_SERVER_END_RCPT) {
+		session_note(t, "next", (struct bytes){0});
+		code = s->n_answered % 2 == 1 ? 550 : 250;
 	} else {
 		session_note(t, "end", (struct bytes){0});
 		code = session_code_behind(&s->mail.from, 'e', 250);
@@ -113,11 +127,14 @@ session_feed(struct session *t, struct bytes in)
 
 		switch (event) {
 		case SMTP_SERVER_MORE:
-			if (in.n != 0 && in.n == before && t->s.out.n == 0)
-				abort();	/* it would never go on */
-			session_drain(t);
+			if (t->s.out.n != 0) {
+				session_drain(t);
+				break;
+			}
 			if (in.n == 0)
 				return;
+			if (in.n == before)
+				abort();	/* it would never go on */
 			break;
 		case SMTP_SERVER_CONTENT:
 			if (t->s.content.n == 0)
@@ -147,8 +164,9 @@ session_feed(struct session *t, struct bytes in)
 }
 
 /*
- * Octets of in before the end of its first line that is DATA: a client waits
- * there for the 354, whatever the sizes of its writes.
+ * Octets of in before the end of its first line that is DATA, or ends so (a
+ * chunk may stand in front of it): a client waits there for the 354, whatever
+ * the sizes of its writes.
  */
 static inline size_t
 session_until_data(struct bytes in)
@@ -164,7 +182,8 @@ session_until_data(struct bytes in)
 		while (b.n != 0 && (b.p[b.n - 1] == '\r' ||
 		    b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
 			b.n--;
-		if (bytes_case_eq(b, BYTES_LIT("DATA")))
+		if (b.n >= 4 && bytes_case_eq(bytes_skip(b, b.n - 4),
+		    BYTES_LIT("DATA")))
 			return line;
 	}
 	return in.n;

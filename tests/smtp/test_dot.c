@@ -30,7 +30,7 @@ decode(struct bytes in, size_t cut, size_t piece, size_t room,
 	struct buf all = {made->octets, 0, OUT_MAX, false};
 	size_t used = 0;
 
-	dot_init(&made->dot);
+	dot_init(&made->dot, true);
 	made->step = DOT_MORE;
 	while (used < in.n && made->step == DOT_MORE) {
 		struct bytes now = bytes_first(bytes_skip(in, used),
