@@ -75,8 +75,17 @@ load(struct bytes octets)
 	return c;
 }
 
+/* A way that mail can go. */
+static bool
+is_way(const struct config_next_hop *hop)
+{
+	return hop->port != 0 &&
+	    (hop->host.n != 0 || hop->scheme == SCHEME_MX);
+}
+
+/* The files that are named are not read: a way may be in one of them. */
 static void
-check_listeners(const struct config *c)
+check_listeners(const struct config *c, bool has_file)
 {
 	if (c->n_listeners == 0 || c->hostname == NULL)
 		abort();
@@ -84,11 +93,19 @@ check_listeners(const struct config *c)
 		const struct config_listener *l = &c->listeners[k];
 
 		if (l->n_clients + l->n_domains == 0 || l->n_listen == 0 ||
-		    l->next_hop.port == 0 || l->next_hop.host.n == 0 ||
+		    (!is_way(&l->next_hop) && !has_file) ||
 		    l->max_header > l->max_message)
 			abort();
 		if (l->role == ROLE_EGRESS && l->n_domains != 0)
 			abort();
+		for (size_t i = 0; i < l->routes.n; i++) {
+			const struct config_route *r = &l->routes.rows[i];
+
+			if (!is_way(&r->hop) || (r->domain.p[0] != '.' &&
+			    config_route_find(&l->routes, r->domain) !=
+			    &r->hop))
+				abort();
+		}
 		for (size_t i = 0; i < l->aliases.n; i++) {
 			struct bytes address = l->aliases.rows[i].address;
 			size_t at = bytes_index(address, '@');
@@ -111,11 +128,13 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (c == NULL)
 		return 0;
-	check_listeners(c);
+	check_listeners(c, bytes_find((struct bytes){p, n},
+		    BYTES_LIT("file:")) != n);
 	/* A table from a file is not read here, and a dump holds none. */
 	for (size_t k = 0; k < c->n_listeners; k++)
-		if (c->listeners[k].role == ROLE_FORWARD &&
-		    !c->listeners[k].has_aliases) {
+		if (!is_way(&c->listeners[k].next_hop) ||
+		    (c->listeners[k].role == ROLE_FORWARD &&
+		    !c->listeners[k].has_aliases)) {
 			config_free(&c);
 			return 0;
 		}
