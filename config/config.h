@@ -43,6 +43,10 @@ enum config_tls_policy {
 	TLS_VERIFY,		/* with a certificate for the host's name */
 };
 
+/* How the next hop is told who our client is. */
+enum config_pass_client { PASS_NONE, PASS_XCLIENT, PASS_PROXY_V1,
+    PASS_PROXY_V2 };
+
 /* smtp://host:port, smtps://, lmtp://, or mx: by the recipient's domain. */
 struct config_next_hop {
 	enum config_scheme scheme;
@@ -126,6 +130,11 @@ struct config_listener {
 	uint32_t data_timeout_s;	/* the 354 */
 	uint32_t send_timeout_s;	/* one block of content */
 	uint32_t end_timeout_s;		/* the reply to the final dot */
+	enum config_pass_client pass_client;
+	uint32_t max_per_destination;	/* connections of a worker */
+	uint32_t max_idle;		/* of those, between transactions */
+	uint32_t max_reuse;		/* transactions on one */
+	uint32_t idle_reuse_s;		/* how long one is kept idle */
 };
 
 struct config {

@@ -83,3 +83,14 @@ addr_from_system(const struct sockaddr *sa, struct config_addr *out)
 	out->port = ntohs(six.sin6_port);
 	return true;
 }
+
+void
+addr_of_socket(int fd, struct config_addr *out)
+{
+	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
+	socklen_t n = sizeof(ss);
+
+	*out = (struct config_addr){0};
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) == 0)
+		addr_from_system((struct sockaddr *)&ss, out);
+}

@@ -32,6 +32,9 @@ bool addr_from_text(const char *text, struct config_addr *out);
 socklen_t addr_to_system(const struct config_addr *a,
     struct sockaddr_storage *ss);
 
+/* This end of a connected socket; all zero where the system does not say. */
+void addr_of_socket(int fd, struct config_addr *out);
+
 /* From the system; false where it is neither IPv4 nor IPv6. */
 bool addr_from_system(const struct sockaddr *sa, struct config_addr *out);
 

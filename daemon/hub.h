@@ -11,6 +11,7 @@
 
 struct nexthop_answer;
 struct nexthop_request;
+struct pool;
 
 struct hub {
 	const struct worker_env *env;
@@ -21,6 +22,7 @@ struct hub {
 	struct tls *tls;
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
+	struct pool *pool;	/* connections to next hops */
 	struct slots slots;	/* TXT, signatures, memory: a relay; ways: an
 				   outbound; other look-ups: nexthop */
 	struct nexthop_request *ways;	/* under way */

@@ -225,6 +225,7 @@ inbound_new(struct hub *h, const struct config_listener *l, int fd,
 	    .max_commands = l->max_commands,
 	};
 	s->client.addr = *peer;
+	addr_of_socket(fd, &s->client.local);
 	addr_text(peer, s->client.ip);
 	smtp_server_init(&s->server, &s->config);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);

@@ -14,6 +14,7 @@ struct inbound;
 /* Who is talking to us. */
 struct inbound_client {
 	struct config_addr addr;
+	struct config_addr local;	/* where it came to */
 	char ip[ADDR_TEXT_MAX];	/* "192.0.2.1", "2001:db8::1" */
 	struct bytes helo;	/* empty before EHLO; octets as they came */
 	bool is_esmtp;

@@ -9,6 +9,7 @@
 #include "daemon/inbound.h"
 #include "daemon/log.h"
 #include "daemon/nexthop.h"
+#include "daemon/pool.h"
 #include "daemon/relay.h"
 
 /* How long a socket is left alone when descriptors or memory ran out. */
@@ -236,12 +237,13 @@ listener_set_new(const struct worker_env *env)
 	    &(struct resolve_from){.keys = env->keysfile},
 	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
 	set->hub.memory = memory_new(env->loop, env->keeper_fd, on_memory, set);
+	set->hub.pool = pool_new();
 	if (env->signer_fd >= 0)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);
 	set->acceptors = calloc(env->n_sockets, sizeof(*set->acceptors));
-	if (set->hub.resolve == NULL || set->acceptors == NULL ||
-	    set->hub.memory == NULL ||
+	if (set->hub.resolve == NULL || set->hub.pool == NULL ||
+	    set->acceptors == NULL || set->hub.memory == NULL ||
 	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
 		listener_set_free(&set);
 		return NULL;
@@ -276,6 +278,7 @@ listener_set_drain(struct listener_set *set)
 		    s = inbound_link(s)->behind)
 			inbound_drain(s);	/* goes after this turn */
 	}
+	pool_drain(set->hub.pool);
 	look_whether_drained(set);
 }
 
@@ -290,6 +293,7 @@ listener_set_free(struct listener_set **setp)
 	for (size_t k = 0; k < set->n; k++)
 		stop_accepting(&set->acceptors[k]);
 	nexthop_drop(&set->hub);
+	pool_free(&set->hub.pool);
 	resolve_free(&set->hub.resolve);
 	signer_client_free(&set->hub.signer);
 	memory_free(&set->hub.memory);

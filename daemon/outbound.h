@@ -1,7 +1,8 @@
 /*
- * The way to the next hop: resolves, connects, asks for one transaction after
- * the other, sends the content. A next hop that hangs up before DATA is
- * connected again once and asked again (product.md, through).
+ * The way to the next hop: takes a connection of the pool or makes one to the
+ * first server that greets, asks for one transaction after the other, sends
+ * the content. A next hop that hangs up before DATA is connected again once
+ * and asked again (product.md, through).
  */
 #ifndef DAEMON_OUTBOUND_H
 #define DAEMON_OUTBOUND_H
@@ -38,7 +39,8 @@ struct outbound_rcpt {
 
 enum outbound_event {
 	OUTBOUND_RCPT,		/* ->rcpt got ->reply: 2xx, 4xx, 5xx */
-	OUTBOUND_REFUSED,	/* ->reply to banner, EHLO, MAIL or DATA: 4xx,
+	OUTBOUND_REFUSED,	/* ->reply to banner, EHLO, STARTTLS, AUTH,
+				   MAIL or DATA, or ours in their place: 4xx,
 				   5xx for all; over */
 	OUTBOUND_ENDED,		/* the final dot got ->reply: any class; over */
 	OUTBOUND_LOST,		/* no answer; ->fault says why; over */
@@ -117,11 +119,14 @@ struct smtp_reply outbound_rcpt_reply(const struct outbound *o, size_t rcpt);
 /* "host[ip]:port" for the log; the outbound's. */
 const char *outbound_relay(const struct outbound *o);
 
+/* The TLS of the connection that was used last: "1.3"; empty: none. */
+const char *outbound_tls(const struct outbound *o);
+
 /* nexthop_ask()'s answer for its tag. */
 struct nexthop_answer;
 void outbound_way(struct outbound *o, const struct nexthop_answer *way);
 
-/* QUIT where that is possible at once, then closes and frees. */
+/* An idle connection of its own is closed; a shared one is in the pool. */
 void outbound_free(struct outbound **o);
 
 #endif

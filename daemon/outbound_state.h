@@ -2,23 +2,24 @@
 #ifndef DAEMON_OUTBOUND_STATE_H
 #define DAEMON_OUTBOUND_STATE_H
 
-#include "daemon/conn.h"
-#include "daemon/nexthop.h"
+#include "daemon/addr.h"
 #include "daemon/outbound.h"
+#include "daemon/pool.h"
 
-#define OUTBOUND_ADDRS 8
+/* Servers of one next hop that are tried. */
+#define OUTBOUND_TARGETS 8
 
 /* Named after what was just done; the event that ends it is in a comment. */
 enum outbound_state {
-	OUTBOUND_IDLE,		/* no transaction; conn may be there, greeted */
-	OUTBOUND_BEGUN,		/* outbound_rcpt(), or the answer to RSET */
+	OUTBOUND_IDLE,		/* no transaction */
+	OUTBOUND_BEGUN,		/* outbound_rcpt() */
+	OUTBOUND_WAITING,	/* the pool grants a link or a place */
 	OUTBOUND_RESOLVING,	/* outbound_way() */
-	OUTBOUND_CONNECTING,	/* CONN_CONNECTED */
-	OUTBOUND_GREETING,	/* SMTP_CLIENT_READY */
-	OUTBOUND_ASKING,	/* SMTP_CLIENT_MAIL, _RCPT; outbound_send() */
-	OUTBOUND_DATA,		/* SMTP_CLIENT_DATA */
+	OUTBOUND_OPENING,	/* LINK_READY */
+	OUTBOUND_ASKING,	/* MAIL, RCPT are answered; outbound_send() */
+	OUTBOUND_DATA,		/* DATA is answered */
 	OUTBOUND_CONTENT,	/* all pieces and the dot are in the buffer */
-	OUTBOUND_DOT,		/* SMTP_CLIENT_END */
+	OUTBOUND_DOT,		/* the dot is answered */
 	OUTBOUND_DEAD,		/* being freed */
 };
 
@@ -26,6 +27,23 @@ enum outbound_state {
 struct outbound_asked {
 	struct outbound_rcpt rcpt;
 	int code;		/* 0: no answer so far */
+	struct outbound_said *said;	/* LMTP, after the dot; or NULL */
+};
+
+/* A reply that is kept. */
+struct outbound_said {
+	int code;
+	size_t n_enhanced;
+	size_t n_text;
+	uint8_t octets[];
+};
+
+/* Whose identity is passed on. */
+struct outbound_identity {
+	struct smtp_introduction who;
+	char from[ADDR_TEXT_MAX];
+	char to[ADDR_TEXT_MAX];
+	uint8_t helo[255];
 };
 
 struct outbound {
@@ -33,18 +51,23 @@ struct outbound {
 	const struct config_listener *listener;
 	const struct config_next_hop *hop;
 	uint8_t domain_octets[NEXTHOP_HOST_MAX];
-	struct bytes domain;	/* of the recipients */
-	uint64_t tag;		/* of look-ups */
+	struct bytes domain;
+	struct outbound_identity *identity;	/* or NULL */
+	uint64_t tag;		/* of address look-ups */
 	outbound_call *call;
 	void *arg;
 	enum outbound_state state;
-	struct conn *conn;
-	struct smtp_client client;
-	struct nexthop_target addrs[OUTBOUND_ADDRS];	/* of the next hop */
-	size_t n_addrs;
-	size_t addr;		/* the one in use */
-	bool is_reused;		/* a transaction was made on it before */
-	bool is_resetting;	/* the answer to RSET is still to come */
+	struct pool_wait wait;
+	struct link *link;	/* greeted, or to be; between transactions
+				   only one of our own */
+	struct nexthop_target targets[OUTBOUND_TARGETS];
+	size_t n_targets;
+	size_t target;		/* the one in use */
+	bool is_plain;		/* it failed at TLS, and the policy is `may` */
+	bool has_failed;	/* a target did: result says how */
+	bool is_refused;	/* by a reply, not LOST */
+	unsigned can;		/* of the link in use, or the one before */
+	uint64_t max_size;
 	struct outbound_mail mail;
 	struct outbound_asked *asked;
 	size_t n_asked;
@@ -63,10 +86,12 @@ struct outbound {
 	struct outbound_result result;
 	char kept[SMTP_REPLY_MAX];	/* text of result.reply */
 	char kept_enhanced[16];
-	char fault[768];
+	char fault[1024];
 	char relay[384];
+	char tls[8];
 	struct loop_deferred deferred;
 	struct loop_timer *soon;	/* what must not come at once */
+	struct loop_timer *patience;	/* with the pool */
 };
 
 /* ---- outbound.c ---- */
@@ -74,16 +99,33 @@ struct outbound {
 /* The transaction is over; the connection too where it can not be kept. */
 void outbound_finish(struct outbound *o, enum outbound_event what, bool keep);
 
-/* Keeps the client's last reply as the result's. */
-void outbound_keep_reply(struct outbound *o);
+/* Keeps a reply as the result's. */
+void outbound_keep_reply(struct outbound *o, const struct smtp_reply *from);
+
+/* ---- outbound_connect.c ---- */
+
+/* Gets a connection and goes on with it; what was asked is asked again. */
+void outbound_connect(struct outbound *o);
+
+/* The pool has granted a link or a place, or there is time to ask again. */
+void outbound_granted(struct outbound *o);
+
+/* Nobody has a connection for us for too long. */
+void outbound_is_impatient(void *arg);
 
 /*
  * The connection broke or said what it must not. Before the content it is
- * made anew once; while connecting the next address is tried.
+ * made anew once.
  */
 void outbound_lost(struct outbound *o, const char *why);
 
+/* The link's events. */
+void outbound_on_link(void *arg, enum link_event what);
+
 /* ---- outbound_talk.c ---- */
+
+/* On a connection that nothing was asked on so far. */
+void outbound_talk(struct outbound *o);
 
 /* Says what can be said now: MAIL, RCPTs, DATA. */
 void outbound_go_on(struct outbound *o);
@@ -91,7 +133,7 @@ void outbound_go_on(struct outbound *o);
 /* Puts as much content into the buffer as goes; then the final dot. */
 void outbound_pump(struct outbound *o);
 
-/* An event of the client. */
+/* The next hop answered. */
 void outbound_on_reply(struct outbound *o, enum smtp_client_event what);
 
 #endif

@@ -1,10 +1,12 @@
 #include "daemon/outbound_state.h"
 
+#include <stdlib.h>
+
 static void
 await(struct outbound *o, uint32_t timeout_s)
 {
-	conn_deadline(o->conn, timeout_s * 1000LL);
-	conn_flush(o->conn);
+	conn_deadline(o->link->conn, timeout_s * 1000LL);
+	conn_flush(o->link->conn);
 }
 
 static bool
@@ -23,13 +25,6 @@ skip_refused(const struct outbound *o, size_t k)
 }
 
 static bool
-reset(struct outbound *o)
-{
-	o->is_resetting = smtp_client_rset(&o->client);
-	return o->is_resetting;
-}
-
-static bool
 say_mail(struct outbound *o)
 {
 	const struct outbound_mail *m = &o->mail;
@@ -42,7 +37,7 @@ say_mail(struct outbound *o)
 	    .envid = m->envid,
 	};
 
-	o->is_mail_said = smtp_client_mail(&o->client, &mail);
+	o->is_mail_said = smtp_client_mail(&o->link->client, &mail);
 	return o->is_mail_said;
 }
 
@@ -51,7 +46,7 @@ say_rcpt(struct outbound *o, const struct outbound_rcpt *r)
 {
 	const struct smtp_client_rcpt rcpt = {r->path, r->notify, r->orcpt};
 
-	return smtp_client_rcpt(&o->client, &rcpt);
+	return smtp_client_rcpt(&o->link->client, &rcpt);
 }
 
 /* As many recipients as the next hop takes before it has answered. */
@@ -70,7 +65,7 @@ say_data(struct outbound *o)
 	o->state = OUTBOUND_DATA;
 	o->piece = 0;
 	memcpy(o->left, o->pieces, sizeof(o->left));
-	if (smtp_client_data(&o->client))
+	if (smtp_client_data(&o->link->client))
 		await(o, o->listener->data_timeout_s);
 	else
 		outbound_lost(o, "DATA out of order");
@@ -86,14 +81,14 @@ outbound_go_on(struct outbound *o)
 	}
 	if (!o->is_mail_refused)
 		say_rcpts(o);
-	if (o->client.n_asked != 0)
+	if (o->link->client.n_asked != 0)
 		await(o, o->listener->reply_timeout_s);
 	else if (o->n_said < o->n_asked)
 		outbound_lost(o, "RCPT does not fit");
 	else if (o->is_to_send)
 		say_data(o);
 	else
-		conn_deadline(o->conn, 0);
+		conn_deadline(o->link->conn, 0);
 }
 
 /* False where the socket is full, or the connection had to be dropped. */
@@ -103,12 +98,12 @@ send_piece(struct outbound *o)
 	struct bytes *left = &o->left[o->piece];
 
 	while (left->n != 0) {
-		if (!smtp_client_content(&o->client, left)) {
-			outbound_lost(o, smtp_client_fault(&o->client));
+		if (!smtp_client_content(&o->link->client, left)) {
+			outbound_lost(o, smtp_client_fault(&o->link->client));
 			return false;
 		}
-		conn_flush(o->conn);
-		if (o->client.out.n != 0)
+		conn_flush(o->link->conn);
+		if (o->link->client.out.n != 0)
 			return false;		/* CONN_OUT goes on */
 	}
 	return true;
@@ -117,18 +112,18 @@ send_piece(struct outbound *o)
 void
 outbound_pump(struct outbound *o)
 {
-	conn_deadline(o->conn, o->listener->send_timeout_s * 1000LL);
+	conn_deadline(o->link->conn, o->listener->send_timeout_s * 1000LL);
 	for (; o->piece < o->n_pieces; o->piece++) {
 		if (!send_piece(o))
 			return;
 	}
-	while (!smtp_client_end(&o->client)) {
-		if (smtp_client_fault(&o->client) != NULL) {
-			outbound_lost(o, smtp_client_fault(&o->client));
+	while (!smtp_client_end(&o->link->client)) {
+		if (smtp_client_fault(&o->link->client) != NULL) {
+			outbound_lost(o, smtp_client_fault(&o->link->client));
 			return;
 		}
-		conn_flush(o->conn);
-		if (o->client.out.n != 0)
+		conn_flush(o->link->conn);
+		if (o->link->client.out.n != 0)
 			return;		/* CONN_OUT goes on */
 	}
 	o->state = OUTBOUND_DOT;
@@ -139,8 +134,8 @@ outbound_pump(struct outbound *o)
 static bool
 is_hangup(const struct outbound *o)
 {
-	return o->client.reply.code == 421 && o->reconnects == 0 &&
-	    (o->is_reused || o->n_accepted != 0);
+	return o->link->client.reply.code == 421 && o->reconnects == 0 &&
+	    (o->link->n_mails > 1 || o->n_accepted != 0);
 }
 
 /* A 4xx or 5xx that stands for all. After an earlier yes it is no answer. */
@@ -153,13 +148,13 @@ refused(struct outbound *o, bool keep)
 		outbound_finish(o, OUTBOUND_LOST, false);
 		return;
 	}
-	outbound_finish(o, OUTBOUND_REFUSED, keep && reset(o));
+	outbound_finish(o, OUTBOUND_REFUSED, keep && link_reset(o->link));
 }
 
 static void
 on_mail(struct outbound *o)
 {
-	int code = o->client.reply.code;
+	int code = o->link->client.reply.code;
 
 	if (code / 100 == 2) {
 		outbound_go_on(o);
@@ -171,18 +166,18 @@ on_mail(struct outbound *o)
 	}
 	/* This is the answer; those to RCPT are on their way. */
 	o->is_mail_refused = true;
-	outbound_keep_reply(o);
-	if (o->client.n_asked == 0 || code == 421)
+	outbound_keep_reply(o, &o->link->client.reply);
+	if (o->link->client.n_asked == 0 || code == 421)
 		refused(o, code != 421);
 }
 
 static void
 on_rcpt(struct outbound *o)
 {
-	int code = o->client.reply.code, before;
+	int code = o->link->client.reply.code, before;
 
 	if (o->is_mail_refused) {
-		if (o->client.n_asked == 0 || code == 421)
+		if (o->link->client.n_asked == 0 || code == 421)
 			refused(o, code != 421);
 		return;
 	}
@@ -190,7 +185,7 @@ on_rcpt(struct outbound *o)
 		outbound_lost(o, "421 before the content");
 		return;
 	}
-	outbound_keep_reply(o);
+	outbound_keep_reply(o, &o->link->client.reply);
 	o->result.rcpt = skip_refused(o, o->n_heard);
 	o->n_heard = o->result.rcpt + 1;
 	before = o->asked[o->result.rcpt].code;
@@ -210,20 +205,21 @@ on_rcpt(struct outbound *o)
 static void
 on_data(struct outbound *o)
 {
-	if (o->client.reply.code == 354) {
+	if (o->link->client.reply.code == 354) {
 		o->state = OUTBOUND_CONTENT;
 		outbound_pump(o);
 	} else if (is_hangup(o)) {
 		outbound_lost(o, "421 before the content");
 	} else {
-		outbound_keep_reply(o);
-		refused(o, o->client.reply.code != 421);
+		outbound_keep_reply(o, &o->link->client.reply);
+		refused(o, o->link->client.reply.code != 421);
 	}
 }
 
-static void
-on_ready(struct outbound *o)
+void
+outbound_talk(struct outbound *o)
 {
+	o->link->n_mails++;
 	o->is_mail_said = false;
 	o->is_mail_refused = false;
 	o->n_said = 0;
@@ -231,17 +227,45 @@ on_ready(struct outbound *o)
 	outbound_go_on(o);
 }
 
+/* LMTP: a reply for each recipient that was accepted, in their order. */
+static void
+keep_said(struct outbound *o)
+{
+	const struct smtp_reply *r = &o->link->client.reply;
+	struct outbound_asked *a = o->asked;
+	struct outbound_said *said = malloc(sizeof(*said) + r->enhanced.n +
+	    r->text.n);
+
+	while (a->code / 100 != 2 || a->said != NULL)
+		a++;
+	if (said == NULL) {	/* nobody knows then: as if it was not said */
+		outbound_lost(o, "out of memory");
+		return;
+	}
+	said->code = r->code;
+	said->n_enhanced = r->enhanced.n;
+	said->n_text = r->text.n;
+	memcpy(said->octets, r->enhanced.p, r->enhanced.n);
+	memcpy(said->octets + r->enhanced.n, r->text.p, r->text.n);
+	a->said = said;
+}
+
+static void
+on_end(struct outbound *o)
+{
+	struct smtp_client *c = &o->link->client;
+
+	outbound_keep_reply(o, &c->reply);
+	if (c->is_lmtp)
+		keep_said(o);
+	if (o->state == OUTBOUND_DOT && c->n_ends == 0)
+		outbound_finish(o, OUTBOUND_ENDED, c->reply.code != 421);
+}
+
 void
 outbound_on_reply(struct outbound *o, enum smtp_client_event what)
 {
 	switch (what) {
-	case SMTP_CLIENT_READY:
-		on_ready(o);
-		break;
-	case SMTP_CLIENT_REFUSED:
-		outbound_keep_reply(o);
-		refused(o, false);
-		break;
 	case SMTP_CLIENT_MAIL:
 		on_mail(o);
 		break;
@@ -252,16 +276,10 @@ outbound_on_reply(struct outbound *o, enum smtp_client_event what)
 		on_data(o);
 		break;
 	case SMTP_CLIENT_END:
-		outbound_keep_reply(o);
-		outbound_finish(o, OUTBOUND_ENDED, o->client.reply.code != 421);
-		break;
-	case SMTP_CLIENT_RSET:
-		o->is_resetting = false;
-		if (o->state == OUTBOUND_BEGUN && o->n_asked != 0)
-			on_ready(o);		/* it waited for this answer */
+		on_end(o);
 		break;
 	default:
-		outbound_lost(o, smtp_client_fault(&o->client));
+		outbound_lost(o, "a reply out of order");
 		break;
 	}
 }

@@ -218,6 +218,7 @@ ask_next_hop(struct relay *r)
 	const struct outbound_destination to = {
 	    .hop = nexthop_route(r->listener, domain),
 	    .domain = domain,
+	    .client = inbound_client(r->session),
 	};
 	const struct outbound_mail mail = {
 	    .mail_from = r->onward.mail_from,

@@ -13,9 +13,15 @@ is_ipv4(const struct smtp_endpoint *e)
 void
 smtp_introduce_proxy_v1(struct buf *out, const struct smtp_introduction *who)
 {
-	bool from4 = is_ipv4(&who->from), to4 = is_ipv4(&who->to);
-	bool is_v4 = from4 && to4;
+	bool from4, to4, is_v4;
 
+	if (who == NULL) {
+		buf_add(out, BYTES_LIT("PROXY UNKNOWN\r\n"));
+		return;
+	}
+	from4 = is_ipv4(&who->from);
+	to4 = is_ipv4(&who->to);
+	is_v4 = from4 && to4;
 	buf_printf(out, "PROXY TCP%c %s%s %s%s %u %u\r\n", is_v4 ? '4' : '6',
 	    from4 && !is_v4 ? "::ffff:" : "", who->from.text,
 	    to4 && !is_v4 ? "::ffff:" : "", who->to.text,
@@ -32,11 +38,15 @@ add_port(struct buf *out, uint16_t port)
 void
 smtp_introduce_proxy_v2(struct buf *out, const struct smtp_introduction *who)
 {
-	bool is_v4 = is_ipv4(&who->from) && is_ipv4(&who->to);
+	bool is_v4 = who != NULL && is_ipv4(&who->from) && is_ipv4(&who->to);
 	size_t skip = is_v4 ? 12 : 0;
 	size_t n = 16 - skip;
 
 	buf_add(out, BYTES_LIT("\r\n\r\n\0\r\nQUIT\n"));
+	if (who == NULL) {
+		buf_add(out, BYTES_LIT("\x20\0\0\0"));	/* version 2, LOCAL */
+		return;
+	}
 	buf_add_octet(out, 0x21);	/* version 2, PROXY */
 	buf_add_octet(out, is_v4 ? 0x11 : 0x21);
 	add_port(out, (uint16_t)(2 * n + 4));

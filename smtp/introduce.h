@@ -28,6 +28,7 @@ struct smtp_introduction {
  * Adds a header of version 1 or 2. Two ends of different families, which one
  * proxy in front of another makes of an IPv4 client, go as IPv6.
  *
+ * who      NULL: nobody, the connection is the proxy's own (UNKNOWN, LOCAL)
  * Source   HAProxy, The PROXY protocol, 2.1 and 2.2
  */
 void smtp_introduce_proxy_v1(struct buf *out,

@@ -466,6 +466,14 @@ proxy_headers(void **state)
 	smtp_introduce_proxy_v2(&out, &six);
 	assert_true(bytes_eq(buf_bytes(&out),
 	    (struct bytes){v2_six, sizeof(v2_six) - 1}));
+	/* ours, for nobody */
+	out.n = 0;
+	smtp_introduce_proxy_v1(&out, NULL);
+	assert_true(bytes_eq(buf_bytes(&out), BYTES_LIT("PROXY UNKNOWN\r\n")));
+	out.n = 0;
+	smtp_introduce_proxy_v2(&out, NULL);
+	assert_true(bytes_eq(buf_bytes(&out),
+	    BYTES_LIT("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")));
 }
 
 int
