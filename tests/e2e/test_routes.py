@@ -46,7 +46,20 @@ loop.example. MX 20 a.host.example.
 backup.example. MX 10 a.host.example.
 backup.example. MX 20 hop.example.net.
 gone.example. MX 10 nobody.host.example.
+old.example. DNAME new.example.
+x.new.example. MX 10 a.host.example.
+c1.example. CNAME c2.example.
+c8.example. CNAME c9.example.
+c9.example. MX 10 a.host.example.
+loop1.example. CNAME loop2.example.
+loop2.example. CNAME loop1.example.
+large.example. MX 1 a.host.example.
 """
+ZONE += "".join(f"c{k}.example. CNAME c{k + 1}.example.\n" for k in range(2, 8))
+ZONE += "c0.example. CNAME c1.example.\n"
+# More than a datagram of 1232 octets holds: it comes by TCP.
+ZONE += "".join(f"large.example. MX {k} a-rather-long-name-{k}.host.example.\n"
+                for k in range(2, 50))
 
 
 @pytest.fixture
@@ -67,14 +80,15 @@ def sent(site, rcpt):
 
 
 def test_mx_of_a_real_name_server(hopseald, mx_site):
-    """MX by preference, CNAME, without MX, AAAA, literals; and what is no
+    """D2, D3: MX by preference, CNAME, DNAME, over TCP, without MX, AAAA, literals; and what is no
     way: null MX, a domain that is not there, servers that are not."""
     hopseald(mx_site.config)
     with Sink(mx_site.onward, host="127.0.0.2") as a, \
             Sink(mx_site.onward, host="127.0.0.3") as b, \
             Sink(mx_site.onward, host="::1") as six:
         for rcpt in ("x@one.example", "x@ALIAS.example", "x@plain.example",
-                     "x@[127.0.0.2]", "x@backup.example"):
+                     "x@[127.0.0.2]", "x@backup.example", "x@x.old.example",
+                     "x@c1.example", "x@large.example"):
             assert sent(mx_site, rcpt)[0] == 250, rcpt
             assert a.mails.pop().rcpt_to == [rcpt]
         for rcpt in ("x@six.example", "x@[IPv6:::1]"):
@@ -87,7 +101,10 @@ def test_mx_of_a_real_name_server(hopseald, mx_site):
         assert [m.rcpt_to for m in b.mails] == [["y@one.example"]]
         for rcpt, want in (("x@null.example", (556, "5.1.10 ")),
                            ("x@nowhere.example", (550, "5.1.2 ")),
-                           ("x@gone.example", (550, "5.1.2 "))):
+                           ("x@gone.example", (550, "5.1.2 ")),
+                           # D2: nine CNAMEs, and a loop of them
+                           ("x@c0.example", (451, "4.4.3 ")),
+                           ("x@loop1.example", (451, "4.4.3 "))):
             reply = sent(mx_site, rcpt)
             assert (reply[0], reply[1][:len(want[1])]) == want
 
