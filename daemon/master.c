@@ -17,6 +17,7 @@
 #include "daemon/generation.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/tls_watch.h"
 
 #define STOP_MS (32 * 1000)	/* a worker's own limit, and a little */
 #define RENEW_MIN_MS 1000
@@ -37,6 +38,7 @@ struct master {
 	bool is_renewal_due;		/* the newest has lost its signer */
 	int64_t renew_ms;		/* not before */
 	int64_t renew_wait_ms;
+	struct tls_watch certificates;	/* of the newest generation */
 };
 
 static int64_t
@@ -79,6 +81,7 @@ start(struct master *m, struct shared_config *s)
 	int status = EX_OSERR;
 
 	s->uses++;	/* ours, for as long as this takes */
+	tls_watch_begin(&m->certificates, s->config, now());
 	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
 	    generation_new(s, &m->sockets, &m->keeper, m->count + 1,
 	    m->ready[1], &status);
@@ -122,6 +125,8 @@ go_on_with_old(struct master *m)
 	log_line(LOG_ERROR_, "the old configuration goes on");
 	if (g != NULL && bind_update(&m->sockets, g->shared->config) == 0)
 		bind_trim(&m->sockets);
+	if (g != NULL)
+		tls_watch_begin(&m->certificates, g->shared->config, now());
 	notify("READY=1");
 }
 
@@ -215,6 +220,20 @@ renew(struct master *m)
 		renew_later(m);
 	else if (start(m, g->shared) != 0)
 		renew_later(m);
+}
+
+/*
+ * Certificates were replaced: new workers read them, the old ones finish
+ * their sessions with theirs.
+ */
+static void
+renew_certificates(struct master *m)
+{
+	struct shared_config *s = serving(m)->shared;
+
+	log_line(LOG_NOTICE_, "certificates have changed: reading them again");
+	if (start(m, s) != 0)
+		log_line(LOG_ERROR_, "the old certificates go on");
 }
 
 static void
@@ -365,6 +384,13 @@ tick(struct master *m)
 		renew(m);
 	if (!m->is_stopping && m->is_renewal_due)
 		next = m->renew_ms;
+	if (!m->is_stopping && !is_pending(m) && serving(m) != NULL) {
+		if (tls_watch_look(&m->certificates,
+		    serving(m)->shared->config, t))
+			renew_certificates(m);
+		if (m->certificates.next_ms < next)
+			next = m->certificates.next_ms;
+	}
 	keeper_ms = tick_keeper(m, t);
 	if (keeper_ms < next)
 		next = keeper_ms;
