@@ -329,14 +329,21 @@ check_loop(const struct look *k)
 		    "round; write the server behind us", self->name);
 }
 
+/* What is promised to clients needs a certificate. */
 static void
 check_tls(const struct look *k)
 {
-	if (k->listener->is_tls_required && k->listener->n_tls == 0 &&
-	    !is_bad(&k->own->said, "tls"))
+	if (k->listener->n_tls != 0 || is_bad(&k->own->said, "tls"))
+		return;
+	if (k->listener->is_tls_required)
 		config_fault_add(&k->l->faults, place_of(k, "tls-required"),
 		    "tls-required: no client could begin TLS; write `tls: "
 		    "{cert: FILE, key: FILE}`");
+	for (size_t i = 0; i < k->listener->n_listen; i++)
+		if (k->listener->listen[i].is_tls)
+			config_fault_add(&k->l->faults, listen_place(k, i),
+			    "listen: smtps:// needs a certificate; write "
+			    "`tls: {cert: FILE, key: FILE}`");
 }
 
 static void

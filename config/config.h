@@ -13,6 +13,7 @@ struct config_addr {
 	uint8_t ip[16];		/* :: to listen on is IPv6 alone */
 	uint16_t port;
 	bool is_any;		/* "*": every address of this machine */
+	bool is_tls;		/* to listen on: TLS from the first octet */
 };
 
 /* An address block. */
@@ -88,13 +89,6 @@ struct config_tls {
 	const char *key;
 };
 
-/* How long and how much is kept, oldest out first. */
-struct config_kept {
-	uint64_t size;		/* octets */
-	uint32_t age_s;
-	uint32_t zero;
-};
-
 struct config_listener {
 	const char *name;
 	enum config_role role;
@@ -158,7 +152,6 @@ struct config {
 	const struct config_addr *resolver;	/* none: the system's */
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;
-	struct config_kept memory;	/* of deliveries */
 	const struct config_listener *listeners;
 	size_t n_listeners;
 	struct arena *arena;		/* all of the above lives here */

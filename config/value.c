@@ -217,6 +217,10 @@ config_value_addr(struct bytes text, uint16_t port, struct config_addr *addr)
 	bool is_bracketed;
 
 	*addr = (struct config_addr){.port = port};
+	if (port == 0 && bytes_starts(text, BYTES_LIT("smtps://"))) {
+		addr->is_tls = true;
+		text = bytes_skip(text, strlen("smtps://"));
+	}
 	if (port == 0 && is_digits(text)) {
 		(void)config_value_ip(BYTES_LIT("127.0.0.1"), addr->ip);
 		return port_read(text, &addr->port) ? NULL :
@@ -521,6 +525,7 @@ config_value_put_addr(struct buf *b, const struct config_addr *addr)
 {
 	bool is_v6 = !addr->is_any && !config_value_is_v4(addr->ip);
 
+	buf_add_str(b, addr->is_tls ? "smtps://" : "");
 	if (is_v6)
 		buf_add_octet(b, '[');
 	if (addr->is_any)

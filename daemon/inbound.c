@@ -21,6 +21,8 @@ struct inbound {
 	inbound_gone *gone;
 	void *arg;
 	bool is_pumping;
+	bool is_securing;	/* a TLS handshake is under way */
+	bool is_first;		/* and before the banner: smtps:// */
 	bool is_closing;	/* the last reply is on its way out */
 	bool is_draining;
 	bool is_dying;
@@ -93,6 +95,8 @@ handle(struct inbound *s, enum smtp_server_event what)
 		relay_content(s->relay, s->server.content);
 		break;
 	case SMTP_SERVER_STARTTLS:
+		inbound_answer(s, 220, "2.0.0", BYTES_LIT("Begin TLS"));
+		break;
 	case SMTP_SERVER_AUTH:
 	case SMTP_SERVER_XCLIENT:
 	case SMTP_SERVER_END_RCPT:
@@ -138,6 +142,35 @@ rest(struct inbound *s)
 }
 
 static void
+secure(struct inbound *s)
+{
+	const struct tls_way way = {.tls = s->hub->tls,
+	    .listener = s->listener, .is_server = true};
+
+	s->is_securing = true;
+	conn_secure(s->conn, &way);
+}
+
+/* All that was said in plain is forgotten: RFC 3207 4.2. */
+static void
+secured(struct inbound *s)
+{
+	struct tls_facts f;
+
+	s->is_securing = false;
+	if (s->is_first)
+		smtp_server_init(&s->server, &s->config);
+	smtp_server_secured(&s->server);
+	s->client.helo = (struct bytes){NULL, 0};
+	s->client.is_esmtp = false;
+	if (conn_tls_facts(s->conn, &f)) {
+		s->client.tls = f.version;
+		s->client.cipher = f.cipher;
+	}
+	pump(s);
+}
+
+static void
 pump(struct inbound *s)
 {
 	s->is_pumping = true;
@@ -160,8 +193,24 @@ pump(struct inbound *s)
 	s->is_pumping = false;
 	if (s->is_dying || s->is_closing)
 		return;
+	if (s->server.is_upgrading) {
+		secure(s);	/* it sends the 220 first */
+		return;
+	}
 	conn_flush(s->conn);
 	rest(s);
+}
+
+static void
+log_tls(const struct inbound *s, const char *why)
+{
+	char text[512];
+	struct buf b = BUF_ON(text);
+
+	buf_add_escaped(&b, bytes_of(why), sizeof(text) / 4);
+	log_line(LOG_NOTICE_, "tls: client=[%s]:%u, listener=%s: %.*s",
+	    s->client.ip, s->client.addr.port, s->listener->name,
+	    BYTES_FMT(buf_bytes(&b)));
 }
 
 static void
@@ -171,7 +220,9 @@ on_conn(void *arg, enum conn_event what)
 
 	switch (what) {
 	case CONN_TIMEOUT:
-		if (s->is_closing || s->server.out.n != 0) {
+		if (s->is_securing)
+			log_tls(s, "no handshake in time");
+		if (s->is_securing || s->is_closing || s->server.out.n != 0) {
 			inbound_kill(s);	/* it does not even read */
 			break;
 		}
@@ -184,7 +235,12 @@ on_conn(void *arg, enum conn_event what)
 		close_after_reply(s);
 		break;
 	case CONN_BROKEN:
+		if (s->is_securing)
+			log_tls(s, conn_fault(s->conn));
 		inbound_kill(s);
+		break;
+	case CONN_SECURED:
+		secured(s);
 		break;
 	case CONN_OUT:
 		if (s->is_closing) {
@@ -193,7 +249,6 @@ on_conn(void *arg, enum conn_event what)
 		}
 		/* FALLTHROUGH */
 	case CONN_CONNECTED:
-	case CONN_SECURED:
 	case CONN_IN:
 	case CONN_EOF:
 		if (!s->is_closing)
@@ -203,9 +258,10 @@ on_conn(void *arg, enum conn_event what)
 }
 
 struct inbound *
-inbound_new(struct hub *h, const struct config_listener *l, int fd,
+inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
     const struct config_addr *peer, inbound_gone *gone, void *arg)
 {
+	const struct config_listener *l = socket->listener;
 	struct inbound *s = calloc(1, sizeof(*s));
 
 	if (s == NULL) {
@@ -220,20 +276,27 @@ inbound_new(struct hub *h, const struct config_listener *l, int fd,
 	    .hostname = h->config->hostname,
 	    .max_message = l->max_message,
 	    .max_line = l->max_line,
-	    .offer = SMTP_CAN_8BITMIME,
+	    .offer = SMTP_CAN_8BITMIME |
+		(tls_is_offered(l) ? SMTP_CAN_STARTTLS : 0),
+	    .needs_tls = l->is_tls_required,
 	    .max_errors = l->max_errors,
 	    .max_commands = l->max_commands,
 	};
 	s->client.addr = *peer;
 	addr_of_socket(fd, &s->client.local);
 	addr_text(peer, s->client.ip);
-	smtp_server_init(&s->server, &s->config);
+	s->is_first = socket->is_tls;
+	if (!s->is_first)
+		smtp_server_init(&s->server, &s->config);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
 	if (s->conn == NULL) {
 		free(s);
 		return NULL;
 	}
-	pump(s);
+	if (s->is_first)
+		secure(s);
+	else
+		pump(s);
 	return s;
 }
 
@@ -241,7 +304,8 @@ void
 inbound_drain(struct inbound *s)
 {
 	s->is_draining = true;
-	if (!s->is_dying && !s->is_closing && !s->is_pumping)
+	if (!s->is_dying && !s->is_closing && !s->is_pumping &&
+	    !s->is_securing)
 		rest(s);
 }
 

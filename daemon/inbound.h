@@ -18,6 +18,8 @@ struct inbound_client {
 	char ip[ADDR_TEXT_MAX];	/* "192.0.2.1", "2001:db8::1" */
 	struct bytes helo;	/* empty before EHLO; octets as they came */
 	bool is_esmtp;
+	const char *tls;	/* "TLSv1.3"; NULL: in plain */
+	const char *cipher;	/* its name, under TLS */
 };
 
 /* Called once when the session is over and its memory is about to go. */
@@ -26,11 +28,12 @@ typedef void inbound_gone(void *arg, struct inbound *s);
 /*
  * Takes over an accepted socket and greets.
  *
+ * socket   what accepted it: whose it is, and whether TLS comes first
  * peer     the client's address
  * gone     told at the end, never before this returns
  * Returns  NULL without memory; fd is then closed
  */
-struct inbound *inbound_new(struct hub *h, const struct config_listener *l,
+struct inbound *inbound_new(struct hub *h, const struct worker_socket *socket,
     int fd, const struct config_addr *peer, inbound_gone *gone, void *arg);
 
 /* Says 421 now between transactions, else after the one under way. */

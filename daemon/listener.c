@@ -19,7 +19,7 @@
 
 struct acceptor {
 	struct listener_set *set;
-	const struct config_listener *listener;
+	const struct worker_socket *socket;
 	int fd;
 	struct loop_watch *watch;
 	struct loop_timer *timer;	/* after EMFILE */
@@ -80,11 +80,13 @@ session_gone(void *arg, struct inbound *s)
 }
 
 static void
-turn_away(int fd)
+turn_away(const struct acceptor *a, int fd)
 {
 	static const char full[] = "421 4.7.0 Too many connections\r\n";
 
-	(void)send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!a->socket->is_tls)
+		(void)send(fd, full, sizeof(full) - 1,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -93,11 +95,11 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 {
 	struct inbound *s;
 
-	if (a->n_sessions >= a->listener->max_connections) {
-		turn_away(fd);
+	if (a->n_sessions >= a->socket->listener->max_connections) {
+		turn_away(a, fd);
 		return;
 	}
-	s = inbound_new(&a->set->hub, a->listener, fd, peer, session_gone, a);
+	s = inbound_new(&a->set->hub, a->socket, fd, peer, session_gone, a);
 	if (s == NULL) {
 		log_line(LOG_ERROR_, "no memory for a session");
 		return;
@@ -140,7 +142,7 @@ on_ready(void *arg, unsigned what)
 			continue;
 		if (errno != EAGAIN) {
 			log_line(LOG_ERROR_, "listener %s: accept: %m",
-			    a->listener->name);
+			    a->socket->listener->name);
 			loop_want(a->watch, 0);
 			loop_timer_start(a->timer, REST_MS);
 		}
@@ -208,7 +210,7 @@ begin(struct acceptor *a, struct listener_set *set,
     const struct worker_socket *socket)
 {
 	a->set = set;
-	a->listener = socket->listener;
+	a->socket = socket;
 	a->fd = socket->fd;
 	a->timer = loop_timer_new(set->hub.loop, rested, a);
 	a->watch = loop_watch(set->hub.loop, a->fd, on_ready, a);

@@ -558,6 +558,8 @@ our_received(struct relay *r)
 	    .is_esmtp = c->is_esmtp,
 	    .rcpt = r->to.raw,
 	    .time_s = loop_time_s(r->hub->loop),
+	    .tls = c->tls,
+	    .cipher = c->cipher,
 	};
 	struct buf out = BUF_ON(r->received_octets);
 

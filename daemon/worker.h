@@ -16,6 +16,7 @@
 struct worker_socket {
 	int fd;			/* non-blocking */
 	const struct config_listener *listener;
+	bool is_tls;		/* from the first octet */
 };
 
 struct worker_env {

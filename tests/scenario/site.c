@@ -228,7 +228,8 @@ make_env(void)
 	for (size_t l = 0; l < c->n_listeners; l++)
 		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
 			*s++ = (struct worker_socket){world_listener(),
-			    c->listeners + l};
+			    c->listeners + l,
+			    c->listeners[l].listen[k].is_tls};
 	make_inventory();
 	site.env.inventory = &site.inventory;
 	site.env.signer_fd = 0;		/* there is one */
