@@ -89,6 +89,13 @@ struct config_tls {
 	const char *key;
 };
 
+/* How long and how much is kept, oldest out first. */
+struct config_kept {
+	uint64_t size;		/* octets */
+	uint32_t age_s;
+	uint32_t zero;
+};
+
 struct config_listener {
 	const char *name;
 	enum config_role role;
@@ -152,6 +159,7 @@ struct config {
 	const struct config_addr *resolver;	/* none: the system's */
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;
+	struct config_kept memory;	/* of deliveries */
 	const struct config_listener *listeners;
 	size_t n_listeners;
 	struct arena *arena;		/* all of the above lives here */

@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include "config/schema.h"
+#include "config/set_kept.h"
 #include "config/value.h"
 
 /* Room for the longest single value: an address of a table, escaped. */
@@ -184,6 +185,21 @@ dump_tls(const struct dump *d, const struct config_row *row,
 }
 
 static void
+dump_kept(const struct dump *d, const struct config_row *row,
+    const void *place)
+{
+	struct config_kept kept;
+	char text[128];
+	struct buf b = BUF_ON(text);
+
+	memcpy(&kept, place, sizeof(kept));
+	put_name(d, row);
+	config_kept_put(&b, &kept);
+	buf_add_octet(&b, '\n');
+	put_buf(d, &b);
+}
+
+static void
 put_hop(const struct dump *d, const struct config_next_hop *hop)
 {
 	char text[TEXT_MAX];
@@ -308,6 +324,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_TLS:
 		dump_tls(d, row, base);
+		return;
+	case K_KEPT:
+		dump_kept(d, row, place);
 		return;
 	case K_UNBUILT:
 		if (row->fallback != NULL)

@@ -58,6 +58,8 @@ const struct config_row config_rows[] = {
 	    "DNS resolvers; the system's unless given"},
 	{"resolver-timeout",  K_MILLIS,    TOP(resolver_timeout_ms), 100,      20 * SEC,   "5s",
 	    "one try of a DNS question; all tries end within 20s"},
+	{"memory",            K_KEPT,      TOP(memory), 1 * MIB, 65536 * MIB, "{age: 7d, size: 256M}",
+	    "how long deliveries are remembered, and in how large a file"},
 	{"listeners",         K_LISTENERS, TOP_NOWHERE,              1,        64,         NULL,
 	    "what listens, by name"},
 
@@ -165,8 +167,6 @@ const struct config_row config_rows[] = {
 	    "copies that one message is sent in"},
 	{"max-recipients",    K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "recipients of a transaction"},
-	{"memory",            K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
-	    "age and size of the delivered memory"},
 	{"mixed",             K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "when answers of recipients differ"},
 	{"normalize",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,

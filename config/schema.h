@@ -27,6 +27,7 @@ enum config_kind {
 	K_ALIASES,
 	K_ROUTES,
 	K_TLS,		/* certificates with their keys */
+	K_KEPT,		/* {age: TIME, size: OCTETS} */
 	K_LISTENERS,
 	K_UNBUILT,	/* known by name; only its default may be written */
 	K__N

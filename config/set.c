@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/ascii.h"
+#include "config/set_kept.h"
 #include "config/set_tls.h"
 #include "config/value.h"
 
@@ -493,6 +494,17 @@ set_tls(const struct setting *s)
 	return true;
 }
 
+static bool
+set_kept(const struct setting *s)
+{
+	struct config_kept kept = {.size = 0};
+
+	if (!config_set_kept(s->l, s->row, s->value, &kept))
+		return false;
+	memcpy(place(s), &kept, sizeof(kept));
+	return true;
+}
+
 /* Set by the loader, which walks through them. */
 static bool
 set_listeners(const struct setting *s)
@@ -542,6 +554,7 @@ static setter *const setters[K__N] = {
 	[K_ALIASES] = set_aliases,
 	[K_ROUTES] = set_routes,
 	[K_TLS] = set_tls,
+	[K_KEPT] = set_kept,
 	[K_LISTENERS] = set_listeners,
 	[K_UNBUILT] = set_unbuilt,
 };

@@ -240,6 +240,16 @@ delivered(struct claims *c, unsigned peer, const struct memory_request *q,
 	    MEMORY_DELIVERED : MEMORY_OUT;
 }
 
+/* Where it is being delivered again there is nothing to forget yet. */
+static enum memory_status
+forget(struct claims *c, const struct memory_request *q)
+{
+	if (*find(c, q->key) != NULL)
+		return MEMORY_DELIVERED;
+	return store_remove(c->store, q->key) == 0 ? MEMORY_DELIVERED :
+	    MEMORY_OUT;
+}
+
 bool
 claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
     struct bytes value, struct claims_now now, struct memory_response *a,
@@ -260,6 +270,9 @@ claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
 	case MEMORY_OP_DELIVERED:
 		a->status = (uint8_t)delivered(c, peer, q, &e, now);
 		break;
+	case MEMORY_OP_FORGET:
+		a->status = (uint8_t)forget(c, q);
+		break;
 	case MEMORY_OP_HOLD:
 		hold(c, peer, q, &e, now);
 		return false;
@@ -268,10 +281,6 @@ claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
 		return false;
 	case MEMORY_OP_RELEASE:
 		release(c, peer, q);
-		return false;
-	case MEMORY_OP_FORGET:
-		if (find(c, q->key)[0] == NULL)
-			(void)store_remove(c->store, q->key);
 		return false;
 	case MEMORY_OP_MIXED:
 		mixed(c, q, value, now.ms);

@@ -179,7 +179,7 @@ take_packet(struct peer *p, struct bytes packet)
 		loop_defer(s->loop, &s->turn, on_turn, s);
 	}
 	while (p->fd >= 0 &&
-	    (r = memory_wire_request(&packet, &q, &value)) == 1)
+	    (r = memory_request_parse(&packet, &q, &value)) == 1)
 		take(p, &q, value, now);
 	return r >= 0;
 }

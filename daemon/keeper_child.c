@@ -13,8 +13,6 @@
 #include "daemon/memory.h"
 #include "daemon/passfd.h"
 
-#define AGE_S (7 * 24 * 3600)
-#define SIZE (256ULL << 20)
 #define WAIT_MIN_MS 100
 #define WAIT_MAX_MS (60 * 1000)
 
@@ -36,8 +34,8 @@ int
 keeper_configure(struct keeper *k, const struct config *c,
     const struct priv *p)
 {
-	struct store_limits limits = {.age_s = AGE_S,
-	    .short_s = MEMORY_SHORT_S, .size = SIZE};
+	struct store_limits limits = {.age_s = c->memory.age_s,
+	    .short_s = MEMORY_SHORT_S, .size = c->memory.size};
 	char *folder = strdup(c->state);
 
 	if (folder == NULL)

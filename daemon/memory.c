@@ -18,7 +18,8 @@ enum state {
 	DUE,		/* its answer is known, and told after this turn */
 	ASKED,
 	HELD,		/* claimed, or as good as that */
-	TOLD,		/* delivered; the keeper has not said that it knows */
+	TOLD,		/* delivered, or to be forgotten; the keeper has not
+			   said that it knows */
 };
 
 /* A look, or a claim from its question to its end. */
@@ -376,7 +377,7 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 		let_go(m);
 	memcpy(m->secret, secret, sizeof(m->secret));
 	for (struct question *q = m->told.first; q != NULL; q = q->behind)
-		send_on(m, q, MEMORY_OP_DELIVERED);
+		send_on(m, q, q->request.op);
 	for (size_t b = 0; b < BUCKETS; b++)
 		for (struct question *q = m->buckets[b]; q != NULL;
 		    q = q->chained)
@@ -467,13 +468,14 @@ memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
 
 /* ---- ends of a claim ----------------------------------------------------- */
 
+/* Says what must not be lost: until it is confirmed the next keeper hears
+ * of it too. */
 static void
-delivered(struct memory *m, struct question *q)
+tell_keeper(struct memory *m, struct question *q, enum memory_op op)
 {
 	unchain(m, q);
 	list_move(m, q, TOLD);
-	/* while there is no keeper it waits for the next one */
-	if (!send_on(m, q, MEMORY_OP_DELIVERED) && m->is_up) {
+	if (!send_on(m, q, op) && m->is_up) {
 		end(m, q);
 		count_lost(m, "the keeper is slow");
 	} else if (m->told.n > TOLD_MAX) {
@@ -498,7 +500,7 @@ end_claim(struct memory *m, const struct memory_request *r)
 	if (q == NULL) {
 		count_lost(m, "there is no memory");
 	} else if (r->op == MEMORY_OP_DELIVERED) {
-		delivered(m, q);
+		tell_keeper(m, q, MEMORY_OP_DELIVERED);
 	} else {
 		send_on(m, q, r->op);
 		end(m, q);
@@ -538,8 +540,10 @@ memory_forget(struct memory *m, const struct memory_key *k)
 	while (q != NULL && memcmp(q->request.key, r.key, sizeof(r.key)) != 0)
 		q = q->behind;
 	if (q != NULL)
-		end(m, q);	/* or the next keeper would hear of it */
-	memory_link_put(m->link, &r, (struct bytes){NULL, 0});
+		end(m, q);	/* or the next keeper would hear of both */
+	q = question_new(m, &r);
+	if (q != NULL)
+		tell_keeper(m, q, MEMORY_OP_FORGET);
 }
 
 /* ---- mixed answers ------------------------------------------------------- */

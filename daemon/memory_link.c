@@ -74,7 +74,7 @@ take_packet(struct memory_link *k, struct bytes packet)
 		return;
 	}
 	while (!k->is_dying && k->is_up &&
-	    (r = memory_wire_response(&packet, &a, &value)) == 1)
+	    (r = memory_response_parse(&packet, &a, &value)) == 1)
 		k->calls->response(k->arg, &a, value);
 	if (r < 0)
 		disconnect(k, "a reply that is none");

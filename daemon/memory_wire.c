@@ -20,7 +20,7 @@ take(struct bytes *packet, void *head, size_t n_head, uint16_t *n_value,
 }
 
 int
-memory_wire_request(struct bytes *packet, struct memory_request *q,
+memory_request_parse(struct bytes *packet, struct memory_request *q,
     struct bytes *value)
 {
 	int r = take(packet, q, sizeof(*q), &q->n_value, value);
@@ -36,7 +36,7 @@ memory_wire_request(struct bytes *packet, struct memory_request *q,
 }
 
 int
-memory_wire_response(struct bytes *packet, struct memory_response *a,
+memory_response_parse(struct bytes *packet, struct memory_response *a,
     struct bytes *value)
 {
 	int r = take(packet, a, sizeof(*a), &a->n_value, value);

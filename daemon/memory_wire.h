@@ -20,10 +20,10 @@ enum memory_op {
 	MEMORY_OP_CLAIM,	/* key, pair, value; answered */
 	MEMORY_OP_HOLD,		/* a claim made of an earlier keeper */
 	MEMORY_OP_DELIVERED,	/* key, pair, value; answered: DELIVERED where
-				   it is kept, else OUT */
+				   it is done, else OUT */
 	MEMORY_OP_UNSURE,	/* key, pair, value */
 	MEMORY_OP_RELEASE,	/* key */
-	MEMORY_OP_FORGET,	/* key */
+	MEMORY_OP_FORGET,	/* key; answered, likewise */
 	MEMORY_OP_MIXED,	/* sender; the value is pairs */
 	MEMORY_OP_ANSWERED,	/* sender, pair */
 	MEMORY_OP__N
@@ -64,9 +64,9 @@ struct memory_hello {
  * Returns  1, 0 at the end of the packet, -E_SYNTAX where it is none (the
  *          peer is not one of us then)
  */
-int memory_wire_request(struct bytes *packet, struct memory_request *q,
+int memory_request_parse(struct bytes *packet, struct memory_request *q,
     struct bytes *value);
-int memory_wire_response(struct bytes *packet, struct memory_response *a,
+int memory_response_parse(struct bytes *packet, struct memory_response *a,
     struct bytes *value);
 
 #endif

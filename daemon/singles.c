@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 1024U
+#define SENDER_BUCKETS 1024U
 
 struct sender {
 	struct sender *before, *behind;	/* oldest first */
@@ -15,7 +15,7 @@ struct sender {
 };
 
 struct singles {
-	struct sender *buckets[BUCKETS];
+	struct sender *buckets[SENDER_BUCKETS];
 	struct sender *first, *last;
 	size_t n;
 };
@@ -27,9 +27,9 @@ singles_new(void)
 }
 
 static struct sender **
-find(struct singles *s, uint64_t name)
+find_sender(struct singles *s, uint64_t name)
 {
-	struct sender **at = &s->buckets[name % BUCKETS];
+	struct sender **at = &s->buckets[name % SENDER_BUCKETS];
 
 	while (*at != NULL && (*at)->name != name)
 		at = &(*at)->chained;
@@ -64,7 +64,7 @@ list(struct singles *s, struct sender *k)
 static void
 drop(struct singles *s, struct sender *k)
 {
-	*find(s, k->name) = k->chained;
+	*find_sender(s, k->name) = k->chained;
 	unlist(s, k);
 	s->n--;
 	free(k->pairs);
@@ -94,8 +94,8 @@ add_sender(struct singles *s, uint64_t name)
 	if (s->n == SINGLES_SENDERS_MAX)
 		drop(s, s->first);
 	k->name = name;
-	k->chained = s->buckets[name % BUCKETS];
-	s->buckets[name % BUCKETS] = k;
+	k->chained = s->buckets[name % SENDER_BUCKETS];
+	s->buckets[name % SENDER_BUCKETS] = k;
 	list(s, k);
 	s->n++;
 	return k;
@@ -132,7 +132,7 @@ void
 singles_add(struct singles *s, uint64_t sender, const uint64_t *pairs,
     size_t n, int64_t now_ms)
 {
-	struct sender *k = *find(s, sender);
+	struct sender *k = *find_sender(s, sender);
 
 	if (n == 0)
 		return;
@@ -150,7 +150,7 @@ singles_add(struct singles *s, uint64_t sender, const uint64_t *pairs,
 void
 singles_remove(struct singles *s, uint64_t sender, uint64_t pair)
 {
-	struct sender *k = *find(s, sender);
+	struct sender *k = *find_sender(s, sender);
 	size_t at;
 
 	if (k == NULL)
@@ -167,5 +167,5 @@ singles_has(struct singles *s, uint64_t sender, int64_t now_ms)
 {
 	while (s->first != NULL && s->first->until_ms <= now_ms)
 		drop(s, s->first);
-	return *find(s, sender) != NULL;
+	return *find_sender(s, sender) != NULL;
 }

@@ -208,9 +208,9 @@ open_db(struct store *s)
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	/* OFF: a crash of the machine may cost the file, never a wait for a
 	 * disk; what matters of it was not synced in any case */
-	if (run(s, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; "
-	    "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; "
-	    "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 1000; "
+	if (run(s, "PRAGMA synchronous = OFF; PRAGMA trusted_schema = OFF; "
+	    "PRAGMA cell_size_check = ON; PRAGMA page_size = 4096; "
+	    "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 1000; "
 	    "PRAGMA journal_size_limit = 8388608; "
 	    "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY") != 0 ||
 	    check_schema(s) != 0 ||
@@ -219,6 +219,10 @@ open_db(struct store *s)
 	    &s->last_id) != 0)
 		return -E_SYSTEM;
 	if (pages != PAGE || s->last_id < 0 || s->last_id > INT64_MAX / 2)
+		return damaged(s);
+	/* of a format that only later versions write */
+	if (sqlite3_db_readonly(s->db, "main") == 1 &&
+	    access(s->path, W_OK) == 0)
 		return damaged(s);
 	for (size_t k = 0; k < STATEMENT__N; k++) {
 		code = sqlite3_prepare_v3(s->db, texts[k], -1,

@@ -82,6 +82,16 @@ $(B)/tests/bench/core: $(B)/tests/bench/core.o $(CORES)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 bench-core: $(B)/tests/bench/core
 	@PYTHONDONTWRITEBYTECODE=1 tests/bench/core.py $(B)
+## bench-memory  what the delivered memory costs, with a million entries
+$(B)/tests/bench/memory: $(B)/tests/bench/memory.o $(B)/parts-daemon.a $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+bench-memory: $(B)/tests/bench/memory
+	@mkdir -p $(B)/bench-memory
+	@rm -f $(B)/bench-memory/store.*
+	@$(B)/tests/bench/memory $(B)/bench-memory
+	@$(B)/tests/bench/memory $(B)/bench-memory $(or $(ENTRIES),1000000)
+	@rm -f $(B)/bench-memory/store.*
 ## bench-tls     handshakes, octets and memory of TLS connections
 $(B)/tests/bench/tls: $(B)/tests/bench/tls.o $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)
@@ -120,5 +130,5 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 
 .PHONY: check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
-	bench-core bench-tls coverage coverage-run \
+	bench-core bench-memory bench-tls coverage coverage-run \
 	fuzz-run

@@ -68,6 +68,7 @@ static const char good[] =
     "workers: 2\n"
     "resolver: [127.0.0.1, '[::1]:5353', 2001:db8::1]\n"
     "resolver-timeout: 500ms\n"
+    "memory: {size: 1G}\n"
     "verify: enforce\n"
     "max-line: 2000\n"
     "unsignable: refuse\n"
@@ -114,6 +115,8 @@ top_level_values_arrive(void **state)
 	assert_int_equal(c->resolver[1].port, 5353);
 	assert_int_equal(c->resolver[2].port, 53);
 	assert_int_equal(c->resolver_timeout_ms, 500);
+	assert_int_equal(c->memory.age_s, 7 * 86400);
+	assert_int_equal(c->memory.size, 1 << 30);
 	assert_int_equal(c->n_listeners, 3);
 	config_free(&c);
 	assert_null(c);
@@ -275,6 +278,7 @@ dumps_load_again_as_they_are(void **state)
 	    "      \"a.b\": \"smtp://[2001:db8::2]:25\"\n"));
 	assert_non_null(strstr(first.text, "    mx-port: 2525\n"));
 	assert_non_null(strstr(first.text, "resolver-timeout: 500ms\n"));
+	assert_non_null(strstr(first.text, "memory: {age: 7d, size: 1G}\n"));
 	config_free(&c);
 	free(first.text);
 	free(second.text);

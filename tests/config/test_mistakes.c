@@ -225,6 +225,30 @@ certificates_come_with_their_keys(void **state)
 }
 
 static void
+what_is_kept_has_an_age_and_a_size(void **state)
+{
+	static const struct row rows[] = {
+		{"both", IN "memory: {age: 3d, size: 1G}\n", ""},
+		{"one of them", IN "memory: {age: 1m}\n", ""},
+		{"the bounds", IN "memory: {age: 30d, size: 1M}\n", ""},
+		{"the other bounds", IN "memory: {size: 64G, age: 60s}\n", ""},
+		{"too short", IN "memory: {age: 59s}\n", "8:15: memory: `59s` is out of range; write 1m to 30d"},
+		{"too long", IN "memory: {age: 31d}\n", "8:15: memory: `31d` is out of range; write 1m to 30d"},
+		{"too small", IN "memory: {size: 1023K}\n", "8:16: memory: `1023K` is out of range; write 1M to 64G"},
+		{"too large", IN "memory: {size: 65G}\n", "8:16: memory: `65G` is out of range; write 1M to 64G"},
+		{"no time", IN "memory: {age: old}\n", "8:15: memory: `old` is no time; write a number with s, m, h or d behind it, such as 4m"},
+		{"no value", IN "memory: {age: []}\n", "8:15: memory: takes one value"},
+		{"another name", IN "memory: {ages: 3d}\n", "8:10: memory: `ages` is none of age or size; remove it"},
+		{"a word", IN "memory: 7d\n", "8:9: memory: takes an age and a size; write {age: 7d, size: 256M}"},
+		{"nothing", IN "memory:\n", "8:8: memory: takes an age and a size; write {age: 7d, size: 256M}"},
+		{"of a listener", IN "    memory: {age: 7d}\n", "8:5: memory: is for all listeners; move it to the top level"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
 what_is_not_built_yet_is_refused_by_name(void **state)
 {
 	static const struct row rows[] = {
@@ -235,9 +259,9 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of off"},
 		{"queue", IN "delivery: queue\n", "8:11: delivery: queue: not built yet; write through"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
-		{"at top level", IN "store: redis://a\nmemory: {age: 7d}\nmax-copies: 20\n",
+		{"at top level", IN "store: redis://a\ncopies: {age: 7d}\nmax-copies: 20\n",
 		    "8:1: store: not built yet; remove it\n"
-		    "9:1: memory: not built yet; remove it\n"
+		    "9:1: copies: not built yet; remove it\n"
 		    "10:1: max-copies: not built yet; remove it"},
 		{"a role", TOP "listeners: {in: {role: appliance, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
 		    "2:24: role: appliance: not built yet; write inbound, egress or forward"},
@@ -497,6 +521,7 @@ main(void)
 		cmocka_unit_test(directives_are_known_or_guessed),
 		cmocka_unit_test(values_are_what_their_row_says),
 		cmocka_unit_test(certificates_come_with_their_keys),
+		cmocka_unit_test(what_is_kept_has_an_age_and_a_size),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),
