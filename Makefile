@@ -22,7 +22,7 @@ LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml
 # These goals compile nothing.
 IDLE_GOALS = help clean attacks peer bench coverage mutants deb fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
-NEEDS = $(if $(filter check% coverage% unit,$(MAKECMDGOALS)),cmocka) \
+NEEDS = $(if $(filter check% coverage% unit $(B)/tests/%,$(MAKECMDGOALS)),cmocka) \
 	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \
 	$(if $(filter demo,$(MAKECMDGOALS)),python3)
 MISSING := $(shell tools/need.sh $(CC) $(PKG_CONFIG) $(LIBS_FOR) $(NEEDS))

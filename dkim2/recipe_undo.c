@@ -52,7 +52,7 @@ recipe_undo_header(const struct recipe *r, const struct canon_header *from,
 	size_t at = 0;
 
 	to->n = 0;
-	for (size_t k = 0; k <= r->n_names; k++) {
+	for (size_t k = 0; ; k++) {
 		bool is_rest = k == r->n_names;
 		const struct recipe_name *name = is_rest ? NULL : &r->names[k];
 		enum recipe_verdict v;
@@ -63,7 +63,7 @@ recipe_undo_header(const struct recipe *r, const struct canon_header *from,
 			if (!add_field(to, from->fields[at++], budget))
 				return RECIPE_TOO_MUCH;
 		if (is_rest)
-			break;
+			return RECIPE_GOOD;
 		begin = at;
 		while (at < from->n && bytes_case_eq(from->fields[at].name,
 		    name->name))
@@ -73,7 +73,6 @@ recipe_undo_header(const struct recipe *r, const struct canon_header *from,
 		if (v != RECIPE_GOOD)
 			return v;
 	}
-	return RECIPE_GOOD;
 }
 
 /* ---- body --------------------------------------------------------------- */

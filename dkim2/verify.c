@@ -133,7 +133,7 @@ dkim2_verify_body(struct dkim2_verify *v, struct bytes octets)
 static int
 conclude_if_complete(struct dkim2_verify *v)
 {
-	if (!v->has_body || v->n_answers < v->n_wants || v->result != NULL)
+	if (!v->has_body || v->n_answers < v->n_wants)
 		return 0;
 	return verify_conclude(v);
 }

@@ -67,8 +67,7 @@ static void
 add_once(struct reason_list *l, struct dkim2_verdict v)
 {
 	for (size_t k = 0; k < l->n; k++)
-		if (l->v[k].reason == v.reason && l->v[k].number == v.number &&
-		    bytes_eq(l->v[k].value, v.value))
+		if (l->v[k].reason == v.reason && l->v[k].number == v.number)
 			return;
 	reason_list_add(l, v);
 }

@@ -47,8 +47,11 @@ verify(struct arena *a, struct bytes octets, enum dkim2_scope scope,
 {
 	struct dkim2_message *m = arena_alloc(a, sizeof(*m));
 	struct bytes body = kit_split(octets, m, a);
+	struct bytes rcpt = BYTES_LIT("<bob@example.net>");
+	struct dkim2_envelope e = {BYTES_LIT("<l-bounces@lists.example>"),
+	    &rcpt, 1};
 	struct dkim2_verify_options o = {.now_s = CRAFT_TIME + 60,
-	    .scope = scope};
+	    .scope = scope, .envelope = &e};
 	const struct bytes *names;
 
 	if (scope == DKIM2_LAST_HOP_HEADER)

@@ -263,6 +263,9 @@ undoing_is_on_a_budget(void **state)
 	    "{\"b\":[{\"c\":[1,2]}]}", &budget, &out), RECIPE_GOOD);
 	assert_int_equal(budget, 0);
 	budget = 5;
+	assert_int_equal(undo_body(*state, BYTES_LIT("1\r\n2"),
+	    "{\"b\":[{\"c\":[1,2]}]}", &budget, &out), RECIPE_TOO_MUCH);
+	budget = 5;
 	assert_int_equal(undo_body(*state, BYTES_LIT("1\r\n2\r\n"),
 	    "{\"b\":[{\"c\":[1,2]}]}", &budget, &out), RECIPE_TOO_MUCH);
 	budget = 5;

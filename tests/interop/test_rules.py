@@ -9,6 +9,7 @@ import pytest
 
 try:
     from rules import CASES, record
+    import rules_chain  # noqa: F401
     import rules_dsn  # noqa: F401
 except ImportError as missing:
     if os.environ.get("CI") or missing.name not in ("nacl", "nacl.signing"):
