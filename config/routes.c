@@ -27,7 +27,6 @@ hop_take(struct config_routes_table *t, struct bytes value,
     struct config_place at, struct config_next_hop *hop)
 {
 	const struct config_listener *self;
-	bool is_unbuilt;
 	const char *why;
 
 	if (value.p == NULL) {
@@ -35,15 +34,12 @@ hop_take(struct config_routes_table *t, struct bytes value,
 		    "routes: a line takes one next hop");
 		return false;
 	}
-	why = config_value_next_hop(value, t->arena, hop, &is_unbuilt);
-	if (is_unbuilt)
-		config_fault_add_unbuilt(t->faults, at, "routes",
-		    config_fault_show(t->faults, value), why);
-	else if (why != NULL)
+	why = config_value_next_hop(value, t->arena, hop);
+	if (why != NULL) {
 		config_fault_add(t->faults, at, "routes: `%s` %s",
 		    config_fault_show(t->faults, value), why);
-	if (why != NULL)
 		return false;
+	}
 	if (hop->scheme == SCHEME_MX)
 		hop->port = t->mx_port;
 	self = config_check_loop(t->l, hop);

@@ -373,7 +373,6 @@ static bool
 set_next_hop(const struct setting *s)
 {
 	struct config_next_hop hop;
-	bool is_unbuilt;
 	const char *why;
 
 	if (s->value->kind == NODE_MAP ||
@@ -384,16 +383,11 @@ set_next_hop(const struct setting *s)
 	}
 	if (!is_text(s))
 		return false;
-	why = config_value_next_hop(s->value->text, s->l->config->arena, &hop,
-	    &is_unbuilt);
-	if (is_unbuilt)
-		config_fault_add_unbuilt(&s->l->faults, s->value->at,
-		    s->row->name,
-		    config_fault_show(&s->l->faults, s->value->text), why);
-	else if (why != NULL)
+	why = config_value_next_hop(s->value->text, s->l->config->arena, &hop);
+	if (why != NULL) {
 		complain_of(s, s->value, why);
-	if (why != NULL)
 		return false;
+	}
 	memcpy(place(s), &hop, sizeof(hop));
 	return true;
 }

@@ -335,22 +335,18 @@ static const struct scheme {
 	enum config_scheme scheme;
 	enum config_tls_policy tls;	/* unless said */
 	uint16_t port;			/* unless said; mx: none to say */
-	bool is_built;
 } schemes[] = {
-	{"smtp://",  SCHEME_SMTP,  TLS_MAY,    25,  true},
-	{"smtps://", SCHEME_SMTPS, TLS_VERIFY, 465, false},
-	{"lmtp://",  SCHEME_LMTP,  TLS_MAY,    24,  false},
-	{"mx",       SCHEME_MX,    TLS_MAY,    0,   true},
+	{"smtp://",  SCHEME_SMTP,  TLS_MAY,    25},
+	{"smtps://", SCHEME_SMTPS, TLS_VERIFY, 465},
+	{"lmtp://",  SCHEME_LMTP,  TLS_MAY,    24},
+	{"mx",       SCHEME_MX,    TLS_MAY,    0},
 };
 
-static const struct {
-	const char *word;
-	bool is_built;
-} policies[] = {
-	[TLS_NONE] = {"none", true},
-	[TLS_MAY] = {"may", true},
-	[TLS_ENCRYPT] = {"encrypt", false},
-	[TLS_VERIFY] = {"verify", false},
+static const char *const policies[] = {
+	[TLS_NONE] = "none",
+	[TLS_MAY] = "may",
+	[TLS_ENCRYPT] = "encrypt",
+	[TLS_VERIFY] = "verify",
 };
 
 static const struct scheme *
@@ -367,14 +363,13 @@ scheme_find(struct bytes text)
 
 /* The word behind a next hop; empty: what its scheme says. */
 static const char *
-next_hop_policy(struct bytes word, struct config_next_hop *hop,
-    bool *is_unbuilt)
+next_hop_policy(struct bytes word, struct config_next_hop *hop)
 {
 	size_t k = 0;
 
 	if (word.n == 0)
 		return NULL;
-	while (k <= TLS_VERIFY && !bytes_eq(word, bytes_of(policies[k].word)))
+	while (k <= TLS_VERIFY && !bytes_eq(word, bytes_of(policies[k])))
 		k++;
 	if (k > TLS_VERIFY)
 		return "has a bad word for TLS; write none, may, encrypt or "
@@ -382,20 +377,18 @@ next_hop_policy(struct bytes word, struct config_next_hop *hop,
 	hop->tls = (enum config_tls_policy)k;
 	if (hop->scheme == SCHEME_SMTPS && hop->tls < TLS_ENCRYPT)
 		return "is TLS from its first octet; write encrypt or verify";
-	*is_unbuilt |= !policies[k].is_built;
 	return NULL;
 }
 
 const char *
 config_value_next_hop(struct bytes text, struct arena *a,
-    struct config_next_hop *hop, bool *is_unbuilt)
+    struct config_next_hop *hop)
 {
 	struct bytes policy = text;
 	struct bytes way = bytes_cut(&policy, ' ');
 	const struct scheme *s = scheme_find(way);
 	const char *why = NULL;
 
-	*is_unbuilt = false;
 	if (s == NULL)
 		return "is no next hop; write smtp://HOST:PORT or mx";
 	*hop = (struct config_next_hop){.scheme = s->scheme, .tls = s->tls,
@@ -403,12 +396,7 @@ config_value_next_hop(struct bytes text, struct arena *a,
 	if (s->port != 0)
 		why = next_hop_server(bytes_skip(way, strlen(s->text)), a,
 		    hop);
-	*is_unbuilt = !s->is_built;
-	if (why == NULL)
-		why = next_hop_policy(bytes_trim(policy), hop, is_unbuilt);
-	if (why != NULL)
-		*is_unbuilt = false;
-	return *is_unbuilt ? "smtp://HOST:PORT or mx" : why;
+	return why != NULL ? why : next_hop_policy(bytes_trim(policy), hop);
 }
 
 void
@@ -429,7 +417,7 @@ config_value_put_next_hop(struct buf *b, const struct config_next_hop *hop)
 	if (hop->tls == s->tls)
 		return;
 	buf_add_octet(b, ' ');
-	buf_add_str(b, policies[hop->tls].word);
+	buf_add_str(b, policies[hop->tls]);
 }
 
 /* A number and the unit behind it, of which there is one in the table. */

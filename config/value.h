@@ -46,12 +46,10 @@ const char *config_value_net(struct bytes text, struct config_net *net);
  * may, encrypt or verify: how much TLS. Unless said that is `may`, for smtps
  * `verify`.
  *
- * hop         where it is good, also one that is not built; mx has no port
- * is_unbuilt  set where it is a next hop of the design that is not built yet;
- *             what is returned then is what to write instead
+ * hop      where it is good; mx has no port
  */
 const char *config_value_next_hop(struct bytes text, struct arena *a,
-    struct config_next_hop *hop, bool *is_unbuilt);
+    struct config_next_hop *hop);
 
 /* 123, 64K, 50M or 2G, in powers of 1024. */
 const char *config_value_size(struct bytes text, uint64_t *octets);

@@ -19,12 +19,10 @@ examples_lack_only_what_is_not_built(void **state)
 		{"config/examples/4-list.yaml",
 		    ":4:1: copies: not built yet; remove it\n"
 		    ":6:15: role: list-in: not built yet; write inbound, egress or forward\n"
-		    ":6:83: next-hop: lmtp://127.0.0.1:8024: not built yet; write smtp://HOST:PORT or mx\n"
 		    ":7:15: role: list-out: not built yet; write inbound, egress or forward\n"
 		    ":7:76: pair: not built yet; remove it\n"},
 		{"config/examples/5-appliance.yaml",
 		    ":5:15: role: appliance: not built yet; write inbound, egress or forward\n"
-		    ":5:109: next-hop: smtps://smart.example:465: not built yet; write smtp://HOST:PORT or mx\n"
 		    ":5:138: auth-file: not built yet; remove it\n"},
 	};
 

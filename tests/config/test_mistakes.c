@@ -448,9 +448,6 @@ routes_are_checked_in_place(void **state)
 		    "10:12: routes: `c.d` is no next hop; write smtp://HOST:PORT or mx\n"
 		    "11:12: routes: a line takes one next hop\n"
 		    "12:11: routes: `` is no next hop; write smtp://HOST:PORT or mx"},
-		{"not built", ROUTES "      b.c: lmtp://x.y\n      c.d: mx verify\n",
-		    "10:12: routes: lmtp://x.y: not built yet; write smtp://HOST:PORT or mx\n"
-		    "11:12: routes: mx verify: not built yet; write smtp://HOST:PORT or mx"},
 		{"all the rest twice", ROUTES "      '*': smtp://c.d\n",
 		    "10:7: domain `*`: `next-hop` says it already; keep one of them"},
 		{"the rest instead of next-hop", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, routes: {'*': smtp://c.d}}}\n", ""},

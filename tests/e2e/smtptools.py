@@ -195,7 +195,7 @@ class Sink:
                             f"250-{e}\r\n" for e in extensions) + "250 HELP"}
         self.answers.update(answers)
         self.mails, self.refused, self.faults, self.commands = [], [], [], []
-        self.connections = 0
+        self.connections = self.most = 0    # in all, and at a time
         self._lock = threading.Lock()
         self._open = set()
         self._stopped = False
@@ -226,6 +226,7 @@ class Sink:
                     continue
                 self._open.add(sock)
                 self.connections += 1
+                self.most = max(self.most, len(self._open))
             threading.Thread(target=self._serve, args=(sock,),
                              daemon=True).start()
 
@@ -285,7 +286,7 @@ class Sink:
                 self.faults.append(f"command line {line!r}")
             text = line.rstrip(b"\r\n").decode("latin-1")
             verb = text[:4].upper()
-            if verb in ("EHLO", "HELO"):
+            if verb in ("EHLO", "HELO", "LHLO"):
                 mail = None
                 self._answer(sock, "ehlo", stream)
             elif verb == "MAIL":
@@ -312,8 +313,13 @@ class Sink:
                 self._answer(sock, "quit", stream)
                 return
             else:
-                self.faults.append(f"command {line!r}")
-                sock.sendall(b"500 5.5.2 what?\r\n")
+                sock, stream = self._extension(sock, stream, text)
+
+    def _extension(self, sock, stream, text):
+        """A command of an extension; the socket and stream to go on with."""
+        self.faults.append(f"command {text!r}")
+        sock.sendall(b"500 5.5.2 what?\r\n")
+        return sock, stream
 
     def _path(self, text):
         found = re.match(r"(?i)(?:MAIL FROM|RCPT TO):<([^>]*)>(.*)$", text)
