@@ -34,6 +34,8 @@ enum config_unsignable { UNSIGNABLE_PASS, UNSIGNABLE_REFUSE };
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
     MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
 
+enum config_replay { REPLAY_ONCE, REPLAY_REFUSE, REPLAY_OFF };
+enum config_mixed { MIXED_DEFER, MIXED_ONE_RCPT };
 enum config_scheme { SCHEME_SMTP, SCHEME_SMTPS, SCHEME_LMTP, SCHEME_MX };
 
 /* What TLS must give before mail goes out, each one more than the last. */
@@ -123,6 +125,10 @@ struct config_listener {
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
 	bool has_aliases;
 	struct config_aliases aliases;
+	enum config_replay replay;
+	enum config_mixed mixed;
+	uint32_t max_recipients;	/* of a transaction */
+	uint32_t max_copies;		/* that one message leaves in */
 	uint64_t max_message;		/* octets */
 	uint64_t max_header;		/* octets of the header block */
 	uint32_t max_fields;

@@ -98,6 +98,15 @@ const struct config_row config_rows[] = {
 	{"aliases",           K_ALIASES,   AT_TO(has_aliases, aliases), 0,        0,          NULL,
 	    "file:PATH or a map of ADDRESS: TARGET"},
 
+	{"replay",            K_WORD,      AT(replay),               0,        0,          "once",
+	    "the same message to the same recipient a second time"},
+	{"mixed",             K_WORD,      AT(mixed),                0,        0,          "defer",
+	    "when the answers of recipients differ"},
+	{"max-recipients",    K_UINT32,    AT(max_recipients),       1,        10000,      "1000",
+	    "recipients of a transaction"},
+	{"max-copies",        K_UINT32,    AT(max_copies),           1,        1000,       "20",
+	    "copies that one message is sent in"},
+
 	{"max-message",       K_SIZE,      AT(max_message),          64 * KIB, 1024 * MIB, "50M",
 	    "octets of a message"},
 	{"max-header",        K_SIZE,      AT(max_header),           4 * KIB,  16 * MIB,   "1M",
@@ -150,8 +159,6 @@ const struct config_row config_rows[] = {
 	    "rewriting From where DMARC asks for it"},
 	{"repair",            K_WORD,      NOWHERE,                  0,        0,          "no",
 	    "mending what devices get wrong"},
-	{"replay",            K_WORD,      NOWHERE,                  0,        0,          "off",
-	    "the same message a second time"},
 
 	{"auth-file",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "name and password for the next hop"},
@@ -163,12 +170,6 @@ const struct config_row config_rows[] = {
 	    "bounces without DKIM2 to addresses that we made"},
 	{"legacy-bounce-out", K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "bounces of the server behind us"},
-	{"max-copies",        K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
-	    "copies that one message is sent in"},
-	{"max-recipients",    K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
-	    "recipients of a transaction"},
-	{"mixed",             K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
-	    "when answers of recipients differ"},
 	{"normalize",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "networks whose bare CR and LF are mended"},
 	{"on-failure",        K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
@@ -212,9 +213,11 @@ static const struct config_word words[] = {
 	{"pass-client", "proxy-v2",  PASS_PROXY_V2,     true},
 	{"repair",      "no",        0,                 true},
 	{"repair",      "yes",       0,                 false},
-	{"replay",      "off",       0,                 true},
-	{"replay",      "once",      0,                 false},
-	{"replay",      "refuse",    0,                 false},
+	{"replay",      "once",      REPLAY_ONCE,       true},
+	{"replay",      "refuse",    REPLAY_REFUSE,     true},
+	{"replay",      "off",       REPLAY_OFF,        true},
+	{"mixed",       "defer",     MIXED_DEFER,       true},
+	{"mixed",       "one-rcpt",  MIXED_ONE_RCPT,    true},
 };
 
 static const size_t n_words = sizeof(words) / sizeof(words[0]);

@@ -57,6 +57,25 @@ decide_is_sender(const struct config_listener *l, const struct keydir *keys,
 	return keys->n == 0 || keydir_cover(keys, &domain, 1).n != 0;
 }
 
+struct bytes
+decide_identity(const struct config_listener *l, const struct keydir *keys,
+    struct bytes rcpt_to_in, struct bytes mail_from_out)
+{
+	struct bytes name[2] = {dkim2_path_domain(rcpt_to_in),
+	    dkim2_path_domain(mail_from_out)};
+
+	if (l->role != ROLE_FORWARD)
+		return (struct bytes){NULL, 0};
+	return keydir_cover(keys, name, 2);
+}
+
+bool
+decide_may_sign(const struct config_listener *l, const struct keydir *keys)
+{
+	return keys->n != 0 &&
+	    (l->role == ROLE_EGRESS || l->role == ROLE_FORWARD);
+}
+
 /* What the verdict alone decides. Returns whether it did. */
 static bool
 by_verdict(struct decision *d, const struct decide_facts *f)
@@ -141,8 +160,6 @@ originate(struct decision *d, const struct decide_facts *f)
 static void
 extend(struct decision *d, const struct decide_facts *f)
 {
-	struct bytes name[2] = {dkim2_path_domain(f->rcpt_to_in),
-	    dkim2_path_domain(f->mail_from_out)};
 	const struct dkim2_field *list;
 
 	d->kind = DECIDE_PASS;
@@ -158,7 +175,7 @@ extend(struct decision *d, const struct decide_facts *f)
 		    "the chain is not Fully Verified");
 	} else {
 		d->kind = DECIDE_SIGN;
-		d->domain = keydir_cover(f->keys, name, 2);
+		d->domain = f->identity;
 		if (dkim2_message_find(f->message, BYTES_LIT("list-id"),
 		        &list) != 0)
 			d->flags |= DKIM2_FLAG_EXPLODED;

@@ -28,8 +28,8 @@ struct decide_facts {
 	const struct dkim2_message *message;
 	const struct dkim2_result *result;	/* NULL: verify is off */
 	struct bytes mail_from_in;	/* paths, with brackets */
-	struct bytes rcpt_to_in;
 	struct bytes mail_from_out;
+	struct bytes identity;		/* what decide_identity() said */
 	struct arena *arena;
 };
 
@@ -38,6 +38,21 @@ void decide(struct decision *d, const struct decide_facts *f);
 /* A change of mind: the signer refused for a rule; follows `unsignable`. */
 void decide_unsignable(struct decision *d, const struct config_listener *l,
     const char *rule);
+
+/*
+ * As whom a chain would be extended: the longest domain with keys that covers
+ * both the recipient it came to and the new MAIL FROM. Empty where there is
+ * none, and where the envelope does not say (we originate by From).
+ *
+ * rcpt_to_in, mail_from_out  paths, with brackets
+ */
+struct bytes decide_identity(const struct config_listener *l,
+    const struct keydir *keys, struct bytes rcpt_to_in,
+    struct bytes mail_from_out);
+
+/* Whether mail of this listener may be signed at all. */
+bool decide_may_sign(const struct config_listener *l,
+    const struct keydir *keys);
 
 /* Whether a sender's domain may be used at an egress listener. */
 bool decide_is_sender(const struct config_listener *l,

@@ -23,8 +23,8 @@ struct hub {
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */
-	struct slots slots;	/* TXT, signatures, memory: a relay; ways: an
-				   outbound; other look-ups: nexthop */
+	struct slots slots;	/* TXT, memory: a relay; signatures: an onward;
+				   ways: an outbound; look-ups: nexthop */
 	struct nexthop_request *ways;	/* under way */
 	/* an answer of nexthop_ask() */
 	void (*way_found)(struct hub *, uint64_t tag,

@@ -17,6 +17,7 @@ struct inbound {
 	struct inbound_client client;
 	struct relay *relay;		/* the transaction, or NULL */
 	struct outbound *outbound;	/* idle, for the next one, or NULL */
+	struct relay *watching;		/* one that is over, or NULL */
 	struct inbound_link link;
 	inbound_gone *gone;
 	void *arg;
@@ -49,6 +50,9 @@ inbound_kill(struct inbound *s)
 	if (s->relay != NULL)
 		relay_abandon(s->relay);
 	s->relay = NULL;
+	if (s->watching != NULL)
+		relay_left(s->watching);
+	s->watching = NULL;
 	outbound_free(&s->outbound);
 	conn_kill(&s->conn);
 	loop_defer(s->hub->loop, &s->deferred, destroy, s);
@@ -201,6 +205,15 @@ pump(struct inbound *s)
 	rest(s);
 }
 
+/* The client has its answer, or it would not go on. */
+static void
+went_on(struct inbound *s)
+{
+	if (s->watching != NULL)
+		relay_went_on(s->watching);
+	s->watching = NULL;
+}
+
 static void
 log_tls(const struct inbound *s, const char *why)
 {
@@ -218,6 +231,8 @@ on_conn(void *arg, enum conn_event what)
 {
 	struct inbound *s = arg;
 
+	if (what == CONN_IN)
+		went_on(s);
 	switch (what) {
 	case CONN_TIMEOUT:
 		if (s->is_securing)
@@ -331,8 +346,10 @@ inbound_answer(struct inbound *s, int code, const char *enhanced,
 }
 
 void
-inbound_release(struct inbound *s, struct outbound *o)
+inbound_release(struct inbound *s, struct outbound *o,
+    struct relay *watching)
 {
 	s->relay = NULL;
 	s->outbound = o;
+	s->watching = watching;
 }

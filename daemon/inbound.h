@@ -10,6 +10,7 @@
 #include "daemon/outbound.h"
 
 struct inbound;
+struct relay;
 
 /* Who is talking to us. */
 struct inbound_client {
@@ -58,9 +59,14 @@ void inbound_answer(struct inbound *s, int code, const char *enhanced,
 
 /*
  * The transaction is over, as far as the session is concerned: call before
- * the last inbound_answer(). o goes to the session for its next
- * transaction; NULL where there is none to be kept.
+ * the last inbound_answer().
+ *
+ * o        an idle connection for its next transaction, or NULL; taken
+ * watching a relay that is to be told whether the client sends more than was
+ *          there when it was answered: relay_went_on() or, at the end of the
+ *          session, relay_left(). NULL: none
  */
-void inbound_release(struct inbound *s, struct outbound *o);
+void inbound_release(struct inbound *s, struct outbound *o,
+    struct relay *watching);
 
 #endif

@@ -9,6 +9,7 @@
 #include "daemon/inbound.h"
 #include "daemon/log.h"
 #include "daemon/nexthop.h"
+#include "daemon/onward.h"
 #include "daemon/pool.h"
 #include "daemon/relay.h"
 
@@ -189,20 +190,19 @@ static void
 on_signature(void *arg, uint64_t tag, struct bytes signature)
 {
 	struct listener_set *set = arg;
-	struct relay *r = slots_find(&set->hub.slots, tag);
+	struct onward *o = slots_find(&set->hub.slots, tag);
 
-	if (r != NULL)
-		relay_signature(r, SLOT_PART(tag), signature);
+	if (o != NULL)
+		onward_signature(o, SLOT_PART(tag), signature);
 }
 
-/* Nothing asks yet: a claim would be for nobody. */
 static bool
 on_memory(void *arg, uint64_t tag, const struct memory_reply *reply)
 {
-	(void)arg;
-	(void)tag;
-	(void)reply;
-	return false;
+	struct listener_set *set = arg;
+	struct relay *r = slots_find(&set->hub.slots, tag);
+
+	return r != NULL && relay_memory_reply(r, SLOT_PART(tag), reply);
 }
 
 static bool

@@ -1,18 +1,14 @@
 #include "daemon/relay_state.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <sodium.h>
 
 #include "base/err.h"
 #include "daemon/log.h"
-#include "daemon/nexthop.h"
 
 /* A chain may have changed the largest message we take that many times. */
 #define UNDONE_BODIES 4
-
-static void go_on(struct relay *r);
 
 /* ---- beginning and end ---- */
 
@@ -44,108 +40,219 @@ destroy(void *arg)
 	h->relay_gone(h);
 }
 
+static void too_late(void *arg);
+
+struct relay *
+relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
+    struct outbound *o)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->hub = h;
+	r->listener = l;
+	h->n_relays++;
+	r->session = s;
+	r->rcpts_end = &r->rcpts;
+	r->copies_end = &r->copies;
+	r->begun_ms = loop_now_ms(h->loop);
+	content_init(&r->content, h->env->spool_fd);
+	make_id(r);
+	r->arena = arena_new((16U << 20) + 4 * (size_t)l->max_header);
+	r->timer = loop_timer_new(h->loop, too_late, r);
+	if (r->arena == NULL || r->timer == NULL ||
+	    !slots_take(&h->slots, r, &r->tag)) {
+		destroy(r);
+		return NULL;
+	}
+	r->spare = o;
+	return r;
+}
+
+static void
+close_all(struct relay *r)
+{
+	for (struct onward *o = r->asked; o != NULL; o = o->next)
+		onward_close(o);
+	for (struct onward *o = r->copies; o != NULL; o = o->next)
+		onward_close(o);
+}
+
 /* The relay is over: what still comes for it finds nobody. */
 static void
 leave(struct relay *r)
 {
-	if (r->state == OVER)
+	if (r->state == RELAY_OVER)
 		return;
-	r->state = OVER;
+	r->state = RELAY_OVER;
 	slots_leave(&r->hub->slots, r->tag);
-	if (r->timer != NULL)
-		loop_timer_stop(r->timer);
-	if (r->outbound != NULL)
-		outbound_owner(r->outbound, NULL, NULL);
-	outbound_free(&r->outbound);
+	loop_timer_stop(r->timer);
+	close_all(r);
+	outbound_free(&r->spare);
 	loop_defer(r->hub->loop, &r->deferred, destroy, r);
 }
 
-/* The session goes on without this transaction; it gets the connection. */
+/*
+ * The session goes on without this transaction, and gets its connection.
+ *
+ * watching as inbound_release() has it
+ */
 static struct inbound *
-part(struct relay *r)
+part(struct relay *r, struct relay *watching)
 {
 	struct inbound *s = r->session;
-	struct outbound *o = r->outbound;
 
+	if (r->n_under_way == 0)
+		close_all(r);
 	r->session = NULL;
-	if (o != NULL && !outbound_is_committed(o)) {
-		outbound_abort(o);
-		outbound_owner(o, NULL, NULL);
-		r->outbound = NULL;
-	} else {
-		o = NULL;
-	}
-	inbound_release(s, o);
+	inbound_release(s, r->spare, watching);
+	r->spare = NULL;
 	return s;
+}
+
+/*
+ * The last answer was given. Of mail without a name of its own, what is
+ * remembered is for a client that did not see it: one that goes on has seen
+ * it, and may say the same thing again.
+ */
+static struct inbound *
+part_and_watch(struct relay *r, bool is_delivered)
+{
+	struct inbound *s;
+
+	if (!r->is_short || !is_delivered || !relay_remembers(r)) {
+		s = part(r, NULL);
+		leave(r);
+		return s;
+	}
+	r->state = RELAY_ANSWERED;
+	loop_timer_stop(r->timer);
+	return part(r, r);
+}
+
+void
+relay_went_on(struct relay *r)
+{
+	relay_memory_forget(r);
+	leave(r);
+}
+
+void
+relay_left(struct relay *r)
+{
+	leave(r);
 }
 
 /* ---- answers ---- */
 
-/* The last answer of the transaction, in our own words. */
 void
-relay_end_with(struct relay *r, int code, const char *enhanced, const char *text)
+relay_settle(struct relay *r, struct relay_rcpt *rcpt,
+    const struct relay_answer *a)
 {
+	rcpt->state = RCPT_SETTLED;
+	rcpt->answer = *a;
+	relay_memory_settle(r, rcpt);
+	relay_log_fate(r, rcpt);
+}
+
+void
+relay_refuse(struct relay *r, const struct relay_answer *a)
+{
+	relay_log_reject(r, "DATA", a, r->rcpts->to.raw);
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->state != RCPT_SETTLED && k->twin == NULL)
+			relay_settle(r, k, a);
+	relay_conclude(r);
+}
+
+/*
+ * One answer for all recipients.
+ *
+ * Returns  whether they differed; what is to be told is in out
+ */
+static bool
+mix(struct relay *r, struct relay_answer *out)
+{
+	const struct relay_answer **answers = arena_array(r->arena,
+	    r->n_rcpts, sizeof(*answers));
+	size_t n = 0;
+
+	*out = relay_answer_say(451, "4.3.1", "Out of memory");
+	if (answers == NULL)
+		return false;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		if (k->twin != NULL) {
+			k->answer = k->twin->answer;
+			relay_log_fate(r, k);
+		}
+		answers[n++] = &k->answer;
+	}
+	return relay_answers_mix(answers, n, out);
+}
+
+void
+relay_conclude(struct relay *r)
+{
+	char octets[1800];
+	struct buf text = BUF_ON(octets);
+	struct relay_answer a;
 	struct inbound *s;
 
 	if (r->session == NULL) {
 		leave(r);
 		return;
 	}
-	relay_log_reject(r, "DATA", code, enhanced, text, r->to.raw);
-	s = part(r);
-	leave(r);	/* what text points to lives to the end of the turn */
-	inbound_answer(s, code, enhanced, bytes_of(text));
+	if (mix(r, &a))
+		relay_memory_mixed(r);
+	else if (r->n_rcpts == 1)
+		relay_memory_answered(r, r->rcpts);
+	buf_add(&text, bytes_first(a.text, sizeof(octets) - 64));
+	if (a.code / 100 == 2)
+		buf_printf(&text, " (id %s)", r->id);
+	s = part_and_watch(r, a.code / 100 == 2);
+	inbound_answer(s, a.code, a.enhanced, buf_bytes(&text));
 }
 
-/*
- * The next hop's reply as it goes to the client: same class, same text. A 421
- * would end the client's session, which has done nothing: 451.
- */
-struct answer {
-	int code;
-	char enhanced[16];
-	struct bytes text;
-};
-
-static void
-answer_of(struct answer *a, const struct smtp_reply *reply)
-{
-	a->code = reply->code == 421 ? 451 : reply->code;
-	a->text = reply->text.n == 0 ? BYTES_LIT("Ok") : reply->text;
-	if (reply->enhanced.n != 0 &&
-	    reply->enhanced.p[0] == '0' + a->code / 100)
-		snprintf(a->enhanced, sizeof(a->enhanced), "%.*s",
-		    BYTES_FMT(bytes_first(reply->enhanced, 15)));
-	else
-		snprintf(a->enhanced, sizeof(a->enhanced), "%d.0.0",
-		    a->code / 100);
-}
-
-/* ---- MAIL and RCPT ---- */
+/* ---- MAIL and DATA ---- */
 
 static int
-copy_path(struct relay *r, const struct smtp_path *from, struct smtp_path *to)
+copy(struct arena *a, struct bytes *b)
 {
-	struct bytes raw = arena_copy(r->arena, from->raw);
+	*b = arena_copy(a, *b);
+	return b->p == NULL ? -E_NOMEM : 0;
+}
 
-	if (raw.p == NULL)
+/* Keeps what MAIL said. */
+static int
+take_down(struct relay *r, const struct smtp_server_mail *mail)
+{
+	const struct smtp_path *from = &mail->from;
+
+	r->mail = *mail;
+	r->is_8bit = mail->is_8bit;
+	if (copy(r->arena, &r->mail.from.raw) != 0 ||
+	    copy(r->arena, &r->mail.ret) != 0 ||
+	    copy(r->arena, &r->mail.envid) != 0 ||
+	    copy(r->arena, &r->mail.auth) != 0)
 		return -E_NOMEM;
-	*to = *from;
-	to->raw = raw;
 	if (from->local.n != 0)
-		to->local.p = raw.p + (from->local.p - from->raw.p);
+		r->mail.from.local.p = r->mail.from.raw.p +
+		    (from->local.p - from->raw.p);
 	if (from->domain.n != 0)
-		to->domain.p = raw.p + (from->domain.p - from->raw.p);
+		r->mail.from.domain.p = r->mail.from.raw.p +
+		    (from->domain.p - from->raw.p);
 	return 0;
 }
 
 static void
 refuse_mail(struct relay *r, int code, const char *enhanced, const char *text)
 {
+	struct relay_answer a = relay_answer_say(code, enhanced, text);
 	struct inbound *s;
 
-	relay_log_reject(r, "MAIL", code, enhanced, text, BYTES_LIT("<>"));
-	s = part(r);
+	relay_log_reject(r, "MAIL", &a, BYTES_LIT("<>"));
+	s = part(r, NULL);
 	leave(r);
 	inbound_answer(s, code, enhanced, bytes_of(text));
 }
@@ -153,17 +260,13 @@ refuse_mail(struct relay *r, int code, const char *enhanced, const char *text)
 void
 relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 {
-	const struct smtp_path *from = &mail->from;
-
-	r->size = mail->size;
-	r->is_8bit = mail->is_8bit;
-	if (copy_path(r, from, &r->from) != 0) {
+	if (take_down(r, mail) != 0) {
 		refuse_mail(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
-	if (r->listener->role == ROLE_EGRESS && !from->is_null &&
+	if (r->listener->role == ROLE_EGRESS && !mail->from.is_null &&
 	    !decide_is_sender(r->listener, &r->hub->inventory->domains,
-	        from->domain)) {
+	        mail->from.domain)) {
 		refuse_mail(r, 550, "5.7.1",
 		    "This client may not send from that domain");
 		return;
@@ -171,166 +274,43 @@ relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 	inbound_answer(r->session, 250, "2.1.0", BYTES_LIT("Ok"));
 }
 
-static void
-refuse_rcpt(struct relay *r, const struct smtp_path *to, int code,
-    const char *enhanced, const char *text)
-{
-	char said[700];
-	struct buf b = BUF_ON(said);
-
-	relay_log_reject(r, "RCPT", code, enhanced, text, to->raw);
-	buf_add_escaped(&b, to->raw, 300);
-	buf_printf(&b, ": %s", text);
-	inbound_answer(r->session, code, enhanced, buf_bytes(&b));
-}
-
-/* A local part that asks the next hop to send on: user%there, there!user. */
+/* Whether a recipient may still get the message, or has it already. */
 static bool
-is_routed(struct bytes local)
+is_wanted(const struct relay *r)
 {
-	return bytes_index(local, '%') != local.n ||
-	    bytes_index(local, '!') != local.n ||
-	    bytes_index(local, '@') != local.n;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->twin == NULL &&
+		    (k->state == RCPT_ACCEPTED || k->is_known))
+			return true;
+	return false;
 }
-
-/* Whether this client may send to that recipient through us at all. */
-static bool
-may_relay(const struct relay *r, const struct smtp_path *to)
-{
-	const struct config_listener *l = r->listener;
-
-	if (config_nets_hold(l->clients, l->n_clients,
-	        inbound_client(r->session)->addr.ip))
-		return true;
-	if (to->domain.n == 0)		/* <postmaster> */
-		return l->role == ROLE_INBOUND && l->n_domains != 0;
-	return !to->is_literal && !is_routed(to->local) &&
-	    config_domains_hold(l->domains, l->n_domains, to->domain);
-}
-
-static void on_outbound(void *arg, enum outbound_event what);
-
-/* Asks the next hop; what we add is counted in. */
-static void
-ask_next_hop(struct relay *r)
-{
-	struct bytes domain = dkim2_path_domain(r->onward.rcpt_to);
-	const struct outbound_destination to = {
-	    .hop = nexthop_route(r->listener, domain),
-	    .domain = domain,
-	    .client = inbound_client(r->session),
-	};
-	const struct outbound_mail mail = {
-	    .mail_from = r->onward.mail_from,
-	    .size = r->size == 0 ? 0 : r->size + RECEIVED_MAX,
-	    .is_8bit = r->is_8bit,
-	};
-	const struct outbound_rcpt rcpt = {.path = r->onward.rcpt_to};
-
-	/* that of the transaction before may lead elsewhere */
-	if (r->outbound != NULL && !outbound_leads(r->outbound, &to))
-		outbound_free(&r->outbound);
-	if (r->outbound == NULL)
-		r->outbound = outbound_new(r->hub, r->listener, &to);
-	if (r->outbound == NULL) {
-		refuse_rcpt(r, &r->to, 452, "4.3.1", "Out of memory");
-		return;
-	}
-	outbound_owner(r->outbound, on_outbound, r);
-	outbound_begin(r->outbound, &mail);
-	if (!outbound_rcpt(r->outbound, &rcpt)) {
-		outbound_abort(r->outbound);
-		refuse_rcpt(r, &r->to, 452, "4.3.1", "Out of memory");
-		return;
-	}
-	r->state = ASKING;
-}
-
-void
-relay_rcpt(struct relay *r, const struct smtp_server_rcpt *rcpt)
-{
-	const struct smtp_path *to = &rcpt->to;
-
-	if (r->state != BEGUN) {
-		/* Interim, until one message goes to many. */
-		inbound_answer(r->session, 452, "4.5.3",
-		    BYTES_LIT("One recipient a transaction, send the others "
-			      "in their own"));
-		return;
-	}
-	if (!may_relay(r, to)) {
-		refuse_rcpt(r, to, 554, "5.7.1", "Relay access denied");
-		return;
-	}
-	if (copy_path(r, to, &r->to) != 0 || rewrite_envelope(&r->onward,
-	        r->listener, &r->from, &r->to, r->arena) != 0) {
-		refuse_rcpt(r, to, 452, "4.3.1", "Out of memory");
-		return;
-	}
-	if (r->onward.code != 0)
-		refuse_rcpt(r, to, r->onward.code, r->onward.enhanced,
-		    r->onward.text);
-	else
-		ask_next_hop(r);
-}
-
-static void
-on_rcpt_refused(struct relay *r, const struct smtp_reply *reply)
-{
-	struct answer a;
-
-	r->state = BEGUN;
-	answer_of(&a, reply);
-	relay_log_fate(r, a.code < 500 ? "deferred" : "refused", a.enhanced,
-	    reply->text);
-	inbound_answer(r->session, a.code, a.enhanced, a.text);
-}
-
-static void
-on_rcpt_accepted(struct relay *r, const struct smtp_reply *reply)
-{
-	uint64_t max;
-	struct answer a;
-
-	if (r->is_8bit && !(outbound_can(r->outbound, &max) &
-	        SMTP_CAN_8BITMIME)) {
-		outbound_abort(r->outbound);
-		r->state = BEGUN;
-		refuse_rcpt(r, &r->to, 550, "5.6.3",
-		    "The next hop does not take 8-bit content");
-		return;
-	}
-	r->state = ACCEPTED;
-	answer_of(&a, reply);
-	inbound_answer(r->session, a.code, a.enhanced, a.text);
-}
-
-/* ---- DATA ---- */
 
 void
 relay_data(struct relay *r)
 {
 	const struct inbound_client *c = inbound_client(r->session);
+	const struct relay_answer *a = &r->rcpts->answer;
 	char from[600];
 
-	if (r->fault.code != 0) {	/* the next hop is lost meanwhile */
-		inbound_answer(r->session, r->fault.code, r->fault.enhanced,
-		    bytes_of(r->fault.text));
+	if (!is_wanted(r)) {	/* the next hop is lost meanwhile */
+		inbound_answer(r->session, a->code, a->enhanced, a->text);
 		return;
 	}
-	relay_escape(r->from.raw, from, sizeof(from));
+	relay_escape(r->mail.from.raw, from, sizeof(from));
 	log_line(LOG_NOTICE_, "%s: client=[%s]:%u, listener=%s, from=%s",
 	    r->id, c->ip, c->addr.port, r->listener->name, from);
-	r->state = RECEIVING;
+	r->state = RELAY_RECEIVING;
 	inbound_answer(r->session, 354, NULL,
 	    BYTES_LIT("End data with <CR><LF>.<CR><LF>"));
 }
+
+/* ---- the content ---- */
 
 static void
 set_fault(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	if (r->fault.code == 0)
-		r->fault = (struct relay_fault){code, enhanced, text};
+		r->fault = relay_answer_say(code, enhanced, text);
 }
 
 /* A failure of ours while the message was read. */
@@ -371,9 +351,31 @@ too_many_received(const struct relay *r)
 	return n > r->listener->max_received;
 }
 
-/* The header block is complete: look at it while the body still comes. */
-static void
-on_header(struct relay *r)
+static bool
+lacks(const struct relay *r, const char *name)
+{
+	const struct dkim2_field *first;
+
+	return dkim2_message_find(&r->message, bytes_of(name), &first) == 0;
+}
+
+/* The envelope as the client gave it: what signatures are held against. */
+static int
+set_arrived(struct relay *r)
+{
+	struct bytes *to = arena_array(r->arena, r->n_rcpts, sizeof(*to));
+	size_t n = 0;
+
+	if (to == NULL)
+		return -E_NOMEM;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		to[n++] = k->to.raw;
+	r->arrived = (struct dkim2_envelope){r->mail.from.raw, to, n};
+	return 0;
+}
+
+static int
+begin_to_verify(struct relay *r)
 {
 	struct dkim2_limits limits;
 	const struct dkim2_verify_options opts = {
@@ -382,33 +384,48 @@ on_header(struct relay *r)
 	    .limits = &limits,
 	    .hashes = 1U << DKIM2_SHA256,
 	};
-	int error = dkim2_message_parse(&r->message,
-	    content_block(&r->content), r->listener->max_fields, r->arena);
+	int error = set_arrived(r);
 
 	dkim2_limits_default(&limits);
 	if (limits.max_undo < UNDONE_BODIES * r->listener->max_message)
 		limits.max_undo = UNDONE_BODIES * r->listener->max_message;
-	r->arrived = (struct dkim2_envelope){r->from.raw, &r->to.raw, 1};
+	if (error == 0)
+		error = dkim2_verify_new(&r->verify, r->arena, &opts);
+	if (error == 0)
+		error = dkim2_verify_header(r->verify, &r->message);
+	return error;
+}
+
+/* The header block is complete: look at it while the body still comes. */
+static void
+on_header(struct relay *r)
+{
+	int error = dkim2_message_parse(&r->message,
+	    content_block(&r->content), r->listener->max_fields, r->arena);
+
 	if (error == -E_SYNTAX) {
 		set_fault(r, 550, "5.6.0", "The message header has a line "
 		    "that is no header field");
-	} else if (error == -E_LIMIT) {
+		return;
+	}
+	if (error == -E_LIMIT) {
 		set_fault(r, 550, "5.6.0",
 		    "The message has too many header fields");
-	} else if (error != 0) {
-		fail(r, error);
-	} else if (too_many_received(r)) {
+		return;
+	}
+	if (error == 0 && too_many_received(r)) {
 		set_fault(r, 554, "5.4.6",
 		    "Too many Received fields: is this a mail loop?");
-	} else {
-		error = dkim2_verify_new(&r->verify, r->arena, &opts);
-		if (error == 0)
-			error = dkim2_verify_header(r->verify, &r->message);
-		if (error != 0)
-			fail(r, error);
-		else
-			ask_keys(r);
+		return;
 	}
+	if (error == 0)
+		error = begin_to_verify(r);
+	if (error != 0) {
+		fail(r, error);
+		return;
+	}
+	r->is_short = lacks(r, "message-id") && lacks(r, "date");
+	ask_keys(r);
 }
 
 void
@@ -438,21 +455,16 @@ relay_content(struct relay *r, struct bytes octets)
 		fail(r, error);
 }
 
+/* The message is all there, and the keys are, or are not asked for. */
 static void
-too_late(void *arg)
+go_on(struct relay *r)
 {
-	struct relay *r = arg;
-
-	if (r->outbound != NULL && outbound_is_committed(r->outbound)) {
-		struct inbound *s = part(r);
-
-		log_line(LOG_WARNING_, "%s: no answer of the next hop yet, "
-		    "the client was told 451; still waiting", r->id);
-		inbound_answer(s, 451, "4.4.2",
-		    BYTES_LIT("The next hop has not answered in time"));
-		return;
-	}
-	relay_end_with(r, 451, "4.4.2", "This takes too long, try again later");
+	if (r->fault.code != 0)
+		relay_refuse(r, &r->fault);
+	else if (r->listener->verify == VERIFY_OFF)
+		relay_decide(r, NULL);
+	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
+		relay_decide(r, dkim2_verify_result(r->verify));
 }
 
 void
@@ -475,15 +487,9 @@ relay_end(struct relay *r, bool has_8bit)
 		if (error != 0)
 			fail(r, error);
 	}
-	if (r->fault.code != 0) {
-		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
-		return;
-	}
-	r->state = VERIFYING;
+	r->state = RELAY_VERIFYING;
 	go_on(r);
 }
-
-/* ---- the verdict, and what follows from it ---- */
 
 void
 relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
@@ -496,222 +502,68 @@ relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 	    txt->n);
 	if (error != 0)
 		fail(r, error);
-	if (r->state == VERIFYING)
+	if (r->state == RELAY_VERIFYING)
 		go_on(r);
 }
 
-static void
-on_verdict(struct relay *r, const struct dkim2_result *result)
-{
-	const struct decide_facts facts = {
-	    .listener = r->listener,
-	    .keys = &r->hub->inventory->domains,
-	    .message = &r->message,
-	    .result = result,
-	    .mail_from_in = r->from.raw,
-	    .rcpt_to_in = r->to.raw,
-	    .mail_from_out = r->onward.mail_from,
-	    .arena = r->arena,
-	};
+/* ---- the client does not wait any longer ---- */
 
-	if (result != NULL)
-		relay_log_verdict(r, result);
-	decide(&r->decision, &facts);
-	switch (r->decision.kind) {
-	case DECIDE_REFUSE:
-		relay_end_with(r, r->decision.code, r->decision.enhanced,
-		    r->decision.text);
-		break;
-	case DECIDE_PASS:
-		relay_send(r);
-		break;
-	case DECIDE_SIGN:
-		relay_sign_begin(r);
-		break;
+/*
+ * What went out with its final dot is still awaited; all else is dropped.
+ *
+ * Returns  whether there is something to wait for
+ */
+static bool
+drop(struct relay *r, const struct relay_answer *a)
+{
+	r->n_under_way = 0;
+	r->next_copy = NULL;
+	for (struct onward *o = r->copies; o != NULL; o = o->next) {
+		if (onward_is_committed(o))
+			r->n_under_way++;
+		else
+			onward_close(o);
 	}
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->twin == NULL && k->state != RCPT_SETTLED &&
+		    (k->onward == NULL || !onward_is_committed(k->onward)))
+			relay_settle(r, k, a);
+	return r->n_under_way != 0;
 }
 
 static void
-go_on(struct relay *r)
-{
-	if (r->fault.code != 0) {
-		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
-		return;
-	}
-	if (r->listener->verify == VERIFY_OFF)
-		on_verdict(r, NULL);
-	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
-		on_verdict(r, dkim2_verify_result(r->verify));
-}
-
-/* ---- to the next hop ---- */
-
-static struct bytes
-our_received(struct relay *r)
-{
-	const struct inbound_client *c = inbound_client(r->session);
-	const struct received t = {
-	    .helo = c->helo,
-	    .ip = c->ip,
-	    .hostname = r->hub->config->hostname,
-	    .id = r->id,
-	    .is_esmtp = c->is_esmtp,
-	    .rcpt = r->to.raw,
-	    .time_s = loop_time_s(r->hub->loop),
-	    .tls = c->tls,
-	    .cipher = c->cipher,
-	};
-	struct buf out = BUF_ON(r->received_octets);
-
-	received_write(&t, &out);
-	return buf_bytes(&out);
-}
-
-void
-relay_send(struct relay *r)
-{
-	struct bytes pieces[] = {{NULL, 0}, our_received(r),
-	    content_header(&r->content), content_body(&r->content)};
-	size_t n = sizeof(pieces) / sizeof(pieces[0]);
-	uint64_t max, total = 0;
-	unsigned can = outbound_can(r->outbound, &max);
-
-	if (r->sign != NULL)
-		pieces[0] = dkim2_sign_fields(r->sign);
-	relay_describe_signing(r);
-	for (size_t k = 0; k < n; k++)
-		total += pieces[k].n;
-	if ((can & SMTP_CAN_SIZE) && max != 0 && total > max) {
-		relay_end_with(r, 552, "5.3.4",
-		    "The message is larger than the next hop takes");
-	} else if (r->is_8bit && !(can & SMTP_CAN_8BITMIME)) {
-		relay_end_with(r, 550, "5.6.3",
-		    "The next hop does not take 8-bit content");
-	} else {
-		r->state = SENDING;
-		outbound_send(r->outbound, pieces, n);
-	}
-}
-
-/* The next hop answered the dot, or DATA: its answer is the client's. */
-static void
-on_answer(struct relay *r, const char *status)
-{
-	const struct smtp_reply *reply = &outbound_result(r->outbound)->reply;
-	struct inbound *s;
-	char octets[1800];
-	struct buf text = BUF_ON(octets);
-	struct answer a;
-
-	answer_of(&a, reply);
-	relay_log_fate(r, status, a.enhanced, reply->text);
-	if (r->session == NULL) {
-		leave(r);
-		return;
-	}
-	buf_add(&text, bytes_first(a.text, sizeof(octets) - 64));
-	if (a.code / 100 == 2)
-		buf_printf(&text, " (id %s)", r->id);
-	s = part(r);
-	leave(r);
-	inbound_answer(s, a.code, a.enhanced, buf_bytes(&text));
-}
-
-static void
-on_lost(struct relay *r)
-{
-	const struct outbound_result *o = outbound_result(r->outbound);
-
-	relay_log_fate(r, "deferred", "4.4.2", bytes_of(o->fault));
-	if (r->state == SENDING) {
-		relay_end_with(r, 451, "4.4.2", o->is_ambiguous
-		    ? "The next hop hung up before it answered"
-		    : "The next hop can not be reached now");
-		return;
-	}
-	if (r->state == ASKING) {
-		r->state = BEGUN;
-		refuse_rcpt(r, &r->to, 451, "4.4.1",
-		    "The next hop can not be reached now");
-		return;
-	}
-	/* Lost while the client sends or we verify: told at the dot. */
-	set_fault(r, 451, "4.4.2", "The next hop can not be reached now");
-	if (r->state == VERIFYING || r->state == SIGNING)
-		relay_end_with(r, r->fault.code, r->fault.enhanced, r->fault.text);
-}
-
-static void
-on_outbound(void *arg, enum outbound_event what)
+too_late(void *arg)
 {
 	struct relay *r = arg;
-	const struct outbound_result *o = outbound_result(r->outbound);
-	int class = o->reply.code / 100;
+	struct relay_answer a = relay_answer_say(451, "4.4.2",
+	    "This takes too long, try again later");
+	bool is_awaited = drop(r, &a);
+	struct inbound *s;
 
-	switch (what) {
-	case OUTBOUND_RCPT:
-		if (class == 2) {
-			on_rcpt_accepted(r, &o->reply);
-			break;
-		}
-		outbound_abort(r->outbound);
-		on_rcpt_refused(r, &o->reply);
-		break;
-	case OUTBOUND_REFUSED:
-		if (r->state == ASKING) {
-			on_rcpt_refused(r, &o->reply);
-			break;
-		}
-		/* FALLTHROUGH */
-	case OUTBOUND_ENDED:
-		on_answer(r, class == 2 ? "sent"
-		    : class == 4 ? "deferred" : "refused");
-		break;
-	case OUTBOUND_LOST:
-		on_lost(r);
-		break;
-	}
-}
-
-/* ---- from outside ---- */
-
-struct relay *
-relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
-    struct outbound *o)
-{
-	struct relay *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return NULL;
-	r->hub = h;
-	r->listener = l;
-	h->n_relays++;
-	r->session = s;
-	r->begun_ms = loop_now_ms(h->loop);
-	content_init(&r->content, h->env->spool_fd);
-	make_id(r);
-	r->arena = arena_new((16U << 20) + 4 * (size_t)l->max_header);
-	r->timer = loop_timer_new(h->loop, too_late, r);
-	if (r->arena == NULL || r->timer == NULL ||
-	    !slots_take(&h->slots, r, &r->tag)) {
-		destroy(r);
-		return NULL;
-	}
-	r->outbound = o;
-	return r;
+	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
+	    r->id, r->listener->through_wait_s, is_awaited
+	    ? ": the next hop's answer is awaited" : "");
+	s = part(r, NULL);
+	if (!is_awaited)
+		leave(r);
+	inbound_answer(s, a.code, a.enhanced, a.text);
 }
 
 void
 relay_abandon(struct relay *r)
 {
-	if (r->state == SENDING && outbound_is_committed(r->outbound)) {
-		log_line(LOG_NOTICE_, "%s: the client is gone; the next hop's "
-		    "answer is awaited", r->id);
-		part(r);
-		return;
-	}
-	if (r->state >= RECEIVING)
+	struct relay_answer a = relay_answer_say(451, "4.4.2",
+	    "The client is gone");
+	bool is_awaited = false;
+
+	if (r->state == RELAY_RECEIVING)
 		log_line(LOG_NOTICE_, "%s: abandoned before its end", r->id);
-	part(r);
-	leave(r);
+	if (r->state > RELAY_RECEIVING) {
+		is_awaited = drop(r, &a);
+		log_line(LOG_NOTICE_, "%s: the client is gone%s", r->id,
+		    is_awaited ? "; the next hop's answer is awaited" : "");
+	}
+	(void)part(r, NULL);
+	if (!is_awaited)
+		leave(r);
 }

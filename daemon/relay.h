@@ -6,6 +6,7 @@
 #define DAEMON_RELAY_H
 
 #include "daemon/inbound.h"
+#include "daemon/memory.h"
 #include "smtp/server.h"
 
 struct relay;
@@ -13,7 +14,7 @@ struct relay;
 /*
  * Begins a transaction, at MAIL.
  *
- * o        the session's connection to the next hop, idle, or NULL; taken
+ * o        the session's connection to a next hop, idle, or NULL; taken
  * Returns  NULL without memory; o is then still the caller's
  */
 struct relay *relay_new(struct hub *h, const struct config_listener *l,
@@ -35,8 +36,22 @@ void relay_end(struct relay *r, bool has_8bit);
  */
 void relay_abandon(struct relay *r);
 
-/* Answers for tags of the hub: the k-th wanted key, the k-th signature. */
+/*
+ * After inbound_release(): the client went on, so that it has our answer, or
+ * it left. r is gone.
+ */
+void relay_went_on(struct relay *r);
+void relay_left(struct relay *r);
+
+/* Answers for tags of the hub: the k-th wanted key. */
 void relay_key(struct relay *r, size_t k, const struct resolve_txt *txt);
-void relay_signature(struct relay *r, size_t k, struct bytes signature);
+
+/*
+ * An answer of the memory; part is that of the tag.
+ *
+ * Returns  false where nobody waits for it
+ */
+bool relay_memory_reply(struct relay *r, unsigned part,
+    const struct memory_reply *reply);
 
 #endif

@@ -12,40 +12,45 @@ relay_escape(struct bytes octets, char *out, size_t n)
 }
 
 void
-relay_log_reject(const struct relay *r, const char *stage, int code,
-    const char *enhanced, const char *text, struct bytes to)
+relay_log_reject(const struct relay *r, const char *stage,
+    const struct relay_answer *a, struct bytes to)
 {
 	const struct inbound_client *c = inbound_client(r->session);
-	char from[600], rcpt[600], helo[300];
+	char from[600], rcpt[600], helo[300], text[1200];
 
-	relay_escape(r->from.raw, from, sizeof(from));
+	relay_escape(r->mail.from.raw, from, sizeof(from));
 	relay_escape(to, rcpt, sizeof(rcpt));
 	relay_escape(c->helo, helo, sizeof(helo));
+	relay_escape(a->text, text, sizeof(text));
 	log_line(LOG_NOTICE_, "%s: reject: %s from [%s]:%u: %d %s %s; from=%s "
 	    "to=%s proto=%s helo=<%s> listener=%s", r->id, stage, c->ip,
-	    c->addr.port, code, enhanced, text, from, rcpt,
+	    c->addr.port, a->code, a->enhanced, text, from, rcpt,
 	    c->is_esmtp ? "ESMTP" : "SMTP", helo, r->listener->name);
 }
 
 void
-relay_log_fate(const struct relay *r, const char *status, const char *dsn,
-    struct bytes said)
+relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 {
+	static const char *const status[] = {[2] = "sent", [4] = "deferred",
+	    [5] = "refused"};
+	const struct relay_answer *a = &rcpt->answer;
+	const struct onward *o = rcpt->onward;
 	char to[600], orig[620] = "", reply[1200];
 	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
 
-	relay_escape(r->onward.rcpt_to, to, sizeof(to));
-	relay_escape(said, reply, sizeof(reply));
-	if (!bytes_eq(r->onward.rcpt_to, r->to.raw)) {
+	relay_escape(rcpt->out.rcpt_to, to, sizeof(to));
+	relay_escape(a->text, reply, sizeof(reply));
+	if (!bytes_eq(rcpt->out.rcpt_to, rcpt->to.raw)) {
 		memcpy(orig, "orig_to=", 8);
-		relay_escape(r->to.raw, orig + 8, sizeof(orig) - 16);
+		relay_escape(rcpt->to.raw, orig + 8, sizeof(orig) - 16);
 		strcat(orig, ", ");
 	}
 	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
 	    "dsn=%s, status=%s (%s) %s", r->id, to, orig,
-	    r->outbound == NULL ? "none" : outbound_relay(r->outbound),
-	    (long long)ms / 1000, (long long)ms % 1000 / 10, dsn, status,
-	    reply, r->signed_as);
+	    o == NULL || o->outbound == NULL ? "none"
+					     : outbound_relay(o->outbound),
+	    (long long)ms / 1000, (long long)ms % 1000 / 10, a->enhanced,
+	    status[a->code / 100], reply, o == NULL ? "" : o->signed_as);
 }
 
 void

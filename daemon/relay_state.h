@@ -3,77 +3,117 @@
 #define DAEMON_RELAY_STATE_H
 
 #include "daemon/content.h"
-#include "daemon/decide.h"
-#include "daemon/received.h"
+#include "daemon/memory.h"
+#include "daemon/onward.h"
 #include "daemon/relay.h"
-#include "daemon/rewrite.h"
 
 /* Named after what was just done. */
 enum relay_state {
-	BEGUN,		/* MAIL was answered 250 */
-	ASKING,		/* the next hop is asked for the recipient */
-	ACCEPTED,	/* the next hop accepts the recipient */
-	RECEIVING,	/* 354: the content comes */
-	VERIFYING,	/* it is all there; keys are not */
-	SIGNING,	/* signatures are not */
-	SENDING,	/* the next hop has it, or is getting it */
-	OVER,		/* being freed */
-};
-
-/* What the content is refused for, at its dot. */
-struct relay_fault {
-	int code;		/* 0: nothing */
-	const char *enhanced;
-	const char *text;
+	RELAY_ASKING,	/* MAIL was answered 250: recipients are asked */
+	RELAY_RECEIVING,	/* 354: the content comes */
+	RELAY_VERIFYING,	/* it is all there; keys are not */
+	RELAY_CLAIMING,	/* the memory is asked */
+	RELAY_SENDING,	/* copies are on their way */
+	RELAY_ANSWERED,	/* the memory forgets when the client goes on */
+	RELAY_OVER,	/* being freed */
 };
 
 struct relay {
 	struct hub *hub;
 	const struct config_listener *listener;
 	struct inbound *session;	/* NULL: the client is not waiting */
-	struct outbound *outbound;	/* NULL: none yet */
 	enum relay_state state;
-	char id[16];
+	char id[RELAY_ID_MAX + 1];
 	int64_t begun_ms;
-	uint64_t tag;			/* of key and signature questions */
+	uint64_t tag;			/* of key and memory questions */
 	struct arena *arena;
 	struct loop_timer *timer;	/* through-wait */
-	struct smtp_path from;		/* octets in the arena */
-	struct smtp_path to;
-	uint64_t size;			/* said at MAIL */
-	bool is_8bit;			/* said at MAIL */
-	struct rewrite onward;
+	struct loop_deferred deferred;
+	/* what MAIL and RCPT said; octets in the arena */
+	struct smtp_server_mail mail;
+	struct relay_rcpt *rcpts;	/* those we said 250 to, in order */
+	struct relay_rcpt **rcpts_end;
+	unsigned n_rcpts;
+	struct relay_rcpt *asking;	/* the one that waits for its answer */
+	bool is_looking;		/* and the memory's is not there */
+	bool is_single;			/* one recipient a transaction */
+	struct outbound *spare;		/* idle, for whoever goes there; NULL */
+	struct onward *asked;		/* the transactions of RCPT time */
+	unsigned n_asked;
+	/* the content */
 	struct content content;
-	struct relay_fault fault;
+	bool is_8bit;			/* said at MAIL, or found */
+	struct relay_answer fault;	/* what it is refused for at its dot */
 	struct dkim2_message message;
 	struct dkim2_envelope arrived;	/* the envelope it came with */
-	struct dkim2_envelope leaves;	/* the envelope it is sent with */
 	struct dkim2_verify *verify;
-	struct decision decision;
-	struct dkim2_sign *sign;
-	size_t n_unsigned;		/* signatures that have not come */
-	const struct signer_key *keys;
-	char signed_as[320];		/* for the log: "i=.. d=.." */
-	char received_octets[RECEIVED_MAX];
-	struct loop_deferred deferred;
+	struct bytes digest;		/* of the content, for the memory */
+	bool is_short;			/* it has neither Message-ID nor Date */
+	/* the copies it leaves in */
+	struct onward *copies;
+	struct onward **copies_end;
+	struct onward *next_copy;	/* the first that was not begun */
+	unsigned n_under_way;
+	bool is_delivered;		/* somebody has it from us */
+	size_t n_claims;		/* the memory has not answered */
+	bool is_exploded;		/* the top signature says so, or there
+					   is none */
 };
 
 /* ---- relay.c ---- */
 
-/* The last answer of the transaction, in our own words. r is over. */
-void relay_end_with(struct relay *r, int code, const char *enhanced,
-    const char *text);
+/* Refuses the message for every recipient; their last answer. */
+void relay_refuse(struct relay *r, const struct relay_answer *a);
 
-/* Sends the message on, with our fields on top. */
-void relay_send(struct relay *r);
+/* The last answer of a recipient: remembered and logged. */
+void relay_settle(struct relay *r, struct relay_rcpt *rcpt,
+    const struct relay_answer *a);
 
-/* ---- relay_sign.c ---- */
+/* Every recipient is settled: the client is answered and r is over. */
+void relay_conclude(struct relay *r);
 
-/* Signs as r->decision says, then relay_send(), or ends with an answer. */
-void relay_sign_begin(struct relay *r);
+/* ---- relay_rcpt.c ---- */
 
-/* Writes r->signed_as, for the log. */
-void relay_describe_signing(struct relay *r);
+/* The next hop said ->answer to the recipient, or the memory spoke. */
+void relay_rcpt_heard(struct relay *r, struct relay_rcpt *rcpt);
+
+/* The next hop is gone, before the content, for all recipients of o. */
+void relay_onward_lost(struct relay *r, struct onward *o);
+
+/* The answer to RCPT where the memory was asked. */
+void relay_rcpt_looked(struct relay *r, const struct memory_reply *reply);
+
+/* ---- relay_copies.c ---- */
+
+/* The verdict is there, or nobody asked for one: decides and goes on. */
+void relay_decide(struct relay *r, const struct dkim2_result *result);
+
+/* The memory has answered every claim: sends what is to be sent. */
+void relay_deliver(struct relay *r);
+
+/* A copy has come to its end; its recipients are settled. */
+void relay_copy_over(struct relay *r, struct onward *copy);
+
+/* ---- relay_memory.c ---- */
+
+/* Whether this listener remembers at all. */
+bool relay_remembers(const struct relay *r);
+
+/* Asks what is known of (reverse-path, recipient). */
+void relay_memory_look(struct relay *r, struct relay_rcpt *rcpt);
+
+/* Claims what is to be delivered; relay_deliver() goes on. */
+void relay_memory_claim(struct relay *r);
+
+/* The recipient's answer is there: what is remembered of it. */
+void relay_memory_settle(struct relay *r, struct relay_rcpt *rcpt);
+
+/* All answers are there; they differ, or one was waited for. */
+void relay_memory_mixed(struct relay *r);
+void relay_memory_answered(struct relay *r, const struct relay_rcpt *rcpt);
+
+/* Forgets what was delivered: an honest repeat may follow. */
+void relay_memory_forget(struct relay *r);
 
 /* ---- relay_log.c ---- */
 
@@ -81,12 +121,11 @@ void relay_describe_signing(struct relay *r);
 void relay_escape(struct bytes octets, char *out, size_t n);
 
 /* A refusal of ours; stage is MAIL, RCPT or DATA. */
-void relay_log_reject(const struct relay *r, const char *stage, int code,
-    const char *enhanced, const char *text, struct bytes to);
+void relay_log_reject(const struct relay *r, const char *stage,
+    const struct relay_answer *a, struct bytes to);
 
 /* One line tells the fate of the recipient. */
-void relay_log_fate(const struct relay *r, const char *status,
-    const char *dsn, struct bytes said);
+void relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt);
 
 void relay_log_verdict(const struct relay *r, const struct dkim2_result *v);
 

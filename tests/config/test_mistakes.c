@@ -253,16 +253,15 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 {
 	static const struct row rows[] = {
 		{"a map", IN "    auth-file: {name: a}\n", "8:5: auth-file: not built yet; remove it"},
-		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\nreplay: off\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
+		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
 		{"another value", IN "adopt: own\n", "8:8: adopt: own: not built yet; write never"},
-		{"a word", IN "replay: once\n", "8:9: replay: once: not built yet; write off"},
-		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of off"},
+		{"a word", IN "dkim1: yes\n", "8:8: dkim1: yes: not built yet; write no"},
+		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"queue", IN "delivery: queue\n", "8:11: delivery: queue: not built yet; write through"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
-		{"at top level", IN "store: redis://a\ncopies: {age: 7d}\nmax-copies: 20\n",
+		{"at top level", IN "store: redis://a\ncopies: {age: 7d}\n",
 		    "8:1: store: not built yet; remove it\n"
-		    "9:1: copies: not built yet; remove it\n"
-		    "10:1: max-copies: not built yet; remove it"},
+		    "9:1: copies: not built yet; remove it"},
 		{"a role", TOP "listeners: {in: {role: appliance, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
 		    "2:24: role: appliance: not built yet; write inbound, egress or forward"},
 		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},

@@ -131,8 +131,9 @@ check(const struct row *row)
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
 	    .message = &m, .result = row->verify == VERIFY_OFF ? NULL : &result,
 	    .mail_from_in = bytes_of(row->from_in),
-	    .rcpt_to_in = bytes_of(row->to_in),
-	    .mail_from_out = bytes_of(row->from_out), .arena = a};
+	    .mail_from_out = bytes_of(row->from_out),
+	    .identity = decide_identity(&l, &keys, bytes_of(row->to_in),
+	        bytes_of(row->from_out)), .arena = a};
 	struct decision d;
 
 	print_message("%s\n", row->name);
@@ -189,8 +190,8 @@ a_list_id_says_exploded(void **state)
 	const struct config_listener l = {.role = ROLE_FORWARD};
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
 	    .message = &m, .result = &result,
-	    .mail_from_in = BYTES_LIT(A), .rcpt_to_in = BYTES_LIT(FWD),
-	    .mail_from_out = BYTES_LIT(OUT), .arena = a};
+	    .mail_from_in = BYTES_LIT(A), .mail_from_out = BYTES_LIT(OUT),
+	    .identity = BYTES_LIT("fwd.example"), .arena = a};
 	struct decision d;
 
 	(void)state;
@@ -200,6 +201,30 @@ a_list_id_says_exploded(void **state)
 	assert_int_equal(d.kind, DECIDE_SIGN);
 	assert_int_equal(d.flags, DKIM2_FLAG_EXPLODED);
 	arena_free(&a);
+}
+
+static void
+identities_come_from_the_envelope(void **state)
+{
+	struct config_listener l = {.role = ROLE_FORWARD};
+
+	(void)state;
+	assert_true(bytes_eq(decide_identity(&l, &keys, BYTES_LIT(FWD),
+	    BYTES_LIT(OUT)), BYTES_LIT("fwd.example")));
+	assert_true(bytes_eq(decide_identity(&l, &keys, BYTES_LIT(FWD),
+	    BYTES_LIT("<>")), BYTES_LIT("fwd.example")));
+	assert_int_equal(decide_identity(&l, &keys, BYTES_LIT(FWD),
+	    BYTES_LIT(A)).n, 0);
+	assert_int_equal(decide_identity(&l, &keys, BYTES_LIT(B),
+	    BYTES_LIT(OUT)).n, 0);
+	assert_true(decide_may_sign(&l, &keys));
+	l.role = ROLE_EGRESS;
+	assert_int_equal(decide_identity(&l, &keys, BYTES_LIT(FWD),
+	    BYTES_LIT(OUT)).n, 0);
+	assert_true(decide_may_sign(&l, &keys));
+	assert_false(decide_may_sign(&l, &(struct keydir){NULL, 0}));
+	l.role = ROLE_INBOUND;
+	assert_false(decide_may_sign(&l, &keys));
 }
 
 static void
@@ -228,6 +253,7 @@ main(void)
 		cmocka_unit_test(
 		    the_reply_has_the_state_and_the_text_of_the_draft),
 		cmocka_unit_test(a_list_id_says_exploded),
+		cmocka_unit_test(identities_come_from_the_envelope),
 		cmocka_unit_test(senders_cover_what_lies_below_them),
 	};
 

@@ -5,7 +5,7 @@ import harness
 
 HEAD = """
 hostname: hop.example.net
-state: state
+state: state-{port}
 workers: {workers}
 {common}
 listeners:
@@ -26,11 +26,13 @@ class Site:
     def __init__(self, folder, role, onward, *more, common=None, workers=1,
                  listen=None):
         self.port = harness.free_port()
-        (folder / "state").mkdir(exist_ok=True)
+        state = folder / f"state-{self.port}"
+        state.mkdir()
+        state.chmod(0o777)      # whoever it runs as keeps its memory there
         if common is None:
             common = ["keys: keys", "keys-file: dns.json"]
         self.config = HEAD.format(
-            role=role, onward=onward, workers=workers, common="\n".join(common),
+            role=role, onward=onward, port=self.port, workers=workers, common="\n".join(common),
             listen=listen.format(port=self.port) if listen
             else f'["127.0.0.1:{self.port}"]')
         self.config += "".join(f"    {line}\n" for line in more)

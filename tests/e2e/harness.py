@@ -82,7 +82,8 @@ def open_folder(name):
 
 
 def session_pids(leader):
-    """The processes of a session, zombies left out."""
+    """The processes of a session, zombies left out, its leader first (pids
+    may begin anew, so that it need not have the least)."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -94,7 +95,7 @@ def session_pids(leader):
         state, _, _, session = stat.rsplit(")", 1)[1].split()[:4]
         if int(session) == leader and state != "Z":
             found.append(int(entry))
-    return sorted(found)
+    return sorted(found, key=lambda pid: (pid != leader, pid))
 
 
 class Hopseald:

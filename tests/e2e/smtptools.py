@@ -164,6 +164,7 @@ class Mail:
 # Scripted answers beside a reply as text.
 CLOSE = "close"             # end the connection instead of an answer
 SILENCE = "silence"         # never answer
+TAKEN = "taken"             # to the dot: take the mail, close without a word
 
 
 @dataclass
@@ -178,8 +179,9 @@ class Sink:
     """A next hop that records exactly what it is sent.
 
     answers    stage -> reply text, CLOSE, SILENCE, Withhold, or a list of
-               those, one for each time (the last stays). Stages: banner ehlo
-               mail rcpt data dot quit.
+               those, one for each time (the last stays), or a function that
+               is given the recipient (rcpt) or the Mail (dot) and gives one.
+               Stages: banner ehlo mail rcpt data dot quit.
     mails      what it said 2xx to, recorded before the reply goes out
     refused    the other transactions that came to their dot
     faults     octets no client may send: bare CR or LF, commands out of place
@@ -242,11 +244,16 @@ class Sink:
                 self._open.discard(sock)
             sock.close()
 
-    def _answer(self, sock, stage, stream, note=None):
+    def _answer(self, sock, stage, stream, note=None, about=None):
         with self._lock:
             answer = self.answers[stage]
             if isinstance(answer, list):
                 answer = answer.pop(0) if len(answer) > 1 else answer[0]
+            if callable(answer):
+                answer = answer(about)
+        if answer == TAKEN:
+            note("250 taken")
+            raise Closed
         if answer == CLOSE:
             raise Closed
         if answer == SILENCE:
@@ -296,7 +303,8 @@ class Sink:
             elif verb == "RCPT":
                 if mail is None:
                     sock.sendall(b"503 5.5.1 no MAIL\r\n")
-                elif self._answer(sock, "rcpt", stream)[0] == "2":
+                elif self._answer(sock, "rcpt", stream,
+                                  about=self._path(text)[0])[0] == "2":
                     mail.rcpt_to.append(self._path(text)[0])
             elif verb == "DATA":
                 if mail is None or not mail.rcpt_to:
@@ -340,7 +348,7 @@ class Sink:
             with self._lock:
                 (self.mails if answer[0] == "2" else self.refused).append(mail)
 
-        self._answer(sock, "dot", stream, note)
+        self._answer(sock, "dot", stream, note, mail)
 
     def kill(self):
         """As kill -9 of a next hop: every connection is reset."""

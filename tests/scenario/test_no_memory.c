@@ -114,7 +114,6 @@ transaction(const char *const *lines, struct bytes content, struct taker *t)
 {
 	const struct config_addr from = address(9, 4025), hop = address(2, 25);
 	struct sender s = {.lines = lines, .content = content};
-	size_t had = t->n_taken;
 	bool is_moving = true;
 
 	s.wire = world_connect(site_listener(0), &from);
@@ -129,8 +128,9 @@ transaction(const char *const *lines, struct bytes content, struct taker *t)
 	}
 	s.wire->is_reset = true;
 	world_run();
+	/* now, or before, which the delivered memory knows */
 	if (s.is_taken)
-		assert_true(t->n_taken > had);
+		assert_true(t->n_taken != 0);
 	return s.is_taken;
 }
 

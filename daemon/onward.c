@@ -1,0 +1,453 @@
+#include "daemon/relay_state.h"
+
+#include "base/err.h"
+#include "daemon/log.h"
+
+/* More than a signature and an instance take: 8 signatures of 1,024 octets
+ * (draft 10.11) and the paths of 20 recipients, in base64. */
+#define SIGNATURE_GROWTH (24 * 1024U)
+
+static void on_outbound(void *arg, enum outbound_event what);
+
+struct onward *
+onward_new(struct relay *r, const struct onward *like)
+{
+	struct onward *o = arena_alloc(r->arena, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->relay = r;
+	o->hop = like->hop;
+	o->domain = like->domain;
+	o->mail_from = like->mail_from;
+	o->identity = like->identity;
+	return o;
+}
+
+static bool
+has_outbound(struct onward *o)
+{
+	const struct outbound_destination to = {
+	    .hop = o->hop,
+	    .domain = o->domain,
+	    .client = inbound_client(o->relay->session),
+	};
+	struct relay *r = o->relay;
+
+	if (o->outbound != NULL)
+		return true;
+	if (r->spare != NULL && outbound_leads(r->spare, &to)) {
+		o->outbound = r->spare;
+		r->spare = NULL;
+	} else {
+		o->outbound = outbound_new(r->hub, r->listener, &to);
+	}
+	return o->outbound != NULL;
+}
+
+static void
+begin(struct onward *o, uint64_t size)
+{
+	const struct relay *r = o->relay;
+	const struct outbound_mail mail = {
+	    .mail_from = o->mail_from,
+	    .size = size,
+	    .is_8bit = r->is_8bit,
+	    .is_utf8 = r->mail.is_utf8,
+	    .ret = r->mail.ret,
+	    .envid = r->mail.envid,
+	};
+
+	o->state = ONWARD_OPEN;
+	o->n_asked = 0;
+	o->n_accepted = 0;
+	outbound_owner(o->outbound, on_outbound, o);
+	outbound_begin(o->outbound, &mail);
+}
+
+static int
+ask(struct onward *o, struct relay_rcpt *rcpt)
+{
+	if (!outbound_rcpt(o->outbound, &rcpt->said))
+		return -E_NOMEM;
+	rcpt->asked_as = o->n_asked++;
+	return 0;
+}
+
+/* ---- while the client names recipients ---- */
+
+/* What the message will have, as far as it is known; 0: it is not. */
+static uint64_t
+size_onward(const struct relay *r)
+{
+	uint64_t more = RECEIVED_MAX;
+
+	if (decide_may_sign(r->listener, &r->hub->inventory->domains))
+		more += SIGNATURE_GROWTH;
+	return r->mail.size == 0 ? 0 : r->mail.size + more;
+}
+
+int
+onward_ask(struct onward *o, struct relay_rcpt *rcpt)
+{
+	if (!has_outbound(o))
+		return -E_NOMEM;
+	if (o->state == ONWARD_IDLE)
+		begin(o, size_onward(o->relay));
+	rcpt->onward = o;
+	rcpt->state = RCPT_ASKED;
+	return ask(o, rcpt);
+}
+
+/* What the next hop lacks for this message; code 0: nothing. */
+static struct relay_answer
+lacks(const struct onward *o, uint64_t size)
+{
+	const struct relay *r = o->relay;
+	uint64_t max;
+	unsigned can = outbound_can(o->outbound, &max);
+
+	if (r->is_8bit && !(can & SMTP_CAN_8BITMIME))
+		return relay_answer_say(550, "5.6.3",
+		    "The next hop does not take 8-bit content");
+	if (r->mail.is_utf8 && !(can & SMTP_CAN_SMTPUTF8))
+		return relay_answer_say(550, "5.6.7",
+		    "The next hop does not take UTF-8 addresses");
+	if ((can & SMTP_CAN_SIZE) && max != 0 && size > max)
+		return relay_answer_say(552, "5.3.4",
+		    "The message is larger than the next hop takes");
+	return (struct relay_answer){0};
+}
+
+static void
+on_rcpt(struct onward *o)
+{
+	const struct smtp_reply *reply = &outbound_result(o->outbound)->reply;
+	struct relay_rcpt *rcpt = o->relay->asking;
+	struct relay_answer lack;
+
+	rcpt->answer = relay_answer_of(reply, o->relay->arena);
+	if (reply->code / 100 != 2) {
+		rcpt->state = RCPT_REFUSED;
+	} else {
+		o->n_accepted++;
+		rcpt->state = RCPT_ACCEPTED;
+		lack = lacks(o, size_onward(o->relay));
+		if (lack.code != 0) {
+			rcpt->answer = lack;
+			rcpt->state = RCPT_REFUSED;
+			(void)onward_abort(o);
+		}
+	}
+	relay_rcpt_heard(o->relay, rcpt);
+}
+
+/* MAIL, or the connection, was refused: no recipient had been accepted. */
+static void
+on_mail_refused(struct onward *o)
+{
+	struct relay_rcpt *rcpt = o->relay->asking;
+
+	o->state = ONWARD_IDLE;
+	rcpt->answer = relay_answer_of(&outbound_result(o->outbound)->reply,
+	    o->relay->arena);
+	rcpt->state = RCPT_REFUSED;
+	relay_rcpt_heard(o->relay, rcpt);
+}
+
+static void
+on_lost_early(struct onward *o)
+{
+	log_line(LOG_NOTICE_, "%s: %s", o->relay->id,
+	    outbound_result(o->outbound)->fault);
+	o->state = ONWARD_IDLE;
+	o->n_accepted = 0;
+	relay_onward_lost(o->relay, o);
+}
+
+/* ---- a copy ---- */
+
+static void
+over(void *arg)
+{
+	struct onward *o = arg;
+
+	if (o->relay->state != RELAY_OVER)
+		relay_copy_over(o->relay, o);
+}
+
+static void
+end(struct onward *o)
+{
+	o->state = ONWARD_OVER;
+	loop_defer(o->relay->hub->loop, &o->deferred, over, o);
+}
+
+/* The same answer for every recipient. */
+static void
+end_with(struct onward *o, const struct relay_answer *a)
+{
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		relay_settle(o->relay, o->rcpts[k], a);
+	end(o);
+}
+
+static void
+end_saying(struct onward *o, int code, const char *enhanced, const char *text)
+{
+	struct relay_answer a = relay_answer_say(code, enhanced, text);
+
+	end_with(o, &a);
+}
+
+static uint64_t
+size_of(const struct onward *o)
+{
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < sizeof(o->pieces) / sizeof(o->pieces[0]); k++)
+		n += o->pieces[k].n;
+	return n;
+}
+
+/* The next hop waits for the content of this copy, no more and no less. */
+static void
+send_content(struct onward *o)
+{
+	struct relay_answer lack = lacks(o, size_of(o));
+
+	if (lack.code != 0) {
+		end_with(o, &lack);
+		return;
+	}
+	o->state = ONWARD_SENDING;
+	outbound_send(o->outbound, o->pieces,
+	    sizeof(o->pieces) / sizeof(o->pieces[0]));
+}
+
+static void
+ask_again(struct onward *o)
+{
+	if (!has_outbound(o)) {
+		end_saying(o, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	begin(o, size_of(o));
+	for (size_t k = 0; k < o->n_rcpts; k++) {
+		if (ask(o, o->rcpts[k]) != 0) {
+			(void)onward_abort(o);
+			end_saying(o, 452, "4.3.1", "Out of memory");
+			return;
+		}
+	}
+}
+
+static void
+send_signed(struct onward *o)
+{
+	const struct relay *r = o->relay;
+
+	if (o->decision.kind == DECIDE_REFUSE) {
+		end_saying(o, o->decision.code, o->decision.enhanced,
+		    o->decision.text);
+		return;
+	}
+	onward_sign_describe(o);
+	if (o->sign != NULL)
+		o->pieces[0] = dkim2_sign_fields(o->sign);
+	o->pieces[1] = o->value.received;
+	o->pieces[2] = content_header(&r->content);
+	o->pieces[3] = content_body(&r->content);
+	if (o->state == ONWARD_OPEN)
+		send_content(o);
+	else
+		ask_again(o);
+}
+
+void
+onward_take(struct onward *copy, struct onward *asked)
+{
+	if (asked->state == ONWARD_OPEN &&
+	    asked->n_accepted == copy->n_rcpts) {
+		copy->outbound = asked->outbound;
+		copy->state = ONWARD_OPEN;
+		outbound_owner(copy->outbound, on_outbound, copy);
+	} else {
+		copy->outbound = onward_abort(asked);
+	}
+	asked->outbound = NULL;
+	asked->state = ONWARD_OVER;
+}
+
+void
+onward_send(struct onward *o)
+{
+	o->is_begun = true;
+	if (o->decision.kind != DECIDE_SIGN)
+		send_signed(o);
+	else if (onward_sign(o) != 0)
+		end_saying(o, 451, "4.3.0",
+		    "The message can not be signed now");
+	else if (o->sign == NULL)
+		send_signed(o);
+}
+
+void
+onward_signature(struct onward *o, size_t k, struct bytes signature)
+{
+	if (o->state == ONWARD_OVER || o->state == ONWARD_SENDING)
+		return;
+	if (onward_sign_answer(o, k, signature) != 0)
+		end_saying(o, 451, "4.3.0",
+		    "The message can not be signed now");
+	else if (dkim2_sign_step(o->sign) == DKIM2_DONE)
+		send_signed(o);
+}
+
+/* The answer when asked again: it was a yes before. */
+static void
+on_rcpt_again(struct onward *o)
+{
+	const struct smtp_reply *reply = &outbound_result(o->outbound)->reply;
+
+	if (reply->code / 100 != 2) {
+		(void)onward_abort(o);
+		end_saying(o, 451, "4.4.2", "The next hop accepted the "
+		    "recipient, and did not when it was asked again");
+		return;
+	}
+	o->n_accepted++;
+	if (o->n_accepted == o->n_rcpts)
+		send_content(o);
+}
+
+/* MAIL was refused, which it was not before; or DATA, which is an answer. */
+static void
+on_refused(struct onward *o)
+{
+	struct relay_answer a;
+
+	if (o->state != ONWARD_SENDING) {
+		end_saying(o, 451, "4.4.2", "The next hop accepted the "
+		    "recipient, and did not when it was asked again");
+		return;
+	}
+	a = relay_answer_of(&outbound_result(o->outbound)->reply,
+	    o->relay->arena);
+	end_with(o, &a);
+}
+
+static void
+on_ended(struct onward *o)
+{
+	for (size_t k = 0; k < o->n_rcpts; k++) {
+		struct relay_rcpt *rcpt = o->rcpts[k];
+		struct smtp_reply reply = outbound_rcpt_reply(o->outbound,
+		    rcpt->asked_as);
+		struct relay_answer a = relay_answer_of(&reply,
+		    o->relay->arena);
+
+		relay_settle(o->relay, rcpt, &a);
+	}
+	end(o);
+}
+
+/* By LMTP some may have been answered before the connection was lost. */
+static void
+on_lost(struct onward *o)
+{
+	const struct outbound_result *result = outbound_result(o->outbound);
+	bool is_unsure = result->is_ambiguous;
+
+	log_line(LOG_NOTICE_, "%s: %s", o->relay->id, result->fault);
+	for (size_t k = 0; k < o->n_rcpts; k++) {
+		struct relay_rcpt *rcpt = o->rcpts[k];
+		struct relay_answer a = relay_answer_say(451, "4.4.2",
+		    is_unsure ? "The next hop hung up before it answered"
+			      : "The next hop can not be reached now");
+		struct smtp_reply reply = {0};
+
+		if (is_unsure && o->hop->scheme == SCHEME_LMTP)
+			reply = outbound_rcpt_reply(o->outbound,
+			    rcpt->asked_as);
+		rcpt->is_unsure = is_unsure && reply.code == 0;
+		if (reply.code != 0)
+			a = relay_answer_of(&reply, o->relay->arena);
+		relay_settle(o->relay, rcpt, &a);
+	}
+	end(o);
+}
+
+/* ---- both ---- */
+
+static void
+on_outbound(void *arg, enum outbound_event what)
+{
+	struct onward *o = arg;
+	bool is_copy = o->asked != NULL;
+
+	if (o->state == ONWARD_OVER)
+		return;
+	if (is_copy && !o->is_begun) {
+		o->state = ONWARD_IDLE;		/* it is asked for again */
+		return;
+	}
+	switch (what) {
+	case OUTBOUND_RCPT:
+		if (is_copy)
+			on_rcpt_again(o);
+		else
+			on_rcpt(o);
+		break;
+	case OUTBOUND_REFUSED:
+		if (is_copy)
+			on_refused(o);
+		else
+			on_mail_refused(o);
+		break;
+	case OUTBOUND_ENDED:
+		on_ended(o);
+		break;
+	case OUTBOUND_LOST:
+		if (is_copy)
+			on_lost(o);
+		else
+			on_lost_early(o);
+		break;
+	}
+}
+
+bool
+onward_is_committed(const struct onward *o)
+{
+	return o->outbound != NULL && outbound_is_committed(o->outbound);
+}
+
+struct outbound *
+onward_abort(struct onward *o)
+{
+	o->state = ONWARD_IDLE;
+	o->n_asked = 0;
+	o->n_accepted = 0;
+	if (o->outbound == NULL)
+		return NULL;
+	outbound_owner(o->outbound, NULL, NULL);
+	outbound_abort(o->outbound);
+	return o->outbound;
+}
+
+void
+onward_close(struct onward *o)
+{
+	struct outbound *outbound = onward_abort(o);
+
+	if (o->has_tag)
+		slots_leave(&o->relay->hub->slots, o->tag);
+	o->has_tag = false;
+	o->state = ONWARD_OVER;
+	o->outbound = NULL;
+	if (o->relay->spare == NULL)
+		o->relay->spare = outbound;
+	else
+		outbound_free(&outbound);
+}

@@ -1,0 +1,157 @@
+/*
+ * One onward transaction: a connection to the next hop, recipients, and, once
+ * the content is there, a signature of its own. At RCPT time recipients are
+ * asked over it while the client waits; after the client's dot a message
+ * leaves in one or more of them, which are then called copies.
+ */
+#ifndef DAEMON_ONWARD_H
+#define DAEMON_ONWARD_H
+
+#include "daemon/decide.h"
+#include "daemon/outbound.h"
+#include "daemon/received.h"
+#include "daemon/relay_answer.h"
+#include "daemon/relay_value.h"
+#include "daemon/rewrite.h"
+#include "daemon/signer.h"
+
+struct relay;
+
+/* What becomes of a recipient. */
+enum rcpt_state {
+	RCPT_ASKED,	/* the next hop is being asked */
+	RCPT_REFUSED,	/* by it, or it is gone: ->answer. Told at once, or
+			   at the dot where the memory knows of it */
+	RCPT_ACCEPTED,	/* by it */
+	RCPT_SETTLED,	/* ->answer is the client's */
+};
+
+/* A recipient of the client's transaction. Octets are in its arena. */
+struct relay_rcpt {
+	struct relay_rcpt *next;
+	enum rcpt_state state;
+	struct smtp_path to;		/* as the client said it */
+	struct rewrite out;		/* the envelope it goes on with */
+	struct outbound_rcpt said;	/* what RCPT says onward */
+	struct onward *onward;		/* the one it was asked over, then its
+					   copy; NULL: none */
+	const struct relay_rcpt *twin;	/* goes with that one: the same onward
+					   recipient; NULL: none */
+	size_t asked_as;		/* its number in what is open there */
+	struct relay_answer answer;
+	bool is_named;			/* in To or Cc */
+	/* the memory's, relay_memory.c */
+	bool is_known;			/* there is something of it */
+	bool is_claiming;		/* it has not answered yet */
+	bool is_claimed;		/* for us */
+	bool is_unsure;			/* the dot was out, no answer came */
+	unsigned number;		/* for tags */
+	struct relay_value value;	/* what its copy has, or had before */
+};
+
+/* What stands at the next hop. */
+enum onward_state {
+	ONWARD_IDLE,	/* nothing */
+	ONWARD_OPEN,	/* a transaction: recipients were asked, or are */
+	ONWARD_SENDING,	/* the content too, or it is on its way */
+	ONWARD_OVER,	/* a copy: each recipient has its answer */
+};
+
+struct onward {
+	struct relay *relay;
+	struct onward *next;
+	enum onward_state state;
+	/* where it goes, and as whom: who differs has another */
+	const struct config_next_hop *hop;
+	struct bytes domain;		/* of the recipients, for mx */
+	struct bytes mail_from;		/* with brackets */
+	struct bytes identity;		/* d= it would be signed with; empty:
+					   not known by the envelope */
+	struct outbound *outbound;	/* NULL: none */
+	size_t n_asked;			/* recipients, in what is open */
+	size_t n_accepted;
+	struct decision decision;	/* once the message is there */
+	unsigned n_sharing;		/* recipients that may share a copy */
+	/* of a copy alone */
+	struct onward *asked;		/* the one its recipients come from;
+					   NULL: this is no copy */
+	struct relay_rcpt **rcpts;
+	size_t n_rcpts;
+	bool is_begun;			/* by onward_send() */
+	struct relay_value value;	/* time, id and Received it has */
+	struct dkim2_envelope leaves;	/* the envelope it is signed for */
+	struct dkim2_sign *sign;
+	size_t n_signatures;		/* asked for */
+	const struct signer_key *keys;
+	bool has_tag;
+	uint64_t tag;			/* of questions to the signer */
+	struct bytes pieces[4];		/* what is sent */
+	char signed_as[400];		/* for the log */
+	struct loop_deferred deferred;
+};
+
+/*
+ * A transaction to one place, with nothing at the next hop so far.
+ *
+ * like     where it goes, and as whom; views that live as long as r
+ * Returns  NULL without memory. It lives in r's arena
+ */
+struct onward *onward_new(struct relay *r, const struct onward *like);
+
+/*
+ * Asks the next hop for a recipient. relay_rcpt_heard() says what came of it,
+ * never before this returns; relay_onward_lost() that the next hop is gone
+ * for all of them. 0 or -E_NOMEM.
+ */
+int onward_ask(struct onward *o, struct relay_rcpt *rcpt);
+
+/*
+ * Gives a copy the connection that its recipients were asked over. Where they
+ * are all that was asked there they need not be asked for again.
+ */
+void onward_take(struct onward *copy, struct onward *asked);
+
+/*
+ * Signs a copy where its decision says so, asks for its recipients again
+ * where nothing is open, and sends it. Each recipient is then settled, and
+ * relay_copy_over() is called, never before this returns.
+ */
+void onward_send(struct onward *o);
+
+/* An answer of the signer for its tag. */
+void onward_signature(struct onward *o, size_t k, struct bytes signature);
+
+/* Whether its final dot may be out, so that the answer has to be awaited. */
+bool onward_is_committed(const struct onward *o);
+
+/*
+ * Gives up what is open at the next hop.
+ *
+ * Returns  the connection where there is one; the caller's
+ */
+struct outbound *onward_abort(struct onward *o);
+
+/* Gives up all it holds; a connection that is whole is kept for others. */
+void onward_close(struct onward *o);
+
+/* ---- onward_sign.c ---- */
+
+/*
+ * Begins to sign a copy. Where a rule forbids it ->decision is changed, and
+ * ->sign is NULL.
+ *
+ * Returns  0, or -E_* where it can not be signed now
+ */
+int onward_sign(struct onward *o);
+
+/*
+ * Takes a signature.
+ *
+ * Returns  0, or -E_* where the message can not be signed now
+ */
+int onward_sign_answer(struct onward *o, size_t k, struct bytes signature);
+
+/* Writes ->signed_as. */
+void onward_sign_describe(struct onward *o);
+
+#endif

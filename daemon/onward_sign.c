@@ -1,0 +1,107 @@
+#include "daemon/relay_state.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+
+/* Asks the signer for one signature with each key of d=. */
+static int
+ask_signatures(struct onward *o)
+{
+	struct bytes digest = dkim2_sign_want(o->sign);
+
+	for (size_t k = 0; k < o->n_signatures; k++)
+		if (signer_client_ask(o->relay->hub->signer, o->keys[k].number,
+		        digest, o->tag | k) != 0)
+			return -E_SYSTEM;
+	return 0;
+}
+
+/* The recipients of the copy, as the signature names them. */
+static int
+set_envelope(struct onward *o)
+{
+	struct bytes *paths = arena_array(o->relay->arena, o->n_rcpts,
+	    sizeof(*paths));
+
+	if (paths == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		paths[k] = o->rcpts[k]->out.rcpt_to;
+	o->leaves = (struct dkim2_envelope){o->mail_from, paths, o->n_rcpts};
+	return 0;
+}
+
+static int
+begin_to_sign(struct onward *o, enum dkim2_refusal *why)
+{
+	struct relay *r = o->relay;
+	size_t n = signer_inventory_find(r->hub->inventory,
+	    o->decision.domain, &o->keys);
+	struct dkim2_signing_key *keys = arena_array(r->arena, n,
+	    sizeof(*keys));
+	struct dkim2_sign_options opts = {
+	    .domain = o->decision.domain,
+	    .keys = keys,
+	    .n_keys = n,
+	    .envelope = &o->leaves,
+	    .timestamp_s = o->value.time_s,
+	    .flags = o->decision.flags,
+	};
+
+	if (keys == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < n; k++)
+		keys[k] = (struct dkim2_signing_key){o->keys[k].selector,
+		    o->keys[k].algorithm};
+	o->n_signatures = n;
+	return dkim2_sign_new(&o->sign, r->arena, &r->message,
+	    dkim2_verify_digests(r->verify), &opts, why);
+}
+
+int
+onward_sign(struct onward *o)
+{
+	struct relay *r = o->relay;
+	enum dkim2_refusal why = DKIM2_MAY_SIGN;
+	int error;
+
+	if (r->hub->signer == NULL ||
+	    !slots_take(&r->hub->slots, o, &o->tag))
+		return -E_SYSTEM;
+	o->has_tag = true;
+	error = set_envelope(o);
+	if (error == 0)
+		error = begin_to_sign(o, &why);
+	if (error != 0)
+		return error;
+	if (why == DKIM2_MAY_SIGN)
+		return ask_signatures(o);
+	decide_unsignable(&o->decision, r->listener, dkim2_refusal_text(why));
+	o->sign = NULL;
+	return 0;
+}
+
+int
+onward_sign_answer(struct onward *o, size_t k, struct bytes signature)
+{
+	if (signature.n == 0)
+		return -E_SYSTEM;
+	return dkim2_sign_answer(o->sign, k, signature);
+}
+
+void
+onward_sign_describe(struct onward *o)
+{
+	char d[300];
+
+	relay_escape(o->decision.domain, d, sizeof(d));
+	if (o->sign != NULL)
+		snprintf(o->signed_as, sizeof(o->signed_as), "signed=yes d=%s",
+		    d);
+	else if (o->decision.rule != NULL)
+		snprintf(o->signed_as, sizeof(o->signed_as),
+		    "signed=no rule=\"%s\"", o->decision.rule);
+	else
+		snprintf(o->signed_as, sizeof(o->signed_as), "signed=no");
+}

@@ -1,0 +1,262 @@
+/*
+ * From the verdict to the copies a message leaves in. Where we sign, whoever
+ * is not named in To or Cc has a copy and a signature of his own, since rt=
+ * shows recipients to each other (attacks.md V21).
+ */
+#include "daemon/relay_state.h"
+
+#include "base/err.h"
+
+#define AT_ONCE 4U	/* copies under way, once one was accepted */
+
+/* ---- what is to become of it ---- */
+
+/* Whether a recipient may be in a copy together with others. */
+static bool
+may_share(const struct onward *asked, const struct relay_rcpt *rcpt)
+{
+	return asked->decision.kind != DECIDE_SIGN || rcpt->is_named;
+}
+
+static void
+decide_for(struct relay *r, struct onward *asked,
+    const struct dkim2_result *result)
+{
+	const struct decide_facts facts = {
+	    .listener = r->listener,
+	    .keys = &r->hub->inventory->domains,
+	    .message = &r->message,
+	    .result = result,
+	    .mail_from_in = r->mail.from.raw,
+	    .mail_from_out = asked->mail_from,
+	    .identity = asked->identity,
+	    .arena = r->arena,
+	};
+
+	decide(&asked->decision, &facts);
+	asked->n_sharing = 0;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		if (k->onward != asked || k->state != RCPT_ACCEPTED)
+			continue;
+		k->is_named = asked->decision.kind == DECIDE_SIGN &&
+		    dkim2_message_names(&r->message, k->out.rcpt_to);
+		asked->n_sharing += may_share(asked, k);
+	}
+}
+
+/* Our trace field; rcpt is NULL where several share it. 0 or -E_NOMEM. */
+static int
+write_received(struct relay *r, const struct relay_rcpt *rcpt,
+    struct relay_value *value)
+{
+	const struct inbound_client *c = inbound_client(r->session);
+	const struct received t = {
+	    .helo = c->helo,
+	    .ip = c->ip,
+	    .hostname = r->hub->config->hostname,
+	    .id = r->id,
+	    .is_esmtp = c->is_esmtp,
+	    .rcpt = rcpt == NULL ? (struct bytes){NULL, 0} : rcpt->to.raw,
+	    .time_s = value->time_s,
+	    .is_utf8 = r->mail.is_utf8,
+	    .tls = c->tls,
+	    .cipher = c->cipher,
+	};
+	char octets[RECEIVED_MAX];
+	struct buf out = BUF_ON(octets);
+
+	received_write(&t, &out);
+	value->received = arena_copy(r->arena, buf_bytes(&out));
+	return value->received.p == NULL ? -E_NOMEM : 0;
+}
+
+/* What goes out with each recipient, were it not for earlier tries. */
+static int
+set_values(struct relay *r)
+{
+	struct relay_value shared = {
+	    .time_s = loop_time_s(r->hub->loop),
+	    .id = bytes_of(r->id),
+	};
+	int error;
+
+	memcpy(shared.client, inbound_client(r->session)->addr.ip,
+	    sizeof(shared.client));
+	error = write_received(r, NULL, &shared);
+	for (struct relay_rcpt *k = r->rcpts; k != NULL && error == 0;
+	    k = k->next) {
+		const struct onward *o = k->onward;
+
+		k->value = shared;
+		/* `for` only where it names nobody to others */
+		if (k->state == RCPT_ACCEPTED && (o->n_sharing == 1 ||
+		    !may_share(o, k)))
+			error = write_received(r, k, &k->value);
+	}
+	return error;
+}
+
+static bool
+says_exploded(const struct dkim2_result *result)
+{
+	const struct dkim2_signature_result *top;
+
+	if (result == NULL || result->n_signatures == 0)
+		return true;
+	top = &result->signatures[result->n_signatures - 1];
+	for (size_t k = 0; k < top->n_flags; k++)
+		if (bytes_eq(top->flags[k], BYTES_LIT("exploded")))
+			return true;
+	return false;
+}
+
+void
+relay_decide(struct relay *r, const struct dkim2_result *result)
+{
+	struct relay_answer a = relay_answer_say(452, "4.3.1",
+	    "Out of memory");
+
+	if (result != NULL)
+		relay_log_verdict(r, result);
+	r->is_exploded = says_exploded(result);
+	for (struct onward *o = r->asked; o != NULL; o = o->next)
+		decide_for(r, o, result);
+	if (set_values(r) != 0)
+		relay_refuse(r, &a);
+	else
+		relay_memory_claim(r);
+}
+
+/* ---- the copies ---- */
+
+static bool
+is_same_value(const struct relay_value *a, const struct relay_value *b)
+{
+	return a->time_s == b->time_s && bytes_eq(a->id, b->id) &&
+	    bytes_eq(a->received, b->received);
+}
+
+/* The copy for a recipient: a new one, or one that it shares. */
+static struct onward *
+find_copy(struct relay *r, const struct relay_rcpt *rcpt)
+{
+	struct onward *asked = rcpt->onward, *o;
+
+	for (o = r->copies; o != NULL; o = o->next)
+		if (o->asked == asked && may_share(asked, rcpt) &&
+		    may_share(asked, o->rcpts[0]) &&
+		    is_same_value(&o->value, &rcpt->value))
+			return o;
+	o = onward_new(r, asked);
+	if (o == NULL)
+		return NULL;
+	o->rcpts = arena_array(r->arena, may_share(asked, rcpt) ?
+	    asked->n_sharing : 1, sizeof(*o->rcpts));
+	if (o->rcpts == NULL)
+		return NULL;
+	o->asked = asked;
+	o->decision = asked->decision;
+	o->value = rcpt->value;
+	*r->copies_end = o;
+	r->copies_end = &o->next;
+	return o;
+}
+
+/* Who is not in a copy behind this is settled. 0 or -E_NOMEM. */
+static int
+sort_recipients(struct relay *r)
+{
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		const struct decision *d;
+		struct relay_answer a;
+		struct onward *copy;
+
+		if (k->state == RCPT_SETTLED || k->twin != NULL)
+			continue;
+		if (k->state == RCPT_REFUSED) {
+			a = k->answer;
+			relay_settle(r, k, &a);
+			continue;
+		}
+		d = &k->onward->decision;
+		if (d->kind == DECIDE_REFUSE) {
+			a = relay_answer_say(d->code, d->enhanced, d->text);
+			relay_log_reject(r, "DATA", &a, k->to.raw);
+			relay_settle(r, k, &a);
+			continue;
+		}
+		copy = find_copy(r, k);
+		if (copy == NULL)
+			return -E_NOMEM;
+		copy->rcpts[copy->n_rcpts++] = k;
+	}
+	return 0;
+}
+
+static void
+take_connections(struct relay *r)
+{
+	for (struct onward *o = r->copies; o != NULL; o = o->next) {
+		for (size_t k = 0; k < o->n_rcpts; k++)
+			o->rcpts[k]->onward = o;
+		onward_take(o, o->asked);
+	}
+	for (struct onward *o = r->asked; o != NULL; o = o->next)
+		onward_close(o);	/* that nobody needs */
+}
+
+static void
+send_some(struct relay *r)
+{
+	unsigned most = r->is_delivered ? AT_ONCE : 1;
+
+	while (r->next_copy != NULL && r->n_under_way < most) {
+		struct onward *copy = r->next_copy;
+
+		r->next_copy = copy->next;
+		r->n_under_way++;
+		onward_send(copy);	/* relay_copy_over() comes later */
+	}
+	if (r->n_under_way == 0)
+		relay_conclude(r);
+}
+
+void
+relay_deliver(struct relay *r)
+{
+	struct relay_answer a = relay_answer_say(452, "4.3.1",
+	    "Out of memory");
+
+	if (sort_recipients(r) != 0) {
+		relay_refuse(r, &a);
+		return;
+	}
+	take_connections(r);
+	r->state = RELAY_SENDING;
+	r->next_copy = r->copies;
+	send_some(r);
+}
+
+/* Nobody has it, and what was said of the first copy goes for all. */
+static void
+give_up(struct relay *r, const struct onward *copy)
+{
+	struct relay_answer a = copy->rcpts[0]->answer;
+
+	for (; r->next_copy != NULL; r->next_copy = r->next_copy->next)
+		for (size_t k = 0; k < r->next_copy->n_rcpts; k++)
+			relay_settle(r, r->next_copy->rcpts[k], &a);
+}
+
+void
+relay_copy_over(struct relay *r, struct onward *copy)
+{
+	r->n_under_way--;
+	for (size_t k = 0; k < copy->n_rcpts; k++)
+		if (copy->rcpts[k]->answer.code / 100 == 2)
+			r->is_delivered = true;
+	onward_close(copy);
+	if (!r->is_delivered)
+		give_up(r, copy);
+	send_some(r);
+}

@@ -1,0 +1,205 @@
+#include "daemon/relay_state.h"
+
+#include "base/err.h"
+
+/* Tags say of which recipient, and which question. */
+#define LOOK(number) ((number) << 1)
+#define CLAIM(number) ((number) << 1 | 1U)
+
+bool
+relay_remembers(const struct relay *r)
+{
+	return r->listener->replay != REPLAY_OFF;
+}
+
+static struct memory_key
+key_of(const struct relay *r, const struct relay_rcpt *rcpt)
+{
+	return (struct memory_key){
+	    .scope = bytes_of(r->listener->name),
+	    .reverse_path = r->mail.from.raw,
+	    .rcpt_to = rcpt->out.rcpt_to,
+	    .content = r->digest,
+	};
+}
+
+void
+relay_memory_look(struct relay *r, struct relay_rcpt *rcpt)
+{
+	struct memory_key key = key_of(r, rcpt);
+
+	r->is_looking = memory_look(r->hub->memory, &key,
+	    r->tag | LOOK(rcpt->number)) == 0;
+}
+
+/* What has the content in common with its retry, whatever else is stamped. */
+static int
+make_digest(struct relay *r)
+{
+	const struct dkim2_digests *d = dkim2_verify_digests(r->verify);
+	struct buf b;
+
+	if (arena_buf(r->arena, 64, &b) != 0)
+		return -E_NOMEM;
+	buf_add(&b, (struct bytes){d->header[DKIM2_SHA256], 32});
+	buf_add(&b, (struct bytes){d->body[DKIM2_SHA256], 32});
+	r->digest = buf_bytes(&b);
+	return 0;
+}
+
+static void
+claim(struct relay *r, struct relay_rcpt *rcpt)
+{
+	struct memory_key key = key_of(r, rcpt);
+	uint8_t octets[MEMORY_VALUE_MAX];
+	struct buf value = BUF_ON(octets);
+
+	relay_value_write(&rcpt->value, &value);
+	rcpt->is_claiming = memory_claim(r->hub->memory, &key,
+	    buf_bytes(&value), r->is_short, r->tag | CLAIM(rcpt->number)) == 0;
+	r->n_claims += rcpt->is_claiming;
+}
+
+/* Whether the memory is to be asked of a recipient at all. */
+static bool
+is_asked(const struct relay_rcpt *rcpt)
+{
+	return rcpt->is_known || (rcpt->state == RCPT_ACCEPTED &&
+	    rcpt->onward->decision.kind != DECIDE_REFUSE);
+}
+
+void
+relay_memory_claim(struct relay *r)
+{
+	static const struct relay_answer full = {452, "4.3.1",
+	    {(const uint8_t *)"Out of memory", 13}};
+
+	if (make_digest(r) != 0) {
+		relay_refuse(r, &full);
+		return;
+	}
+	r->state = RELAY_CLAIMING;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (relay_remembers(r) && k->twin == NULL && is_asked(k))
+			claim(r, k);
+	if (r->n_claims == 0)
+		relay_deliver(r);
+}
+
+/* An earlier try had no clear end: this one is octet for octet the same. */
+static void
+repeat(struct relay *r, struct relay_rcpt *rcpt, struct bytes value)
+{
+	struct relay_value v;
+
+	if (!relay_value_parse(arena_copy(r->arena, value), &v))
+		return;
+	if (v.received.n == 0)
+		v.received = rcpt->value.received;
+	rcpt->value = v;
+}
+
+/* The draft's refusal of a replay (section 15), where it is asked for. */
+static bool
+is_replay(const struct relay *r, const struct relay_value *before)
+{
+	return r->listener->replay == REPLAY_REFUSE && !r->is_exploded &&
+	    memcmp(before->client, inbound_client(r->session)->addr.ip,
+	        sizeof(before->client)) != 0;
+}
+
+static void
+delivered_before(struct relay *r, struct relay_rcpt *rcpt, struct bytes value)
+{
+	struct relay_value v = {.id = BYTES_LIT("?")};
+	struct relay_answer a = relay_answer_say(250, "2.0.0",
+	    "Ok, delivered before");
+
+	if (relay_value_parse(value, &v) && is_replay(r, &v))
+		a = relay_answer_say(550, "5.7.1",
+		    "Duplicate message with no exploded flag");
+	rcpt->onward = NULL;
+	relay_settle(r, rcpt, &a);
+}
+
+bool
+relay_memory_reply(struct relay *r, unsigned part,
+    const struct memory_reply *reply)
+{
+	static const struct relay_answer busy = {451, "4.4.5",
+	    {(const uint8_t *)"Another session is delivering this message", 42}};
+	struct relay_rcpt *rcpt = r->rcpts;
+
+	if (part == LOOK(r->n_rcpts)) {
+		relay_rcpt_looked(r, reply);
+		return true;
+	}
+	while (rcpt != NULL && CLAIM(rcpt->number) != part)
+		rcpt = rcpt->next;
+	if (rcpt == NULL || !rcpt->is_claiming)
+		return false;
+	rcpt->is_claiming = false;
+	if (reply->status == MEMORY_AGAIN)
+		repeat(r, rcpt, reply->value);
+	rcpt->is_claimed = reply->status != MEMORY_DELIVERED &&
+	    reply->status != MEMORY_BUSY;
+	if (reply->status == MEMORY_DELIVERED)
+		delivered_before(r, rcpt, reply->value);
+	else if (reply->status == MEMORY_BUSY)
+		relay_settle(r, rcpt, &busy);
+	if (--r->n_claims == 0)
+		relay_deliver(r);
+	return true;
+}
+
+void
+relay_memory_settle(struct relay *r, struct relay_rcpt *rcpt)
+{
+	struct memory_key key = key_of(r, rcpt);
+
+	if (!rcpt->is_claimed)
+		return;
+	rcpt->is_claimed = false;
+	if (rcpt->answer.code / 100 == 2)
+		memory_delivered(r->hub->memory, &key);
+	else if (rcpt->is_unsure)
+		memory_unsure(r->hub->memory, &key);
+	else
+		memory_release(r->hub->memory, &key);
+}
+
+void
+relay_memory_mixed(struct relay *r)
+{
+	struct bytes *paths = arena_array(r->arena, r->n_rcpts,
+	    sizeof(*paths));
+	size_t n = 0;
+
+	if (paths == NULL || !relay_remembers(r))
+		return;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->twin == NULL)
+			paths[n++] = k->out.rcpt_to;
+	memory_mixed(r->hub->memory, bytes_of(r->listener->name),
+	    r->mail.from.raw, paths, n);
+}
+
+void
+relay_memory_answered(struct relay *r, const struct relay_rcpt *rcpt)
+{
+	if (r->is_single && relay_remembers(r) &&
+	    rcpt->answer.code / 100 != 4)
+		memory_answered(r->hub->memory, bytes_of(r->listener->name),
+		    r->mail.from.raw, rcpt->out.rcpt_to);
+}
+
+void
+relay_memory_forget(struct relay *r)
+{
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		struct memory_key key = key_of(r, k);
+
+		if (k->twin == NULL)
+			memory_forget(r->hub->memory, &key);
+	}
+}
