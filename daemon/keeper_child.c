@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ keeper_main(const struct keeper *k, pid_t parent, int control)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	umask(077);	/* what is kept says who wrote to whom */
 	if (priv_drop(&k->priv, parent, 0) != 0)
 		return EXIT_FAILURE;
 	return keeper_serve(k->folder, &k->limits, control);
