@@ -354,6 +354,7 @@ keeper_serve(const char *folder, const struct store_limits *limits,
 		s->control = control;
 		r = setup(s, limits);
 	}
+	signal(SIGXFSZ, SIG_IGN);	/* a file too large is an error */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (r == 0)

@@ -112,7 +112,7 @@ kill_keeper(struct fixture *f, int signal)
 }
 
 static void
-start_client(struct fixture *f, int k)
+start_client_with(struct fixture *f, int k, memory_answer *answer)
 {
 	struct client *c = f->clients + k;
 	int pair[2];
@@ -122,9 +122,15 @@ start_client(struct fixture *f, int k)
 	c->channel = pair[0];
 	if (f->pid != 0)
 		meet(f, c);
-	c->m = memory_new(f->loop, pair[1], on_answer, c);
+	c->m = memory_new(f->loop, pair[1], answer, c);
 	assert_non_null(c->m);
 	memory_wait(c->m, 30 * 1000);	/* a machine may be slow */
+}
+
+static void
+start_client(struct fixture *f, int k)
+{
+	start_client_with(f, k, on_answer);
 }
 
 static void
@@ -189,6 +195,7 @@ stop(void **state)
 	if (f->pid != 0) {
 		int status;
 
+		kill(f->pid, SIGCONT);
 		/* it leaves by itself, behind its last peer */
 		close(f->control);
 		assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
@@ -256,9 +263,11 @@ settle(struct fixture *f, int client)
 {
 	struct memory_key k = key("nobody@b.example", "");
 
-	assert_int_equal(memory_look(f->clients[client].m, &k, 2), 0);
-	wait_for(f, 1);
-	f->told[2].is_there = false;
+	do {	/* it may be starting */
+		assert_int_equal(memory_look(f->clients[client].m, &k, 2), 0);
+		wait_for(f, 1);
+		f->told[2].is_there = false;
+	} while (f->told[2].status == MEMORY_OUT);
 }
 
 /* ---- tests --------------------------------------------------------------- */
@@ -438,6 +447,170 @@ v9_without_a_keeper_mail_goes_on(void **state)
 	assert_int_equal(memory_counted(m)->lost, 0);
 }
 
+/* What is to be forgotten outlives a keeper, too. */
+static void
+v9_the_next_keeper_hears_what_to_forget(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	memory_delivered(f->clients[0].m, &k);
+	settle(f, 0);
+	kill_keeper(f, SIGKILL);
+	memory_forget(f->clients[0].m, &k);
+	start_keeper(f);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one", "v2", MEMORY_NEW, "v2");
+}
+
+/* V9: a store that can not be written is told apart from one that can. */
+static void
+v9_a_full_disk_is_no_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "two");
+	struct memory *m = f->clients[0].m;
+	const struct rlimit none = {0, RLIM_INFINITY};
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &none, NULL), 0);
+	claim_is(f, 0, "b@b.example", "two", "v2", MEMORY_OUT, "");
+	claim_is(f, 1, "b@b.example", "two", "v3", MEMORY_BUSY, "");
+	assert_int_equal(memory_counted(m)->out, 1);
+	memory_delivered(m, &k);
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &all, NULL), 0);
+	/* what was delivered meanwhile is lost, and counted; or it was late */
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "three", "v5", MEMORY_NEW, "v5");
+	claim_is(f, 1, "b@b.example", "two", "v4",
+	    memory_counted(m)->lost == 1 ? MEMORY_NEW : MEMORY_DELIVERED,
+	    memory_counted(m)->lost == 1 ? "v4" : "v2");
+}
+
+#define LOAD 3000
+#define LOAD_AT_A_TIME 40
+
+/* Messages that come, are delivered, and then the next ones come. */
+struct load {
+	struct fixture *f;
+	unsigned n_begun, n_over;
+	struct loop_timer *kill, *rest;
+	unsigned n_resting;
+	unsigned n_kills;
+};
+
+static struct memory_key
+key_of_load(char content[16], unsigned n)
+{
+	snprintf(content, 16, "m%u", n);
+	return key("b@b.example", content);
+}
+
+static void
+begin_one(struct load *l)
+{
+	unsigned n = l->n_begun++;
+	char content[16];
+	struct memory_key k = key_of_load(content, n);
+
+	assert_int_equal(memory_claim(l->f->clients[n % N_CLIENTS].m, &k,
+	    BYTES_LIT("v"), false, n), 0);
+}
+
+static struct load *load;	/* of the one test below */
+
+static bool
+on_load(void *arg, uint64_t tag, const struct memory_reply *reply)
+{
+	struct client *c = arg;
+	char content[16];
+	struct memory_key k = key_of_load(content, (unsigned)tag);
+
+	if (load->n_over == LOAD)
+		return on_answer(arg, tag, reply);
+	/* nobody else has it, whatever happens to keepers */
+	assert_true(reply->status == MEMORY_NEW ||
+	    reply->status == MEMORY_AGAIN || reply->status == MEMORY_OUT);
+	memory_delivered(c->m, &k);
+	if (reply->status == MEMORY_OUT)
+		load->n_resting++;	/* or all would be told that at once */
+	else if (load->n_begun < LOAD)
+		begin_one(load);
+	if (++load->n_over == LOAD)
+		loop_stop(c->f->loop);
+	return true;
+}
+
+static void
+on_kill(void *arg)
+{
+	struct load *l = arg;
+
+	kill_keeper(l->f, SIGKILL);
+	start_keeper(l->f);
+	l->n_kills++;
+	if (l->n_over < LOAD)
+		loop_timer_start(l->kill, 1 + random() % 30);
+}
+
+static void
+on_rested(void *arg)
+{
+	struct load *l = arg;
+
+	for (; l->n_resting != 0 && l->n_begun < LOAD; l->n_resting--)
+		begin_one(l);
+	loop_timer_start(l->rest, 5);
+}
+
+/* Kills of keepers alone cost nothing but answers. */
+static void
+v9_killed_under_load_it_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct load l = {.f = f};
+	char content[16];
+
+	load = &l;
+	for (int k = 0; k < N_CLIENTS; k++) {
+		end_client(f, k);
+		start_client_with(f, k, on_load);
+	}
+	l.kill = loop_timer_new(f->loop, on_kill, &l);
+	l.rest = loop_timer_new(f->loop, on_rested, &l);
+	loop_timer_start(l.kill, 1);
+	loop_timer_start(l.rest, 5);
+	for (int k = 0; k < LOAD_AT_A_TIME; k++)
+		begin_one(&l);
+	loop_run(f->loop);
+	loop_timer_free(&l.kill);
+	loop_timer_free(&l.rest);
+	assert_int_equal(l.n_over, LOAD);
+	assert_int_equal(memory_counted(f->clients[0].m)->lost +
+	    memory_counted(f->clients[1].m)->lost, 0);
+	print_message("%u kills, %llu answers that did not come\n", l.n_kills,
+	    (unsigned long long)(memory_counted(f->clients[0].m)->out +
+	    memory_counted(f->clients[1].m)->out));
+	/* what no keeper has confirmed goes to this one, at the latest */
+	settle(f, 0);
+	settle(f, 1);
+	for (unsigned n = 0; n < LOAD; n++) {
+		struct memory_key k = key_of_load(content, n);
+
+		do {
+			assert_int_equal(memory_claim(f->clients[1].m, &k,
+			    BYTES_LIT("w"), false, 0), 0);
+			wait_for(f, 1);
+			f->told[0].is_there = false;
+			if (f->told[0].status == MEMORY_OUT)
+				memory_release(f->clients[1].m, &k);
+		} while (f->told[0].status == MEMORY_OUT);
+		assert_int_equal(f->told[0].status, MEMORY_DELIVERED);
+	}
+}
+
 /* V9: one that does not answer is none, after 200 ms. */
 static void
 v9_a_slow_keeper_is_none(void **state)
@@ -501,12 +674,20 @@ main(void)
 		    mixed_answers_are_taken_one_by_one, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    v9_without_a_keeper_mail_goes_on, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v9_the_next_keeper_hears_what_to_forget, start, stop),
+		cmocka_unit_test_setup_teardown(v9_a_full_disk_is_no_memory,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v9_killed_under_load_it_loses_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(v9_a_slow_keeper_is_none,
 		    start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_delivery_outlives_its_worker, start, stop),
 	};
 
+	srandom((unsigned)getpid());
+	print_message("seed %ld\n", (long)getpid());
 	assert_true(sodium_init() >= 0);
 	log_open("test");
 	return cmocka_run_group_tests(tests, NULL, NULL);
