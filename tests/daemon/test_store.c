@@ -22,6 +22,15 @@ exists(const struct kit *k, const char *name)
 	return access(path, F_OK) == 0;
 }
 
+static void
+unlink_aside(const struct kit *k)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.damaged", k->path);
+	(void)unlink(path);
+}
+
 /* ---- what is kept, and for how long -------------------------------------- */
 
 static void
@@ -288,13 +297,10 @@ v9_flipped_octets_are_no_deliveries(void **state)
 	static uint8_t whole[65536], room[65536];
 	struct kit *k = *state;
 	size_t n, n_aside = 0, n_tried = 0;
-	char aside[128];
-
 	fill(k);
 	store_free(&k->store);
 	n = read_all(k->path, whole, sizeof(whole));
 	assert_true(n >= 4 * 4096);
-	snprintf(aside, sizeof(aside), "%s.damaged", k->path);
 	for (size_t at = 0; at < n; at++) {
 		if (!is_worth_it(whole, n, at))
 			continue;
@@ -303,7 +309,8 @@ v9_flipped_octets_are_no_deliveries(void **state)
 		write_all(k->path, room, n);
 		check_damaged(k);
 		n_tried++;
-		n_aside += unlink(aside) == 0;
+		n_aside += exists(k, "store.db.damaged");
+		unlink_aside(k);
 	}
 	print_message("%zu octets flipped, %zu files set aside\n", n_tried,
 	    n_aside);
@@ -379,7 +386,11 @@ v9_foreign_files_are_set_aside(void **state)
 	unlink(k->path);
 	sql(k, "CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB)");
 	check_damaged(k);
-	/* ours, and a trigger beside */
+	/* ours, and something beside it */
+	sql(k, "CREATE TABLE other (id)");
+	unlink_aside(k);
+	check_damaged(k);
+	assert_true(exists(k, "store.db.damaged"));
 	sql(k, "CREATE TRIGGER t AFTER INSERT ON entry BEGIN UPDATE entry "
 	    "SET kind = 1; END");
 	check_damaged(k);
