@@ -14,7 +14,7 @@ import harness
 from certs import Authority, Pair
 from configs import inbound
 from harness import until
-from smtptools import Client, Sink, Stream
+from smtptools import Client, Closed, Sink, Stream
 
 MESSAGE = b"From: a@one.example\r\nTo: b@two.example\r\n\r\nhello\r\n"
 NAME = "hop.example.net"
@@ -56,11 +56,11 @@ def place(folder, ca, hopseald, sink):
     return lambda *more, **kw: Place(folder, ca, hopseald, sink, *more, **kw)
 
 
-def start_tls(client, context, name=NAME, session=None):
+def start_tls(client, context, name=NAME):
     """STARTTLS and the handshake; the client goes on under TLS."""
     reply = client.command("STARTTLS")
     assert reply[0] == 220, reply
-    wrap(client, context, name, session)
+    wrap(client, context, name)
 
 
 def wrap(client, context, name=NAME, session=None):
@@ -211,13 +211,30 @@ def test_the_name_chooses_the_certificate(folder, ca, place):
             assert certificate_of(client) == der((first, second)[pair])
 
 
+def secured(place, context, session=None):
+    """A client that has begun TLS. A worker that leaves may take it, and say
+    421: then once more."""
+    def attempt():
+        try:
+            client = Client(place.port)
+            reply = client.command("STARTTLS")
+            assert reply[0] in (220, 421), reply
+            if reply[0] == 421:
+                return client.close()
+            wrap(client, context, session=session)
+            return client
+        except Closed:
+            return None
+
+    return until(attempt, "a worker that stays")
+
+
 def session_with(place, version, session=None, context=None):
     """The session after one word was exchanged, and whether it was resumed."""
     if context is None:
         context = place.context()
     context.minimum_version = context.maximum_version = version
-    with Client(place.port) as client:
-        start_tls(client, context, session=session)
+    with secured(place, context, session) as client:
         client.command("EHLO client.example")
         return client.sock.session, client.sock.session_reused, context
 
@@ -248,8 +265,7 @@ def test_t10_a_slow_handshake(place):
 
 
 def presented(place):
-    with Client(place.port) as client:
-        start_tls(client, place.context(False))
+    with secured(place, place.context(False)) as client:
         return certificate_of(client)
 
 
