@@ -112,20 +112,33 @@ is_everybody(const struct config_net *net)
 }
 
 static void
-check_clients(const struct look *k)
+check_nets(const struct look *k, const char *directive,
+    const struct config_net *nets, size_t n, const char *why)
 {
-	const struct config_node *value = value_of(&k->own->said, "clients");
+	const struct config_node *value = value_of(&k->own->said, directive);
 	const struct config_node *at;
 
-	if (!has(&k->own->said, "clients"))
+	if (!has(&k->own->said, directive))
 		return;
 	at = value->kind == NODE_LIST ? value->first : value;
-	for (size_t i = 0; i < k->listener->n_clients; i++, at = at->next)
-		if (is_everybody(&k->listener->clients[i]))
-			config_fault_add(&k->l->faults, at->at, "clients: `%s` "
-			    "is everybody, and this an open relay; write the "
-			    "networks that may send",
-			    config_fault_show(&k->l->faults, at->text));
+	for (size_t i = 0; i < n; i++, at = at->next)
+		if (is_everybody(&nets[i]))
+			config_fault_add(&k->l->faults, at->at,
+			    "%s: `%s` is everybody, and %s", directive,
+			    config_fault_show(&k->l->faults, at->text), why);
+}
+
+static void
+check_clients(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+
+	check_nets(k, "clients", l->clients, l->n_clients,
+	    "this an open relay; write the networks that may send");
+	check_nets(k, "xclient", l->xclient, l->n_xclient,
+	    "any client could name another; write the proxies");
+	check_nets(k, "proxy", l->proxy, l->n_proxy,
+	    "any client could name another; write the balancers");
 }
 
 /* Without the directive every key's domain may send; with none in it, none. */

@@ -14,6 +14,7 @@ struct config_addr {
 	uint16_t port;
 	bool is_any;		/* "*": every address of this machine */
 	bool is_tls;		/* to listen on: TLS from the first octet */
+	bool is_lmtp;		/* likewise: LMTP */
 };
 
 /* An address block. */
@@ -118,6 +119,10 @@ struct config_listener {
 	unsigned is_tls_required;	/* before MAIL */
 	const char *tls_ca;		/* absolute; NULL: the system's */
 	uint32_t tls_timeout_s;		/* a handshake */
+	const struct config_net *xclient;	/* who may say XCLIENT */
+	size_t n_xclient;
+	const struct config_net *proxy;	/* who begins with a PROXY header */
+	size_t n_proxy;
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
 	enum config_unsignable unsignable;
@@ -134,10 +139,14 @@ struct config_listener {
 	uint32_t max_fields;
 	uint32_t max_line;		/* octets of a text line */
 	uint32_t max_received;
-	uint32_t max_connections;
+	uint32_t max_connections;	/* of a socket in a worker */
+	uint32_t max_per_network;	/* of them, from /24 or /64 */
 	uint32_t max_errors;		/* a session */
 	uint32_t max_commands;		/* a session */
-	uint32_t idle_timeout_s;	/* silence of a client */
+	uint32_t idle_timeout_s;	/* for a client's next command */
+	uint32_t proxy_timeout_s;	/* for the PROXY header */
+	uint32_t content_timeout_s;	/* for as much content as min_rate says */
+	uint32_t min_rate;		/* octets of content a second */
 	uint32_t through_wait_s;	/* from the dot to our answer */
 	uint32_t connect_timeout_s;	/* of the next hop ... */
 	uint32_t reply_timeout_s;	/* banner, EHLO, MAIL, RCPT */

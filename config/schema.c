@@ -29,6 +29,8 @@ IS_LIST(struct config_listener, tls, n_tls);
 IS_LIST(struct config_listener, domains, n_domains);
 IS_LIST(struct config_listener, clients, n_clients);
 IS_LIST(struct config_listener, senders, n_senders);
+IS_LIST(struct config_listener, xclient, n_xclient);
+IS_LIST(struct config_listener, proxy, n_proxy);
 
 #define KIB 1024ULL
 #define MIB (1024 * KIB)
@@ -66,7 +68,7 @@ const struct config_row config_rows[] = {
 	{"role",              K_WORD,      AT(role),                 0,        0,          NULL,
 	    "named preset for the listener"},
 	{"listen",            K_ADDRS,     AT_LIST(listen),          1,        64,         NULL,
-	    "addresses with ports, a port on loopback, smtps://ADDRESS"},
+	    "addresses with ports, a port on loopback; smtps://, lmtp://"},
 	{"domains",           K_DOMAINS,   AT_LIST(domains),         0,        65536,      NULL,
 	    "recipient domains that anybody may send to"},
 	{"clients",           K_NETS,      AT_LIST(clients),         0,        4096,       NULL,
@@ -87,6 +89,10 @@ const struct config_row config_rows[] = {
 	    "PEM file of those whom we believe; the system's unless given"},
 	{"tls-timeout",       K_SECONDS,   AT(tls_timeout_s),        1 * SEC,  10 * MIN,   "30s",
 	    "for a TLS handshake"},
+	{"xclient",           K_NETS,      AT_LIST(xclient),         0,        4096,       NULL,
+	    "networks that may say by XCLIENT for whom they speak"},
+	{"proxy",             K_NETS,      AT_LIST(proxy),           0,        4096,       NULL,
+	    "networks that begin with a PROXY header, version 1 or 2"},
 	{"verify",            K_WORD,      AT(verify), 0, 0, "observe",
 	    "what a verdict does: reject, annotate or nothing"},
 	{"unsigned",          K_WORD,      AT(unsigned_mail),        0,        0,          "accept",
@@ -118,13 +124,21 @@ const struct config_row config_rows[] = {
 	{"max-received",      K_UINT32,    AT(max_received),         1,        1000,       "50",
 	    "Received fields before mail is taken to loop"},
 	{"max-connections",   K_UINT32,    AT(max_connections),      1,        100000,     "1000",
-	    "clients at a time"},
+	    "clients at a time, for each address and worker"},
+	{"max-per-network",   K_UINT32,    AT(max_per_network),      1,        100000,     "100",
+	    "of them of one network, /24 or /64, not listed here"},
 	{"max-errors",        K_UINT32,    AT(max_errors),           1,        1000,       "20",
 	    "errors in a session before 421"},
 	{"max-commands",      K_UINT32,    AT(max_commands),         10,       1000000,    "10000",
 	    "commands in a session before 421"},
 	{"idle-timeout",      K_SECONDS,   AT(idle_timeout_s),       1 * SEC,  60 * MIN,   "5m",
-	    "silence of a client before 421"},
+	    "for a client's next command, and to read our reply"},
+	{"proxy-timeout",     K_SECONDS,   AT(proxy_timeout_s),      1 * SEC,  10 * MIN,   "30s",
+	    "for the PROXY header of a new connection"},
+	{"content-timeout",   K_SECONDS,   AT(content_timeout_s),    1 * SEC,  60 * MIN,   "3m",
+	    "for as much content as min-rate has in that time"},
+	{"min-rate",          K_UINT32,    AT(min_rate),             1,        1048576,    "100",
+	    "octets of content a second, the least of a client"},
 	{"through-wait",      K_SECONDS,   AT(through_wait_s),       1 * SEC,  30 * MIN,   "4m",
 	    "from a client's final dot to our answer"},
 	{"connect-timeout",   K_SECONDS,   AT(connect_timeout_s),    1 * SEC,  10 * MIN,   "30s",
@@ -151,6 +165,8 @@ const struct config_row config_rows[] = {
 	/* What is built is what their default says; "off" becomes "once". */
 	{"adopt",             K_UNBUILT,   NOWHERE,                  0,        0,          "never",
 	    "taking mail into DKIM2 that never was in it"},
+	{"auth",              K_WORD,      NOWHERE,                  0,        0,          "off",
+	    "AUTH of clients"},
 	{"delivery",          K_WORD,      NOWHERE, 0, 0, "through",
 	    "while the client waits, or from a queue"},
 	{"dkim1",             K_WORD,      NOWHERE,                  0,        0,          "no",
@@ -201,6 +217,8 @@ static const struct config_word words[] = {
 	{"unsigned",    "refuse",    UNSIGNED_REFUSE,   true},
 	{"unsignable",  "pass",      UNSIGNABLE_PASS,   true},
 	{"unsignable",  "refuse",    UNSIGNABLE_REFUSE, true},
+	{"auth",        "off",       0,                 true},
+	{"auth",        "pass",      0,                 false},
 	{"tls-required", "no",       0,                 true},
 	{"tls-required", "yes",      1,                 true},
 	{"delivery",    "through",   0,                 true},

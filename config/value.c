@@ -220,6 +220,9 @@ config_value_addr(struct bytes text, uint16_t port, struct config_addr *addr)
 	if (port == 0 && bytes_starts(text, BYTES_LIT("smtps://"))) {
 		addr->is_tls = true;
 		text = bytes_skip(text, strlen("smtps://"));
+	} else if (port == 0 && bytes_starts(text, BYTES_LIT("lmtp://"))) {
+		addr->is_lmtp = true;
+		text = bytes_skip(text, strlen("lmtp://"));
 	}
 	if (port == 0 && is_digits(text)) {
 		(void)config_value_ip(BYTES_LIT("127.0.0.1"), addr->ip);
@@ -513,7 +516,8 @@ config_value_put_addr(struct buf *b, const struct config_addr *addr)
 {
 	bool is_v6 = !addr->is_any && !config_value_is_v4(addr->ip);
 
-	buf_add_str(b, addr->is_tls ? "smtps://" : "");
+	buf_add_str(b, addr->is_tls ? "smtps://" :
+	    addr->is_lmtp ? "lmtp://" : "");
 	if (is_v6)
 		buf_add_octet(b, '[');
 	if (addr->is_any)

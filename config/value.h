@@ -32,8 +32,9 @@ bool config_value_ip(struct bytes text, uint8_t ip[16]);
  * A.B.C.D:PORT, [V6]:PORT or *:PORT.
  *
  * port     where the text has none; 0: it is an address to listen on, which
- *          needs one; a PORT alone is then one of 127.0.0.1, and smtps://
- *          in front is TLS from the first octet (RFC 8314 3.3)
+ *          needs one; a PORT alone is then one of 127.0.0.1, and in front
+ *          smtps:// is TLS from the first octet (RFC 8314 3.3), lmtp://
+ *          LMTP (RFC 2033)
  */
 const char *config_value_addr(struct bytes text, uint16_t port,
     struct config_addr *addr);

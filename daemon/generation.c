@@ -208,7 +208,8 @@ map_sockets(struct generation *g, const struct bind_set *set)
 		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
 			*s++ = (struct worker_socket){bind_find(set,
 			    c->listeners[l].listen + k), c->listeners + l,
-			    c->listeners[l].listen[k].is_tls};
+			    c->listeners[l].listen[k].is_tls,
+			    c->listeners[l].listen[k].is_lmtp};
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/inbound.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,6 +9,17 @@
 #include "daemon/relay.h"
 #include "smtp/server.h"
 
+/* What the session waits for. */
+enum stage { STAGE_NONE, STAGE_COMMAND, STAGE_CONTENT, STAGE_OURS,
+    STAGE_REPLY };
+
+/* An answer of LMTP that waits for its turn. */
+struct kept {
+	int code;
+	char enhanced[12];
+	struct bytes text;	/* behind the last one of them */
+};
+
 struct inbound {
 	struct hub *hub;
 	const struct config_listener *listener;
@@ -15,15 +27,21 @@ struct inbound {
 	struct smtp_server server;
 	struct smtp_server_config config;
 	struct inbound_client client;
+	struct inbound_ends came;	/* before any XCLIENT */
+	uint8_t said[2 * SMTP_XCLIENT_MAX];	/* HELO and LOGIN of XCLIENT */
+	bool has_helo;			/* of XCLIENT */
 	struct relay *relay;		/* the transaction, or NULL */
 	struct outbound *outbound;	/* idle, for the next one, or NULL */
 	struct relay *watching;		/* one that is over, or NULL */
+	struct kept *kept;		/* LMTP's answers, or NULL */
+	size_t n_kept;
 	struct inbound_link link;
 	inbound_gone *gone;
 	void *arg;
+	enum stage stage;
+	uint64_t mark;			/* how far the stage had come */
+	bool is_greeted;	/* the machine is there */
 	bool is_pumping;
-	bool is_securing;	/* a TLS handshake is under way */
-	bool is_first;		/* and before the banner: smtps:// */
 	bool is_closing;	/* the last reply is on its way out */
 	bool is_draining;
 	bool is_dying;
@@ -38,6 +56,7 @@ destroy(void *arg)
 	struct inbound *s = arg;
 
 	s->gone(s->arg, s);
+	free(s->kept);
 	free(s);
 }
 
@@ -82,6 +101,174 @@ begin(struct inbound *s)
 	relay_mail(s->relay, &s->server.mail);
 }
 
+/* Who it is by the connection alone; XCLIENT and TLS come later. */
+static void
+identify(struct inbound *s)
+{
+	s->client = (struct inbound_client){
+	    .addr = s->came.client,
+	    .local = s->came.local,
+	    .is_lmtp = s->config.is_lmtp,
+	};
+	addr_text(&s->client.addr, s->client.ip);
+	s->has_helo = false;
+}
+
+/* ---- TLS ---- */
+
+static void
+secure(struct inbound *s)
+{
+	const struct tls_way way = {
+	    .tls = s->hub->tls,
+	    .listener = s->listener,
+	    .is_server = true,
+	};
+
+	conn_secure(s->conn, &way);
+}
+
+/* Whether a handshake is under way. */
+static bool
+is_securing(const struct inbound *s)
+{
+	return !s->is_greeted || s->server.is_upgrading;
+}
+
+static void
+log_tls(const struct inbound *s, const char *why)
+{
+	char text[512];
+	struct buf b = BUF_ON(text);
+
+	buf_add_escaped(&b, bytes_of(why), sizeof(text) / 4);
+	log_line(LOG_NOTICE_, "tls: client=[%s]:%u, listener=%s: %.*s",
+	    s->client.ip, s->client.addr.port, s->listener->name,
+	    BYTES_FMT(buf_bytes(&b)));
+}
+
+static void
+begin_tls(struct inbound *s)
+{
+	smtp_server_answer(&s->server, 220, "2.0.0",
+	    BYTES_LIT("Ready to start TLS"));
+	if (s->server.is_upgrading)
+		secure(s);
+}
+
+/* What was said in clear, by XCLIENT too, is forgotten (row T1). */
+static void
+secured(struct inbound *s)
+{
+	struct tls_facts f;
+
+	identify(s);
+	if (conn_tls_facts(s->conn, &f)) {
+		s->client.tls = f.version;
+		s->client.cipher = f.cipher;
+	}
+	if (!s->is_greeted)
+		smtp_server_init(&s->server, &s->config);
+	s->is_greeted = true;
+	s->stage = STAGE_NONE;
+	smtp_server_secured(&s->server);
+}
+
+/* ---- XCLIENT ---- */
+
+/* Copies what is kept behind what is there. */
+static struct bytes
+keep(struct inbound *s, struct bytes b, size_t at)
+{
+	if (b.n != 0)
+		memcpy(s->said + at, b.p, b.n);
+	return (struct bytes){s->said + at, b.n};
+}
+
+/*
+ * An address that is not available is nobody's: a client of an unknown
+ * address must not have the rights of the proxy.
+ */
+static void
+take_xclient(struct inbound *s)
+{
+	const struct smtp_xclient *x = &s->server.xclient;
+	struct inbound_client *c = &s->client;
+
+	if (x->said & SMTP_XCLIENT_ADDR)
+		memcpy(c->addr.ip, x->ip, sizeof(c->addr.ip));
+	if (x->said & SMTP_XCLIENT_PORT)
+		c->addr.port = x->port;
+	if (x->said & SMTP_XCLIENT_DESTADDR)
+		memcpy(c->local.ip, x->dest_ip, sizeof(c->local.ip));
+	if (x->said & SMTP_XCLIENT_DESTPORT)
+		c->local.port = x->dest_port;
+	if (x->said & SMTP_XCLIENT_HELO) {
+		c->helo = keep(s, x->helo, 0);
+		s->has_helo = x->helo.n != 0;
+	}
+	if (x->said & SMTP_XCLIENT_LOGIN)
+		c->login = keep(s, x->login, SMTP_XCLIENT_MAX);
+	if (x->said & SMTP_XCLIENT_PROTO)
+		c->is_esmtp = x->is_esmtp;
+	addr_text(&c->addr, c->ip);
+	inbound_answer(s, 220, NULL, (struct bytes){0});
+}
+
+/* The proxy's own EHLO says nothing of a client that XCLIENT named. */
+static void
+greeted(struct inbound *s)
+{
+	if (s->has_helo)
+		return;
+	s->client.helo = s->server.helo;
+	s->client.is_esmtp = s->server.is_esmtp;
+}
+
+/* ---- LMTP ---- */
+
+/* Answers the recipient that is asked about; the last answer is the others'. */
+static void
+answer_next(struct inbound *s)
+{
+	size_t k = s->server.n_answered;
+	const struct kept *v;
+
+	if (s->n_kept == 0) {
+		smtp_server_answer(&s->server, 451, "4.3.1",
+		    BYTES_LIT("Out of memory"));
+		return;
+	}
+	v = &s->kept[k < s->n_kept ? k : s->n_kept - 1];
+	smtp_server_answer(&s->server, v->code, v->enhanced, v->text);
+}
+
+static void
+keep_answers(struct inbound *s, const struct inbound_verdict *v, size_t n)
+{
+	size_t total = n * sizeof(*s->kept);
+	struct buf out;
+
+	for (size_t k = 0; k < n; k++)
+		total += v[k].text.n;
+	free(s->kept);
+	s->kept = malloc(total);
+	s->n_kept = s->kept == NULL ? 0 : n;
+	out = (struct buf){(uint8_t *)(s->kept + s->n_kept), 0,
+	    total - n * sizeof(*s->kept), false};
+	for (size_t k = 0; k < s->n_kept; k++) {
+		struct kept *to = &s->kept[k];
+
+		to->code = v[k].code;
+		snprintf(to->enhanced, sizeof(to->enhanced), "%s",
+		    v[k].enhanced);
+		to->text = (struct bytes){out.p + out.n, v[k].text.n};
+		buf_add(&out, v[k].text);
+	}
+}
+
+/* ---- the session ---- */
+
 static void
 handle(struct inbound *s, enum smtp_server_event what)
 {
@@ -99,12 +286,19 @@ handle(struct inbound *s, enum smtp_server_event what)
 		relay_content(s->relay, s->server.content);
 		break;
 	case SMTP_SERVER_STARTTLS:
-		inbound_answer(s, 220, "2.0.0", BYTES_LIT("Begin TLS"));
+		begin_tls(s);
 		break;
 	case SMTP_SERVER_AUTH:
+		/* nobody offers it before it can be passed on */
+		inbound_answer(s, 454, "4.7.0",
+		    BYTES_LIT("Temporary authentication failure"));
+		break;
 	case SMTP_SERVER_XCLIENT:
+		take_xclient(s);
+		break;
 	case SMTP_SERVER_END_RCPT:
-		break;		/* not offered so far */
+		answer_next(s);
+		break;
 	case SMTP_SERVER_END:
 		relay_end(s->relay, s->server.dot.has_8bit);
 		break;
@@ -117,12 +311,44 @@ handle(struct inbound *s, enum smtp_server_event what)
 		close_after_reply(s);
 		break;
 	case SMTP_SERVER_HELO:
-		s->client.helo = s->server.helo;
-		s->client.is_esmtp = s->server.is_esmtp;
+		greeted(s);
 		break;
 	case SMTP_SERVER_MORE:
 		break;
 	}
+}
+
+/*
+ * The time that a stage has is measured from its beginning, and anew when it
+ * came on by a command, or by as much content as is wanted in that time: an
+ * octet now and then wins nothing (row T10). While the answer is ours to
+ * give, the relay has its own timers.
+ */
+static void
+set_deadline(struct inbound *s)
+{
+	const struct config_listener *l = s->listener;
+	int64_t ms = l->idle_timeout_s * 1000LL;
+	uint64_t mark = s->server.n_commands, least = 1;
+	enum stage stage = STAGE_COMMAND;
+
+	if (s->server.out.n != 0) {
+		stage = STAGE_REPLY;
+		mark = 0;
+	} else if (s->server.pending != 0) {
+		stage = STAGE_OURS;
+		ms = 0;
+	} else if (smtp_server_is_reading(&s->server)) {
+		stage = STAGE_CONTENT;
+		ms = l->content_timeout_s * 1000LL;
+		mark = s->server.n_content;
+		least = (uint64_t)l->min_rate * l->content_timeout_s;
+	}
+	if (stage == s->stage && mark - s->mark < least)
+		return;
+	s->stage = stage;
+	s->mark = mark;
+	conn_deadline(s->conn, ms);
 }
 
 /* What is to be waited for now, and how long. */
@@ -140,45 +366,15 @@ rest(struct inbound *s)
 		close_after_reply(s);
 		return;
 	}
-	/* While the answer is ours to give, the relay has its own timers. */
-	conn_deadline(s->conn, is_ours && s->server.out.n == 0
-	    ? 0 : s->listener->idle_timeout_s * 1000LL);
-}
-
-static void
-secure(struct inbound *s)
-{
-	const struct tls_way way = {.tls = s->hub->tls,
-	    .listener = s->listener, .is_server = true};
-
-	s->is_securing = true;
-	conn_secure(s->conn, &way);
-}
-
-/* All that was said in plain is forgotten: RFC 3207 4.2. */
-static void
-secured(struct inbound *s)
-{
-	struct tls_facts f;
-
-	s->is_securing = false;
-	if (s->is_first)
-		smtp_server_init(&s->server, &s->config);
-	smtp_server_secured(&s->server);
-	s->client.helo = (struct bytes){NULL, 0};
-	s->client.is_esmtp = false;
-	if (conn_tls_facts(s->conn, &f)) {
-		s->client.tls = f.version;
-		s->client.cipher = f.cipher;
-	}
-	pump(s);
+	set_deadline(s);
 }
 
 static void
 pump(struct inbound *s)
 {
 	s->is_pumping = true;
-	while (!s->is_dying && !s->is_closing && s->server.pending == 0) {
+	while (!s->is_dying && !s->is_closing && s->server.pending == 0 &&
+	    !s->server.is_upgrading) {
 		struct bytes in = buf_bytes(&s->conn->in);
 		size_t had = in.n;
 		enum smtp_server_event what = smtp_server_next(&s->server, &in);
@@ -195,12 +391,8 @@ pump(struct inbound *s)
 		handle(s, what);
 	}
 	s->is_pumping = false;
-	if (s->is_dying || s->is_closing)
+	if (s->is_dying || s->is_closing || s->server.is_upgrading)
 		return;
-	if (s->server.is_upgrading) {
-		secure(s);	/* it sends the 220 first */
-		return;
-	}
 	conn_flush(s->conn);
 	rest(s);
 }
@@ -215,15 +407,29 @@ went_on(struct inbound *s)
 }
 
 static void
-log_tls(const struct inbound *s, const char *why)
+on_timeout(struct inbound *s)
 {
-	char text[512];
-	struct buf b = BUF_ON(text);
+	if (is_securing(s))
+		log_tls(s, "no handshake in time");
+	if (s->is_closing || is_securing(s) || s->server.out.n != 0) {
+		inbound_kill(s);	/* it does not even read */
+		return;
+	}
+	log_line(LOG_NOTICE_, "timeout: client=[%s]:%u, listener=%s",
+	    s->client.ip, s->client.addr.port, s->listener->name);
+	if (s->relay != NULL)
+		relay_abandon(s->relay);
+	s->relay = NULL;
+	smtp_server_shutdown(&s->server, true);
+	close_after_reply(s);
+}
 
-	buf_add_escaped(&b, bytes_of(why), sizeof(text) / 4);
-	log_line(LOG_NOTICE_, "tls: client=[%s]:%u, listener=%s: %.*s",
-	    s->client.ip, s->client.addr.port, s->listener->name,
-	    BYTES_FMT(buf_bytes(&b)));
+static void
+on_broken(struct inbound *s)
+{
+	if (is_securing(s))
+		log_tls(s, conn_fault(s->conn));
+	inbound_kill(s);
 }
 
 static void
@@ -235,27 +441,10 @@ on_conn(void *arg, enum conn_event what)
 		went_on(s);
 	switch (what) {
 	case CONN_TIMEOUT:
-		if (s->is_securing)
-			log_tls(s, "no handshake in time");
-		if (s->is_securing || s->is_closing || s->server.out.n != 0) {
-			inbound_kill(s);	/* it does not even read */
-			break;
-		}
-		log_line(LOG_NOTICE_, "timeout: client=[%s]:%u, listener=%s",
-		    s->client.ip, s->client.addr.port, s->listener->name);
-		if (s->relay != NULL)
-			relay_abandon(s->relay);
-		s->relay = NULL;
-		smtp_server_shutdown(&s->server, true);
-		close_after_reply(s);
+		on_timeout(s);
 		break;
 	case CONN_BROKEN:
-		if (s->is_securing)
-			log_tls(s, conn_fault(s->conn));
-		inbound_kill(s);
-		break;
-	case CONN_SECURED:
-		secured(s);
+		on_broken(s);
 		break;
 	case CONN_OUT:
 		if (s->is_closing) {
@@ -266,17 +455,44 @@ on_conn(void *arg, enum conn_event what)
 	case CONN_CONNECTED:
 	case CONN_IN:
 	case CONN_EOF:
-		if (!s->is_closing)
+		if (!s->is_closing && !is_securing(s))
 			pump(s);
+		break;
+	case CONN_SECURED:
+		secured(s);
+		pump(s);
 		break;
 	}
 }
 
+/* What is offered to this client. */
+static void
+configure(struct inbound *s, const struct worker_socket *socket)
+{
+	const struct config_listener *l = s->listener;
+
+	s->config = (struct smtp_server_config){
+	    .hostname = s->hub->config->hostname,
+	    .offer = SMTP_CAN_8BITMIME | SMTP_CAN_SMTPUTF8 |
+		SMTP_CAN_CHUNKING | SMTP_CAN_DSN,
+	    .is_lmtp = socket->is_lmtp,
+	    .needs_tls = l->is_tls_required,
+	    .max_message = l->max_message,
+	    .max_line = l->max_line,
+	    .max_rcpt = l->max_recipients,
+	    .max_errors = l->max_errors,
+	    .max_commands = l->max_commands,
+	};
+	if (tls_is_offered(l))
+		s->config.offer |= SMTP_CAN_STARTTLS;
+	if (config_nets_hold(l->xclient, l->n_xclient, s->came.client.ip))
+		s->config.offer |= SMTP_CAN_XCLIENT;
+}
+
 struct inbound *
 inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
-    const struct config_addr *peer, inbound_gone *gone, void *arg)
+    const struct inbound_ends *ends, inbound_gone *gone, void *arg)
 {
-	const struct config_listener *l = socket->listener;
 	struct inbound *s = calloc(1, sizeof(*s));
 
 	if (s == NULL) {
@@ -284,34 +500,24 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 		return NULL;
 	}
 	s->hub = h;
-	s->listener = l;
+	s->listener = socket->listener;
 	s->gone = gone;
 	s->arg = arg;
-	s->config = (struct smtp_server_config){
-	    .hostname = h->config->hostname,
-	    .max_message = l->max_message,
-	    .max_line = l->max_line,
-	    .offer = SMTP_CAN_8BITMIME |
-		(tls_is_offered(l) ? SMTP_CAN_STARTTLS : 0),
-	    .needs_tls = l->is_tls_required,
-	    .max_errors = l->max_errors,
-	    .max_commands = l->max_commands,
-	};
-	s->client.addr = *peer;
-	addr_of_socket(fd, &s->client.local);
-	addr_text(peer, s->client.ip);
-	s->is_first = socket->is_tls;
-	if (!s->is_first)
-		smtp_server_init(&s->server, &s->config);
+	s->came = *ends;
+	configure(s, socket);
+	identify(s);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
 	if (s->conn == NULL) {
 		free(s);
 		return NULL;
 	}
-	if (s->is_first)
+	if (socket->is_tls) {
 		secure(s);
-	else
-		pump(s);
+		return s;
+	}
+	smtp_server_init(&s->server, &s->config);
+	s->is_greeted = true;
+	pump(s);
 	return s;
 }
 
@@ -319,8 +525,9 @@ void
 inbound_drain(struct inbound *s)
 {
 	s->is_draining = true;
-	if (!s->is_dying && !s->is_closing && !s->is_pumping &&
-	    !s->is_securing)
+	if (s->is_dying || s->is_closing || s->is_pumping)
+		return;
+	if (!is_securing(s))
 		rest(s);
 }
 
@@ -336,13 +543,35 @@ inbound_client(const struct inbound *s)
 	return &s->client;
 }
 
+/* The machine has its answer. */
+static void
+go_on(struct inbound *s)
+{
+	if (!s->is_pumping && !s->is_dying)
+		pump(s);
+}
+
 void
 inbound_answer(struct inbound *s, int code, const char *enhanced,
     struct bytes text)
 {
+	const struct inbound_verdict v = {code, enhanced, text};
+
+	if (s->config.is_lmtp && s->server.pending == SMTP_SERVER_END) {
+		inbound_answer_each(s, &v, 1);
+		return;
+	}
 	smtp_server_answer(&s->server, code, enhanced, text);
-	if (!s->is_pumping && !s->is_dying)
-		pump(s);
+	go_on(s);
+}
+
+void
+inbound_answer_each(struct inbound *s, const struct inbound_verdict *v,
+    size_t n)
+{
+	keep_answers(s, v, n);
+	answer_next(s);
+	go_on(s);
 }
 
 void

@@ -6,6 +6,7 @@
 #define DAEMON_INBOUND_H
 
 #include "daemon/addr.h"
+#include "daemon/crowd.h"
 #include "daemon/hub.h"
 #include "daemon/outbound.h"
 
@@ -18,7 +19,9 @@ struct inbound_client {
 	struct config_addr local;	/* where it came to */
 	char ip[ADDR_TEXT_MAX];	/* "192.0.2.1", "2001:db8::1" */
 	struct bytes helo;	/* empty before EHLO; octets as they came */
+	struct bytes login;	/* whom it, or the proxy, authenticated as */
 	bool is_esmtp;
+	bool is_lmtp;
 	const char *tls;	/* "TLSv1.3"; NULL: in plain */
 	const char *cipher;	/* its name, under TLS */
 };
@@ -26,16 +29,21 @@ struct inbound_client {
 /* Called once when the session is over and its memory is about to go. */
 typedef void inbound_gone(void *arg, struct inbound *s);
 
+/* Both ends of a connection, as they are, or as a PROXY header says. */
+struct inbound_ends {
+	struct config_addr client;
+	struct config_addr local;
+};
+
 /*
- * Takes over an accepted socket and greets.
+ * Takes over an accepted socket, and begins TLS or greets.
  *
- * socket   what accepted it: whose it is, and whether TLS comes first
- * peer     the client's address
+ * socket   what accepted it: whose it is, and what is spoken there
  * gone     told at the end, never before this returns
  * Returns  NULL without memory; fd is then closed
  */
 struct inbound *inbound_new(struct hub *h, const struct worker_socket *socket,
-    int fd, const struct config_addr *peer, inbound_gone *gone, void *arg);
+    int fd, const struct inbound_ends *ends, inbound_gone *gone, void *arg);
 
 /* Says 421 now between transactions, else after the one under way. */
 void inbound_drain(struct inbound *s);
@@ -46,6 +54,7 @@ void inbound_kill(struct inbound *s);
 /* Threads the sessions of a listener; the listener's to use. */
 struct inbound_link {
 	struct inbound *before, *behind;
+	struct crowd_member crowd;
 };
 struct inbound_link *inbound_link(struct inbound *s);
 
@@ -53,9 +62,26 @@ struct inbound_link *inbound_link(struct inbound *s);
 
 const struct inbound_client *inbound_client(const struct inbound *s);
 
-/* Answers what the client asked last; reading goes on. */
+/*
+ * Answers what the client asked last; reading goes on. In LMTP an answer to
+ * the end of the content is every recipient's.
+ */
 void inbound_answer(struct inbound *s, int code, const char *enhanced,
     struct bytes text);
+
+struct inbound_verdict {
+	int code;
+	const char *enhanced;	/* to 11 octets */
+	struct bytes text;
+};
+
+/*
+ * LMTP: answers the end of the content, each accepted recipient in the order
+ * of acceptance, in place of inbound_answer(). Everything is copied; without
+ * memory it is 451 for all.
+ */
+void inbound_answer_each(struct inbound *s, const struct inbound_verdict *v,
+    size_t n);
 
 /*
  * The transaction is over, as far as the session is concerned: call before

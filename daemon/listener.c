@@ -8,6 +8,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/log.h"
+#include "daemon/proxied.h"
 #include "daemon/nexthop.h"
 #include "daemon/onward.h"
 #include "daemon/pool.h"
@@ -18,14 +19,24 @@
 /* Connections taken from one socket a turn, so that sessions get theirs. */
 #define ACCEPTS_A_TURN 16
 
+/* A connection whose PROXY header has not come. */
+struct newcomer {
+	struct acceptor *acceptor;
+	struct inbound_ends ends;
+	struct proxied *proxied;
+	struct newcomer *next, **at;
+};
+
 struct acceptor {
 	struct listener_set *set;
 	const struct worker_socket *socket;
 	int fd;
 	struct loop_watch *watch;
 	struct loop_timer *timer;	/* after EMFILE */
-	size_t n_sessions;
+	size_t n_sessions;		/* and newcomers */
 	struct inbound *first;		/* sessions, newest first */
+	struct newcomer *newcomers;
+	struct crowd crowd;		/* who is not listed */
 };
 
 struct listener_set {
@@ -76,6 +87,7 @@ session_gone(void *arg, struct inbound *s)
 		a->first = link->behind;
 	if (link->behind != NULL)
 		inbound_link(link->behind)->before = link->before;
+	crowd_leave(&link->crowd);
 	a->n_sessions--;
 	look_whether_drained(a->set);
 }
@@ -91,16 +103,26 @@ turn_away(const struct acceptor *a, int fd)
 	close(fd);
 }
 
-static void
-welcome(struct acceptor *a, int fd, const struct config_addr *peer)
+/* Whether many may come from there: who is trusted comes for others. */
+static bool
+is_listed(const struct config_listener *l, const struct config_addr *addr)
 {
+	return config_nets_hold(l->clients, l->n_clients, addr->ip) ||
+	    config_nets_hold(l->xclient, l->n_xclient, addr->ip);
+}
+
+static void
+begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
+{
+	bool is_free = is_listed(a->socket->listener, &ends->client);
 	struct inbound *s;
 
-	if (a->n_sessions >= a->socket->listener->max_connections) {
+	if (!is_free && crowd_count(&a->crowd, &ends->client) >=
+	    a->socket->listener->max_per_network) {
 		turn_away(a, fd);
 		return;
 	}
-	s = inbound_new(&a->set->hub, a->socket, fd, peer, session_gone, a);
+	s = inbound_new(&a->set->hub, a->socket, fd, ends, session_gone, a);
 	if (s == NULL) {
 		log_line(LOG_ERROR_, "no memory for a session");
 		return;
@@ -110,6 +132,83 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 		inbound_link(a->first)->before = s;
 	a->first = s;
 	a->n_sessions++;
+	if (!is_free)
+		crowd_join(&a->crowd, &inbound_link(s)->crowd, &ends->client);
+}
+
+static void
+unlink_newcomer(struct newcomer *n)
+{
+	*n->at = n->next;
+	if (n->next != NULL)
+		n->next->at = n->at;
+	n->acceptor->n_sessions--;
+	free(n);
+}
+
+static void
+on_header(void *arg, int fd, const struct smtp_proxyproto *said)
+{
+	struct newcomer *n = arg;
+	struct acceptor *a = n->acceptor;
+	struct inbound_ends ends = n->ends;
+	char text[ADDR_TEXT_MAX];
+
+	unlink_newcomer(n);
+	if (said == NULL) {
+		addr_text(&ends.client, text);
+		log_line(LOG_NOTICE_, "no PROXY header: client=[%s]:%u, "
+		    "listener=%s", text, ends.client.port, a->socket->listener->name);
+		look_whether_drained(a->set);
+		return;
+	}
+	if (said->is_known) {
+		memcpy(ends.client.ip, said->ip, sizeof(said->ip));
+		memcpy(ends.local.ip, said->dest_ip, sizeof(said->dest_ip));
+		ends.client.port = said->port;
+		ends.local.port = said->dest_port;
+	}
+	begin_session(a, fd, &ends);
+}
+
+static void
+await_header(struct acceptor *a, int fd, const struct inbound_ends *ends)
+{
+	struct newcomer *n = calloc(1, sizeof(*n));
+
+	if (n == NULL) {
+		close(fd);
+		return;
+	}
+	n->proxied = proxied_new(a->set->hub.loop, fd,
+	    a->socket->listener->proxy_timeout_s * 1000LL, on_header, n);
+	if (n->proxied == NULL) {
+		free(n);
+		return;
+	}
+	n->acceptor = a;
+	n->ends = *ends;
+	n->next = a->newcomers;
+	n->at = &a->newcomers;
+	if (n->next != NULL)
+		n->next->at = &n->next;
+	a->newcomers = n;
+	a->n_sessions++;
+}
+
+static void
+welcome(struct acceptor *a, int fd, const struct config_addr *peer)
+{
+	const struct config_listener *l = a->socket->listener;
+	struct inbound_ends ends = {.client = *peer};
+
+	addr_of_socket(fd, &ends.local);
+	if (a->n_sessions >= l->max_connections)
+		turn_away(a, fd);
+	else if (config_nets_hold(l->proxy, l->n_proxy, peer->ip))
+		await_header(a, fd, &ends);
+	else
+		begin_session(a, fd, &ends);
 }
 
 static void
@@ -210,6 +309,7 @@ begin(struct acceptor *a, struct listener_set *set,
     const struct worker_socket *socket)
 {
 	a->set = set;
+	crowd_init(&a->crowd);
 	a->socket = socket;
 	a->fd = socket->fd;
 	a->timer = loop_timer_new(set->hub.loop, rested, a);
@@ -261,9 +361,14 @@ listener_set_new(const struct worker_env *env)
 	return set;
 }
 
+/* Takes no connection more; who has not begun is sent away. */
 static void
 stop_accepting(struct acceptor *a)
 {
+	while (a->newcomers != NULL) {
+		proxied_kill(&a->newcomers->proxied);
+		unlink_newcomer(a->newcomers);
+	}
 	loop_unwatch(&a->watch);
 	loop_timer_free(&a->timer);
 }

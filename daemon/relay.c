@@ -191,27 +191,62 @@ mix(struct relay *r, struct relay_answer *out)
 	return relay_answers_mix(answers, n, out);
 }
 
+/* What the client is told: with our id, where it was taken. */
+static struct bytes
+told(struct relay *r, const struct relay_answer *a)
+{
+	struct buf out;
+
+	if (a->code / 100 != 2 ||
+	    arena_buf(r->arena, a->text.n + 32, &out) != 0)
+		return a->text;
+	buf_add(&out, a->text);
+	buf_printf(&out, " (id %s)", r->id);
+	return buf_bytes(&out);
+}
+
+/* LMTP: each recipient has an answer of its own (RFC 2033 4.2). */
+static void
+conclude_each(struct relay *r)
+{
+	struct inbound_verdict *v = arena_array(r->arena, r->n_rcpts,
+	    sizeof(*v));
+	struct inbound *s;
+	bool is_delivered = false;
+	size_t n = 0;
+
+	for (struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
+	    k = k->next) {
+		v[n++] = (struct inbound_verdict){k->answer.code,
+		    k->answer.enhanced, told(r, &k->answer)};
+		is_delivered = is_delivered || k->answer.code / 100 == 2;
+	}
+	s = part_and_watch(r, is_delivered);
+	inbound_answer_each(s, v, n);
+}
+
 void
 relay_conclude(struct relay *r)
 {
-	char octets[1800];
-	struct buf text = BUF_ON(octets);
 	struct relay_answer a;
 	struct inbound *s;
+	bool is_mixed;
 
 	if (r->session == NULL) {
 		leave(r);
 		return;
 	}
-	if (mix(r, &a))
+	is_mixed = mix(r, &a);
+	if (inbound_client(r->session)->is_lmtp) {
+		conclude_each(r);
+		return;
+	}
+	if (is_mixed)
 		relay_memory_mixed(r);
 	else if (r->n_rcpts == 1)
 		relay_memory_answered(r, r->rcpts);
-	buf_add(&text, bytes_first(a.text, sizeof(octets) - 64));
-	if (a.code / 100 == 2)
-		buf_printf(&text, " (id %s)", r->id);
 	s = part_and_watch(r, a.code / 100 == 2);
-	inbound_answer(s, a.code, a.enhanced, buf_bytes(&text));
+	inbound_answer(s, a.code, a.enhanced, told(r, &a));
 }
 
 /* ---- MAIL and DATA ---- */

@@ -49,8 +49,6 @@ is_full(const struct relay *r)
 {
 	const struct config_listener *l = r->listener;
 
-	if (r->n_rcpts >= l->max_recipients)
-		return true;
 	if (r->n_rcpts != 0 && (r->is_single || l->mixed == MIXED_ONE_RCPT))
 		return true;
 	/* where we sign each may need a copy of its own: he may be hidden */

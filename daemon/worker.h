@@ -17,6 +17,7 @@ struct worker_socket {
 	int fd;			/* non-blocking */
 	const struct config_listener *listener;
 	bool is_tls;		/* from the first octet */
+	bool is_lmtp;
 };
 
 struct worker_env {

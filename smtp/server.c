@@ -661,6 +661,12 @@ smtp_server_shutdown(struct smtp_server *s, bool is_timeout)
 }
 
 bool
+smtp_server_is_reading(const struct smtp_server *s)
+{
+	return s->state == ST_DATA || s->state == ST_CHUNK;
+}
+
+bool
 smtp_server_is_busy(const struct smtp_server *s)
 {
 	return s->state > ST_READY && s->state < ST_DONE;

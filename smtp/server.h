@@ -203,6 +203,9 @@ void smtp_server_answer(struct smtp_server *s, int code, const char *enhanced,
 /* Says 421 4.3.2 (or 4.4.2 where it was silent) and closes; next is CLOSE. */
 void smtp_server_shutdown(struct smtp_server *s, bool is_timeout);
 
+/* Whether what is read next is content: DATA, or a chunk. */
+bool smtp_server_is_reading(const struct smtp_server *s);
+
 /* Whether a transaction is under way (MAIL accepted, not ended). */
 bool smtp_server_is_busy(const struct smtp_server *s);
 

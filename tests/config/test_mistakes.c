@@ -275,6 +275,23 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 	RUN(rows);
 }
 
+/* T8: who speaks for others is named, and is not everybody. */
+static void
+t8_proxies_must_be_named(void **state)
+{
+	static const struct row rows[] = {
+		{"named", IN "    proxy: [10.0.0.0/8, 192.0.2.1]\n    xclient: 2001:db8::/32\n", ""},
+		{"nobody", IN "    proxy: []\n    xclient: []\n", ""},
+		{"balancers", IN "    proxy: [10.0.0.1, 0.0.0.0/0]\n", "8:23: proxy: `0.0.0.0/0` is everybody, and any client could name another; write the balancers"},
+		{"proxies", IN "    xclient: ::/0\n", "8:14: xclient: `::/0` is everybody, and any client could name another; write the proxies"},
+		{"auth", IN "    auth: off\n", ""},
+		{"auth passed on", IN "    auth: pass\n", "8:11: auth: pass: not built yet; write off"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
 /* T9: nobody relays by accident, and not by too wide a block. */
 static void
 t9_someone_must_be_named(void **state)
@@ -519,6 +536,7 @@ main(void)
 		cmocka_unit_test(certificates_come_with_their_keys),
 		cmocka_unit_test(what_is_kept_has_an_age_and_a_size),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
+		cmocka_unit_test(t8_proxies_must_be_named),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),
 		cmocka_unit_test(addresses_are_listened_to_once),

@@ -229,7 +229,8 @@ make_env(void)
 		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
 			*s++ = (struct worker_socket){world_listener(),
 			    c->listeners + l,
-			    c->listeners[l].listen[k].is_tls};
+			    c->listeners[l].listen[k].is_tls,
+			    c->listeners[l].listen[k].is_lmtp};
 	make_inventory();
 	site.env.inventory = &site.inventory;
 	site.env.signer_fd = 0;		/* there is one */
