@@ -169,9 +169,11 @@ TAKEN = "taken"             # to the dot: take the mail, close without a word
 
 @dataclass
 class Withhold:
-    """An answer that comes late; what arrives meanwhile is recorded."""
+    """An answer that comes late, or when an event is set; what arrives
+    meanwhile is recorded."""
     seconds: float
     reply: str
+    event: threading.Event = field(default_factory=threading.Event)
     early: list = field(default_factory=list)
 
 
@@ -266,7 +268,7 @@ class Sink:
             sock.settimeout(0.05)
             if stream.rest:
                 answer.early.append(stream.rest)
-            while time.monotonic() < end:
+            while time.monotonic() < end and not answer.event.is_set():
                 try:
                     got = sock.recv(65536)
                 except TimeoutError:

@@ -1,0 +1,272 @@
+"""Delivered memory and its process: what outlives whom (V7, V8), and mail that
+goes on without it (V9)."""
+
+import os
+import signal
+
+import pytest
+
+import harness
+from configs import egress, inbound
+from smtptools import SILENCE, Client, Sink, Withhold, split_added
+from test_process import KEEPER, children, reload
+from test_recipients import (ALICE, BOB, CAROL, DAVE, message, one,  # noqa: F401
+                             recipients, send)
+
+OUT = "no delivered memory"
+
+
+def keeper_of(daemon):
+    (pid,) = harness.until(lambda: children(daemon, KEEPER), "a keeper")
+    return pid
+
+
+def store_of(site, folder):
+    return folder / f"state-{site.port}" / "store.db"
+
+
+def deliver(port, n, first=0, rcpts=(BOB,)):
+    for k in range(first, first + n):
+        code, text = send(port, rcpts, message(mid=str(k)))[1]
+        assert code == 250, text
+
+
+class SilentOnce:
+    """A next hop's answers to the dot: none to the first; .first is that
+    mail once it is there."""
+
+    def __init__(self):
+        self.first = None
+
+    def __call__(self, mail):
+        if self.first is not None:
+            return "250 ok"
+        self.first = mail
+        return SILENCE
+
+
+def dot_sent(port, content, rcpts=(BOB,)):
+    """A client that waits for the answer to its dot."""
+    client = Client(port)
+    assert client.envelope(ALICE, *rcpts)[0] == 250
+    assert client.command("DATA")[0] == 354
+    client.send(content + b".\r\n")
+    return client
+
+
+# ---- what outlives whom ----------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_V8_restarts_in_between(folder, hopseald, one, how):
+    """Two workers, several messages, and no daemon between try and retry."""
+    with Sink() as sink:
+        site = egress(folder, sink.port, workers=2)
+        daemon = hopseald(site.config)
+        deliver(site.port, 10, rcpts=(BOB, CAROL))
+        had = len(sink.mails)
+        for _ in range(2):
+            if how == "stopped":
+                daemon.stop()
+                daemon.start()
+            else:
+                daemon.kill()
+                daemon.start()
+            deliver(site.port, 10, rcpts=(CAROL, BOB))
+        assert len(sink.mails) == had
+        deliver(site.port, 1, first=10)
+        assert len(sink.mails) == had + 1
+
+
+def test_V8_killed_behind_the_dot(folder, hopseald, one):
+    """What is in doubt is known to the next daemon: the same octets again."""
+    dot = SilentOnce()
+    with Sink(dot=dot) as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        content = message(to=f"{BOB}, {CAROL}")
+        client = dot_sent(site.port, content, (BOB, CAROL))
+        harness.until(lambda: dot.first, "the first try")
+        daemon.kill()
+        client.close()
+        daemon.start()
+        again = b"Received: from x by y; z\r\n" + content
+        assert send(site.port, [BOB, CAROL], again)[1][0] == 250
+        first, last = dot.first, sink.mails[0]
+        assert split_added(content, first.content) == \
+            split_added(again, last.content)
+
+
+def test_V8_a_worker_dies_behind_the_dot(folder, hopseald, one):
+    """Its claims are free at once, in the other worker, too."""
+    dot = SilentOnce()
+    with Sink(dot=dot) as sink:
+        site = egress(folder, sink.port, workers=2)
+        daemon = hopseald(site.config)
+        client = dot_sent(site.port, message())
+        harness.until(lambda: dot.first, "the first try")
+        assert send(site.port, [BOB], message())[1][0] == 451
+        for worker in children(daemon, "hopseald-worker"):
+            daemon.kill(worker)
+        wait_for_workers(daemon, 2)
+        client.close()
+        assert send(site.port, [BOB], message())[1][0] == 250
+        assert dot.first.content == sink.mails[0].content
+
+
+def wait_for_workers(daemon, n):
+    harness.until(lambda: len(children(daemon, "hopseald-worker")) == n,
+                  "the workers")
+
+
+def test_V7_one_memory_across_reloads(folder, hopseald, one):
+    """The old workers finish with what the new ones ask of."""
+    late = Withhold(harness.WAIT, "250 ok")
+    with Sink(dot=[late, "250 ok"]) as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        keeper = keeper_of(daemon)
+        client = dot_sent(site.port, message())
+        harness.until(lambda: b"DATA\r\n" in sink.commands, "the first try")
+        assert "ready" in reload(daemon)
+        code, text = send(site.port, [BOB], message())[1]
+        assert (code, text[:5]) == (451, "4.4.5")
+        late.event.set()
+        assert client.reply()[0] == 250
+        client.close()
+        assert send(site.port, [BOB], message())[1][0] == 250
+        assert len(sink.mails) == 1
+        assert keeper_of(daemon) == keeper
+
+
+def test_V7_another_memory_by_reload(folder, hopseald, one):
+    """Another size is another keeper, which knows what the first one knew."""
+    with Sink() as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        keeper = keeper_of(daemon)
+        deliver(site.port, 3)
+        assert "ready" in reload(daemon,
+                                 "memory: {age: 1d, size: 2M}\n" + site.config)
+        harness.until(lambda: children(daemon, KEEPER) - {keeper},
+                      "another keeper")
+        harness.until(lambda: keeper not in children(daemon, KEEPER),
+                      "the first one to leave")
+        ask_until_known(site.port, daemon)
+        had = len(sink.mails)
+        deliver(site.port, 3)
+        assert len(sink.mails) == had
+
+
+def ask_until_known(port, daemon):
+    """Until a message is delivered once of two times: the keeper is there."""
+    for n in range(1000, 1200):
+        before = daemon.log().count("delivered before")
+        deliver(port, 1, first=n)
+        deliver(port, 1, first=n)
+        if daemon.log().count("delivered before") > before:
+            return
+    raise AssertionError(f"no memory:\n{daemon.log()}")
+
+
+# ---- V9: mail goes on --------------------------------------------------------
+
+
+def test_V9_the_keeper_is_killed(folder, hopseald, one):
+    """It comes back with what it knew; meanwhile mail goes on."""
+    with Sink() as sink:
+        site = egress(folder, sink.port, workers=2)
+        daemon = hopseald(site.config)
+        deliver(site.port, 5)
+        for k in range(3):
+            daemon.kill(keeper_of(daemon))
+            deliver(site.port, 5, first=100 * (k + 1))
+            ask_until_known(site.port, daemon)
+        daemon.wait_log("keeper \\(pid .* died of signal 9")
+        had = len(sink.mails)
+        deliver(site.port, 5)
+        assert len(sink.mails) == had
+        daemon.crashes = False      # nothing else did
+        wait_for_workers(daemon, 2)
+
+
+def test_V9_the_keeper_says_nothing(folder, hopseald, one):
+    with Sink() as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        deliver(site.port, 1)
+        keeper = keeper_of(daemon)
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            for k in range(2):      # delivered twice, if it must be
+                assert send(site.port, [DAVE], message(mid="9"))[1][0] == 250
+            daemon.wait_log(OUT + " \\(no answer in time\\)")
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        assert recipients(sink).count([DAVE]) == 2
+        ask_until_known(site.port, daemon)
+        assert send(site.port, [DAVE], message(mid="9"))[1][0] == 250
+        assert recipients(sink).count([DAVE]) == 2
+
+
+@pytest.mark.parametrize("what", ["text", "cut", "flipped"])
+def test_V9_a_damaged_store(folder, hopseald, one, what):
+    with Sink() as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        deliver(site.port, 20)
+        daemon.stop()
+        path = store_of(site, folder)
+        octets = bytearray(path.read_bytes())
+        if what == "text":
+            octets = b"This is no store at all.\n" * 1000
+        elif what == "cut":
+            octets = octets[:len(octets) // 2 + 7]
+        else:
+            octets[4096 - 50:] = bytes(b ^ 0x55 for b in octets[4096 - 50:])
+        path.write_bytes(octets)
+        daemon.start()
+        had = len(sink.mails)
+        deliver(site.port, 20)
+        daemon.wait_log("is damaged or none of ours")
+        assert path.with_name("store.db.damaged").exists()
+        ask_until_known(site.port, daemon)
+        assert len(sink.mails) >= had
+        had = len(sink.mails)
+        deliver(site.port, 19, first=1)
+        assert len(sink.mails) == had
+
+
+def test_V9_a_folder_that_can_not_be_used(folder, hopseald, one):
+    """The verdict is what it was, and never a failed signature."""
+    with Sink() as sink:
+        site = inbound(folder, sink.port, "verify: enforce")
+        state = folder / f"state-{site.port}"
+        state.rmdir()
+        daemon = hopseald(site.config)
+        good = signed(one)
+        for _ in range(2):
+            assert send(site.port, [BOB], good)[1][0] == 250
+            code, text = send(site.port, [BOB],
+                              good.replace(b"Text", b"Test"))[1]
+            assert code == 550 and "hash" in text, text
+        daemon.wait_log(OUT)
+        daemon.wait_log("can not be kept in .*No such file")
+        assert len(sink.mails) == 2
+        # One line a minute, not one for each message.
+        assert daemon.log().count(OUT) == 1
+        state.mkdir()
+        state.chmod(0o777)
+        daemon.wait_log("can be used now")
+        ask_until_known(site.port, daemon)
+        had = len(sink.mails)
+        assert send(site.port, [BOB], good)[1][0] == 250
+        assert send(site.port, [BOB], good)[1][0] == 250
+        assert len(sink.mails) == had + 1
+
+
+def signed(keys):
+    return harness.run(
+        harness.HOPSEAL, "sign", "--domain", "one.example", "--selector", "ed",
+        "--key", keys.pem("one.example", "ed"), "--mail-from", ALICE,
+        "--rcpt-to", BOB, stdin=message())
