@@ -125,6 +125,53 @@ signing_inputs_of_worked_examples(void **state)
 	arena_free(&a);
 }
 
+/* What is made once for several signatures is what each would make alone. */
+static void
+lines_are_shared_where_the_instances_are(void **state)
+{
+	static const unsigned covers[] = {1, 1, 1, 2, 2, 4, 4};
+	struct arena *a = arena_new(KIT_ARENA);
+	struct chain_head done = {0, 0};
+	struct dkim2_limits limits;
+	struct reason_list faults;
+	struct dkim2_message m;
+	struct chain c;
+	struct buf text, head = {NULL, 0, 0, false}, whole;
+	unsigned n_begun = 0;
+
+	(void)state;
+	assert_int_equal(arena_buf(a, 4096, &text), 0);
+	for (unsigned i = (unsigned)COUNT(covers); i != 0; i--)
+		buf_printf(&text, "DKIM2-Signature: i=%u;\r\n m=%u; "
+		    "s=a:b:QUJD;\r\n", i, covers[i - 1]);
+	for (unsigned k = 4; k != 0; k--)
+		buf_printf(&text, "Message-Instance: m=%u; h=x;\r\n", k);
+	dkim2_limits_default(&limits);
+	assert_int_equal(dkim2_message_parse(&m, buf_bytes(&text), 20, a), 0);
+	assert_int_equal(reason_list_init(&faults, 100, a), 0);
+	assert_int_equal(chain_read(&c, &m, &limits, a, &faults), 0);
+	assert_true(c.is_numbered);
+	for (size_t i = 1; i <= COUNT(covers); i++) {
+		if (head.p == NULL || !chain_head_fits(&c, i, &done)) {
+			n_begun++;
+			done = (struct chain_head){0, 0};
+			assert_int_equal(arena_buf(a, 4096, &head), 0);
+		}
+		assert_int_equal(chain_signing_head(&c, i, &done,
+		    canon_to_buf, &head), 0);
+		assert_int_equal(arena_buf(a, 4096, &whole), 0);
+		buf_add(&whole, buf_bytes(&head));
+		assert_int_equal(chain_signing_last(&c, i, canon_to_buf,
+		    &whole), 0);
+		assert_int_equal(arena_buf(a, 4096, &text), 0);
+		assert_int_equal(chain_signing_input(&c, i, canon_to_buf,
+		    &text), 0);
+		assert_true(bytes_eq(buf_bytes(&whole), buf_bytes(&text)));
+	}
+	assert_int_equal(n_begun, 3);
+	arena_free(&a);
+}
+
 /* V14: raw octets; only the third parts in a tag named exactly s go. */
 static void
 signing_lines_keep_all_but_values(void **state)
@@ -189,6 +236,8 @@ header_forms(void **state)
 	header_form("A:\r\n x\r\n", "a:x\r\n");
 	header_form("A: x \r\n \t y\r\n\tz  \r\n", "a:x y z\r\n");
 	header_form("A: x\r\n \r\n", "a:x\r\n");
+	/* a CR that is no fold is an octet like any other */
+	header_form("A: x\ry \r z\r\n", "a:x\ry \r z\r\n");
 	/* no CRLF at the very end */
 	header_form("A: x", "a:x\r\n");
 	/* octets, not characters */
@@ -319,6 +368,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hash_inputs_of_worked_examples),
 		cmocka_unit_test(signing_inputs_of_worked_examples),
+		cmocka_unit_test(lines_are_shared_where_the_instances_are),
 		cmocka_unit_test(signing_lines_keep_all_but_values),
 		cmocka_unit_test(header_forms),
 		cmocka_unit_test(many_fields_are_sorted),

@@ -490,6 +490,15 @@ options_that_cannot_be_written_are_refused(void **state)
 		    DKIM2_REFUSE_OPTIONS)
 			fail_msg("%s", row[k].name);
 	}
+	{
+		struct dkim2_sign_options o = *first_hop();
+		struct dkim2_sign *s;
+
+		o.envelope = NULL;
+		o.next_domain = BYTES_LIT("example");
+		assert_int_equal(begin(text(HEAD "\r\n" BODY), &o, &s,
+		    *state), DKIM2_REFUSE_OPTIONS);
+	}
 }
 
 static void
