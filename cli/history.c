@@ -34,7 +34,8 @@ refuse_chain(const struct input_message *m, struct arena *a)
 	struct chain c;
 
 	dkim2_limits_default(&limits);
-	if (reason_list_init(&faults, chain_faults_max(&limits), a) != 0 ||
+	if (reason_list_init(&faults, chain_faults_max(&m->fields, &limits),
+	    a) != 0 ||
 	    chain_read(&c, &m->fields, &limits, a, &faults) != 0 ||
 	    faults.n == 0)
 		return cli_fail(CLI_CANNOT, "out of memory");

@@ -148,9 +148,14 @@ contents_check(const struct chain *c, struct reason_list *faults)
 }
 
 size_t
-chain_faults_max(const struct dkim2_limits *limits)
+chain_faults_max(const struct dkim2_message *m,
+    const struct dkim2_limits *limits)
 {
-	return 8 + 2 * limits->max_chain;
+	const struct dkim2_field *first;
+	size_t n = dkim2_message_find(m, BYTES_LIT(DRAFT_INSTANCE), &first) +
+	    dkim2_message_find(m, BYTES_LIT(DRAFT_SIGNATURE), &first);
+
+	return 8 + (n < 2 * limits->max_chain ? n : 2 * limits->max_chain);
 }
 
 int

@@ -38,7 +38,8 @@ int chain_read(struct chain *c, const struct dkim2_message *m,
     struct reason_list *faults);
 
 /* How many faults chain_read() may add for a message at most. */
-size_t chain_faults_max(const struct dkim2_limits *limits);
+size_t chain_faults_max(const struct dkim2_message *m,
+    const struct dkim2_limits *limits);
 
 /*
  * Says whether s may follow prev: custody (draft 14.4, 12.2). Only d, mf,

@@ -247,6 +247,11 @@ enum dkim2_scope {
 	 */
 	DKIM2_LAST_HOP,
 	DKIM2_LAST_HOP_HEADER,	/* the same where there is no body to hash */
+	/*
+	 * No chain is read: both verdicts are DKIM2_NONE, and digests are
+	 * those of the hashes asked for alone.
+	 */
+	DKIM2_DIGESTS,
 };
 
 struct dkim2_verify_options {

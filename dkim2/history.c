@@ -181,7 +181,7 @@ history_read(struct history *h, const struct dkim2_message *m,
 	*h = (struct history){.lost = reason_pass()};
 	dkim2_limits_default(&limits);
 	budget = limits.max_undo;
-	r = reason_list_init(&faults, chain_faults_max(&limits), a);
+	r = reason_list_init(&faults, chain_faults_max(m, &limits), a);
 	if (r == 0)
 		r = chain_read(&h->chain, m, &limits, a, &faults);
 	if (r != 0 || !h->chain.is_numbered)

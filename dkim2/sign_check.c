@@ -231,8 +231,8 @@ int
 sign_check(struct dkim2_sign *s, enum dkim2_refusal *why)
 {
 	struct reason_list faults;
-	int r = reason_list_init(&faults, chain_faults_max(&s->limits),
-	    s->arena);
+	int r = reason_list_init(&faults, chain_faults_max(&s->message,
+	    &s->limits), s->arena);
 
 	if (r == 0)
 		r = chain_read(&s->chain, &s->message, &s->limits, s->arena,

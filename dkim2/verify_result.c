@@ -122,6 +122,7 @@ verify_conclude(struct dkim2_verify *v)
 	struct dkim2_result *r = arena_alloc(v->a, sizeof(*r));
 	struct groups_item *room = arena_array(v->a,
 	    2 * v->limits.max_members, sizeof(*room));
+	const struct dkim2_verdict none = {.state = DKIM2_NONE};
 	struct dkim2_signature_result *sigs;
 	struct dkim2_instance_result *ins;
 
@@ -130,10 +131,9 @@ verify_conclude(struct dkim2_verify *v)
 	if (v->is_sound)
 		add_checks(v, sigs, ins, room);
 	*r = (struct dkim2_result){
-		.full = verify_is_last_hop(v) ?
-		    (struct dkim2_verdict){.state = DKIM2_NONE} :
-		    first_failure(&v->all),
-		.provisional = first_failure(&v->provisional),
+		.full = verify_is_last_hop(v) ? none : first_failure(&v->all),
+		.provisional = v->opts.scope == DKIM2_DIGESTS ? none :
+		    first_failure(&v->provisional),
 		.condition = condition(v),
 		.signatures = sigs, .n_signatures = v->chain.n_signatures,
 		.instances = ins, .n_instances = v->chain.n_instances,

@@ -77,8 +77,7 @@ int
 verify_structure(struct dkim2_verify *v)
 {
 	/* Each signature may add: structure, time, domain, custody, keys. */
-	size_t cap = chain_faults_max(&v->limits) + 8 +
-	    6 * v->limits.max_chain;
+	size_t cap = 8 + 7 * chain_faults_max(v->message, &v->limits);
 
 	if (reason_list_init(&v->all, cap, v->a) != 0 ||
 	    reason_list_init(&v->provisional, cap, v->a) != 0 ||

@@ -162,6 +162,45 @@ nothing_is_undone(void **state)
 	}
 }
 
+static void
+digests_alone_need_no_chain(void **state)
+{
+	struct arena *a = *state;
+	struct bytes octets = kit_file(a, "tests/vectors/worked/q2.eml");
+	struct dkim2_verify_options o = {.now_s = CRAFT_TIME,
+	    .hashes = 1U << DKIM2_SHA512};
+	struct dkim2_digests got[2];
+	struct dkim2_message m;
+	struct bytes body = kit_split(octets, &m, a);
+
+	for (unsigned k = 0; k < 2; k++) {
+		const struct bytes *names;
+		const struct dkim2_result *r;
+		struct dkim2_verify *v;
+
+		o.scope = k == 0 ? DKIM2_LAST_HOP : DKIM2_DIGESTS;
+		assert_int_equal(dkim2_verify_new(&v, a, &o), 0);
+		assert_int_equal(dkim2_verify_header(v, &m), 0);
+		assert_int_equal(dkim2_verify_body(v, body), 0);
+		assert_int_equal(dkim2_verify_end(v, body), 0);
+		got[k] = *dkim2_verify_digests(v);
+		r = dkim2_verify_result(v);
+		if (k == 1) {
+			assert_int_equal(dkim2_verify_wants(v, &names), 0);
+			assert_int_equal(dkim2_verify_step(v), DKIM2_DONE);
+			assert_int_equal(r->full.state, DKIM2_NONE);
+			assert_int_equal(r->provisional.state, DKIM2_NONE);
+			assert_int_equal(r->condition, DKIM2_UNCLEAR);
+		}
+		dkim2_verify_fini(v);
+	}
+	assert_int_equal(got[1].have, 1U << DKIM2_SHA512);
+	assert_memory_equal(got[0].header[DKIM2_SHA512],
+	    got[1].header[DKIM2_SHA512], 64);
+	assert_memory_equal(got[0].body[DKIM2_SHA512],
+	    got[1].body[DKIM2_SHA512], 64);
+}
+
 int
 main(void)
 {
@@ -169,6 +208,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(only_the_last_hop_is_asked),
 		TEST(nothing_is_undone),
+		TEST(digests_alone_need_no_chain),
 	};
 
 	return cmocka_run_group_tests_name("dkim2/last_hop", tests, NULL,

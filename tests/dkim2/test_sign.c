@@ -461,6 +461,8 @@ options_that_cannot_be_written_are_refused(void **state)
 		ROW(envelope, ENVELOPE("<alice@example.org>",
 		    "<b@two\r\n.example>")),
 		ROW(envelope, ENVELOPE("<alice@example.org>",
+		    "<b\r\n@two.example>")),
+		ROW(envelope, ENVELOPE("<alice@example.org>",
 		    "<b@zw\xf6lf.example>")),
 		ROW(timestamp_s, -1),
 		{"nonce ;", offsetof(struct dkim2_sign_options, nonce),
