@@ -254,12 +254,32 @@ enum dkim2_scope {
 	DKIM2_DIGESTS,
 };
 
+/*
+ * Public keys that were read before, so that the next message with the same
+ * key record finds its key ready: for one thread, as long as it likes.
+ */
+struct dkim2_keyring;
+
+/*
+ * Makes a ring.
+ *
+ * n        keys that it has room for; a few KiB each in the crypto library
+ * a        takes 200 octets for each
+ * Returns  0 or -E_NOMEM
+ * Lifetime until the arena goes, dkim2_keyring_fini() before that
+ */
+int dkim2_keyring_new(struct dkim2_keyring **r, struct arena *a, size_t n);
+
+/* Gives back what the crypto library holds. r may be NULL. */
+void dkim2_keyring_fini(struct dkim2_keyring *r);
+
 struct dkim2_verify_options {
 	int64_t now_s;				/* seconds since 1970 */
 	const struct dkim2_envelope *envelope;	/* NULL: not checked */
 	const struct dkim2_limits *limits;	/* NULL: the default */
 	unsigned hashes;	/* digests wanted in any case: 1 << dkim2_hash */
 	enum dkim2_scope scope;
+	struct dkim2_keyring *keyring;		/* NULL: none */
 };
 
 /* How the message stands to the world of DKIM2 (product.md, Verify). */

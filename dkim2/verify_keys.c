@@ -5,7 +5,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/draft.h"
-#include "dkim2/keyrec.h"
+#include "dkim2/keyring.h"
 
 /* ---- what is wanted ----------------------------------------------------- */
 
@@ -172,9 +172,9 @@ verify_keys(struct dkim2_verify *v)
 /* What one look-up gave, read once for all members that wait for it. */
 struct found {
 	enum dkim2_reason reason;	/* DKIM2_OK: there is a record */
-	struct keyrec record;
-	struct dkim2_public_key key;	/* where is_key */
-	bool is_key;
+	struct keyring_key own;
+	bool is_key;			/* own.key is one, to be given back */
+	const struct keyring_key *kept;	/* the ring's; NULL: see own */
 };
 
 static bool
@@ -186,34 +186,63 @@ is_size_good(const struct dkim2_public_key *key)
 	    key->exponent == DRAFT_RSA_EXPONENT);
 }
 
+/* Reads one record and its key. */
 static int
-read_found(struct dkim2_verify *v, enum dkim2_key what,
-    const struct bytes *records, size_t n, struct found *f)
+read_record(struct dkim2_verify *v, struct bytes text, struct found *f)
 {
+	struct keyrec *record = &f->own.record;
+	struct dkim2_public_key *key = &f->own.key;
 	bool good;
-	int r;
+	int r = keyrec_parse(record, text, v->a, &good);
 
-	f->reason = what == DKIM2_KEY_TEMPFAIL ? DKIM2_KEY_UNFETCHED :
-	    what == DKIM2_KEY_ABSENT || n == 0 ? DKIM2_KEY_MISSING :
-	    n > 1 ? DKIM2_KEY_MULTIPLE : DKIM2_OK;
-	if (f->reason != DKIM2_OK)
-		return 0;
-	r = keyrec_parse(&f->record, records[0], v->a, &good);
 	if (r != 0)
 		return r;
 	if (!good)
 		f->reason = DKIM2_KEY_SYNTAX;
-	if (!good || f->record.p.p == NULL ||
-	    f->record.algorithm == DKIM2_ALGORITHM__N)
+	if (!good || record->p.p == NULL ||
+	    record->algorithm == DKIM2_ALGORITHM__N)
 		return 0;
-	r = dkim2_public_key_init(&f->key, f->record.algorithm, f->record.p,
-	    &good);
+	r = dkim2_public_key_init(key, record->algorithm, record->p, &good);
+	record->p = (struct bytes){NULL, 0};
 	if (r != 0 || !good)
 		return r;
-	f->is_key = is_size_good(&f->key);
+	f->is_key = is_size_good(key);
 	if (!f->is_key)
-		dkim2_public_key_fini(&f->key);
+		dkim2_public_key_fini(key);
 	return 0;
+}
+
+/* The same by way of the ring, which keeps good keys alone. */
+static int
+read_or_recall(struct dkim2_verify *v, struct bytes text, struct found *f)
+{
+	struct dkim2_keyring *ring = v->opts.keyring;
+	int r;
+
+	if (ring == NULL)
+		return read_record(v, text, f);
+	r = dkim2_hash_once(DKIM2_SHA256, text, f->own.digest);
+	if (r != 0)
+		return r;
+	f->kept = keyring_find(ring, f->own.digest);
+	if (f->kept != NULL)
+		return 0;
+	r = read_record(v, text, f);
+	if (r == 0 && f->is_key) {
+		f->kept = keyring_keep(ring, &f->own);
+		f->is_key = false;
+	}
+	return r;
+}
+
+static int
+read_found(struct dkim2_verify *v, enum dkim2_key what,
+    const struct bytes *records, size_t n, struct found *f)
+{
+	f->reason = what == DKIM2_KEY_TEMPFAIL ? DKIM2_KEY_UNFETCHED :
+	    what == DKIM2_KEY_ABSENT || n == 0 ? DKIM2_KEY_MISSING :
+	    n > 1 ? DKIM2_KEY_MULTIPLE : DKIM2_OK;
+	return f->reason != DKIM2_OK ? 0 : read_or_recall(v, records[0], f);
 }
 
 /*
@@ -223,14 +252,17 @@ read_found(struct dkim2_verify *v, enum dkim2_key what,
 static enum dkim2_reason
 key_reason(const struct found *f, enum dkim2_algorithm algorithm)
 {
+	const struct keyrec *record = f->kept != NULL ? &f->kept->record :
+	    &f->own.record;
+
 	if (f->reason != DKIM2_OK)
 		return f->reason;
-	if (f->record.algorithm != algorithm &&
-	    (f->record.has_type || !f->record.is_revoked))
+	if (record->algorithm != algorithm &&
+	    (record->has_type || !record->is_revoked))
 		return DKIM2_KEY_MISMATCH;
-	if (f->record.is_revoked)
+	if (record->is_revoked)
 		return DKIM2_KEY_REVOKED;
-	return f->is_key ? DKIM2_OK : DKIM2_KEY_MALFORMED;
+	return f->kept != NULL || f->is_key ? DKIM2_OK : DKIM2_KEY_MALFORMED;
 }
 
 static int
@@ -244,8 +276,8 @@ check_member(struct dkim2_verify *v, size_t i, size_t k,
 	bool good = false;
 
 	if (reason == DKIM2_OK) {
-		int r = dkim2_public_key_verify(&f->key, vs->digest, m->value,
-		    &good);
+		int r = dkim2_public_key_verify(f->kept != NULL ?
+		    &f->kept->key : &f->own.key, vs->digest, m->value, &good);
 
 		if (r != 0)
 			return r;
@@ -261,7 +293,7 @@ int
 verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key what,
     const struct bytes *records, size_t n)
 {
-	struct found f = {.is_key = false};
+	struct found f = {.kept = NULL};
 	int r = read_found(v, what, records, n, &f);
 
 	for (size_t i = first_signature(v);
@@ -274,6 +306,6 @@ verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key what,
 				r = check_member(v, i, j, &f);
 	}
 	if (f.is_key)
-		dkim2_public_key_fini(&f.key);
+		dkim2_public_key_fini(&f.own.key);
 	return r;
 }

@@ -453,6 +453,9 @@ options_that_cannot_be_written_are_refused(void **state)
 		{"envelope and nd=",
 		    offsetof(struct dkim2_sign_options, next_domain),
 		    &(struct bytes){LIT("two.example")}, sizeof(struct bytes)},
+		{"nd= of one label",
+		    offsetof(struct dkim2_sign_options, next_domain),
+		    &(struct bytes){LIT("example")}, sizeof(struct bytes)},
 		ROW(envelope, NULL),
 		ROW(envelope, &nobody),
 		ROW(envelope, ENVELOPE("alice@example.org", "<b@two.example>")),
@@ -484,6 +487,8 @@ options_that_cannot_be_written_are_refused(void **state)
 		struct dkim2_sign *s;
 
 		memcpy((uint8_t *)&o + row[k].at, row[k].value, row[k].n);
+		if (row[k].name[0] == 'n' && o.next_domain.n != 0)
+			o.envelope = NULL;
 		if (o.keys == twice)
 			o.n_keys = COUNT(twice);
 		if (o.keys == many)
@@ -491,15 +496,6 @@ options_that_cannot_be_written_are_refused(void **state)
 		if (begin(text(HEAD "\r\n" BODY), &o, &s, *state) !=
 		    DKIM2_REFUSE_OPTIONS)
 			fail_msg("%s", row[k].name);
-	}
-	{
-		struct dkim2_sign_options o = *first_hop();
-		struct dkim2_sign *s;
-
-		o.envelope = NULL;
-		o.next_domain = BYTES_LIT("example");
-		assert_int_equal(begin(text(HEAD "\r\n" BODY), &o, &s,
-		    *state), DKIM2_REFUSE_OPTIONS);
 	}
 }
 
