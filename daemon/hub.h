@@ -20,6 +20,8 @@ struct hub {
 	const struct signer_inventory *inventory;
 	struct resolve *resolve;
 	struct tls *tls;
+	struct arena *arena;	/* as old as the hub; takes the ring */
+	struct dkim2_keyring *keyring;	/* public keys that were read before */
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */

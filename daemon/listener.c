@@ -18,6 +18,8 @@
 #define REST_MS 200
 /* Connections taken from one socket a turn, so that sessions get theirs. */
 #define ACCEPTS_A_TURN 16
+/* Public keys a worker keeps, of a few KiB each. */
+#define KEYS_KEPT 256
 
 /* A connection whose PROXY header has not come. */
 struct newcomer {
@@ -320,6 +322,15 @@ begin(struct acceptor *a, struct listener_set *set,
 	return true;
 }
 
+/* Returns false without memory. */
+static bool
+make_keyring(struct hub *h)
+{
+	h->arena = arena_new(KEYS_KEPT * 1024);
+	return h->arena != NULL &&
+	    dkim2_keyring_new(&h->keyring, h->arena, KEYS_KEPT) == 0;
+}
+
 struct listener_set *
 listener_set_new(const struct worker_env *env)
 {
@@ -344,7 +355,8 @@ listener_set_new(const struct worker_env *env)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);
 	set->acceptors = calloc(env->n_sockets, sizeof(*set->acceptors));
-	if (set->hub.resolve == NULL || set->hub.pool == NULL ||
+	if (!make_keyring(&set->hub) ||
+	    set->hub.resolve == NULL || set->hub.pool == NULL ||
 	    set->acceptors == NULL || set->hub.memory == NULL ||
 	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
 		listener_set_free(&set);
@@ -403,6 +415,8 @@ listener_set_free(struct listener_set **setp)
 	pool_free(&set->hub.pool);
 	resolve_free(&set->hub.resolve);
 	signer_client_free(&set->hub.signer);
+	dkim2_keyring_fini(set->hub.keyring);
+	arena_free(&set->hub.arena);
 	memory_free(&set->hub.memory);
 	slots_fini(&set->hub.slots);
 	free(set->acceptors);

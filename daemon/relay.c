@@ -418,6 +418,7 @@ begin_to_verify(struct relay *r)
 	    .envelope = &r->arrived,
 	    .limits = &limits,
 	    .hashes = 1U << DKIM2_SHA256,
+	    .keyring = r->hub->keyring,
 	};
 	int error = set_arrived(r);
 
