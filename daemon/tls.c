@@ -156,35 +156,75 @@ is_safe(struct maker *m, const char *path)
 /* A ticket is good at every listener: it stands for no right. */
 static const uint8_t our_id[] = "hopseal";
 
-static void
-make_pair(struct maker *m, struct pairs *p, const struct config_tls *of)
+static SSL_CTX *
+server_ctx_new(struct pairs *p)
 {
-	struct pair *pair = &p->pair[p->n];
+	SSL_CTX *ctx = ctx_new(TLS_server_method());
 
-	pair->ctx = ctx_new(TLS_server_method());
-	if (pair->ctx == NULL) {
-		complain(m, of->cert, err_text(E_NOMEM));
-		return;
-	}
-	p->n++;
-	SSL_CTX_set_default_passwd_cb(pair->ctx, no_password);
-	SSL_CTX_set_tlsext_servername_callback(pair->ctx, on_name);
-	SSL_CTX_set_tlsext_servername_arg(pair->ctx, p);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(pair->ctx, tls_ticket_call);
-	SSL_CTX_set_session_id_context(pair->ctx, our_id, sizeof(our_id));
-	SSL_CTX_set_timeout(pair->ctx, TLS_TICKET_S);
-	SSL_CTX_set_num_tickets(pair->ctx, 1);
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
+	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+	SSL_CTX_set_tlsext_servername_arg(ctx, p);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_call);
+	SSL_CTX_set_session_id_context(ctx, our_id, sizeof(our_id));
+	SSL_CTX_set_timeout(ctx, TLS_TICKET_S);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	return ctx;
+}
+
+static void
+load(struct maker *m, SSL_CTX *ctx, const struct config_tls *of)
+{
 	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(pair->ctx, of->cert) != 1) {
+	if (SSL_CTX_use_certificate_chain_file(ctx, of->cert) != 1) {
 		complain(m, of->cert, "no certificate could be read (PEM)");
 		return;
 	}
-	look_at_dates(of, SSL_CTX_get0_certificate(pair->ctx));
-	if (is_safe(m, of->key) && (SSL_CTX_use_PrivateKey_file(pair->ctx,
+	if (is_safe(m, of->key) && (SSL_CTX_use_PrivateKey_file(ctx,
 	    of->key, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_check_private_key(pair->ctx) != 1))
+	    SSL_CTX_check_private_key(ctx) != 1))
 		complain(m, of->key, "no key of the certificate could be read "
 		    "(PEM, without a password)");
+}
+
+/* Whether two certificates are for the same names with keys of two kinds. */
+static bool
+are_twins(const X509 *a, const X509 *b)
+{
+	int at = X509_get_ext_by_NID(a, NID_subject_alt_name, -1);
+	int bt = X509_get_ext_by_NID(b, NID_subject_alt_name, -1);
+
+	return at >= 0 && bt >= 0 &&
+	    EVP_PKEY_get_base_id(X509_get0_pubkey(a)) !=
+	    EVP_PKEY_get_base_id(X509_get0_pubkey(b)) &&
+	    ASN1_STRING_cmp(X509_EXTENSION_get_data(X509_get_ext(a, at)),
+	    X509_EXTENSION_get_data(X509_get_ext(b, bt))) == 0;
+}
+
+static void
+make_pair(struct maker *m, struct pairs *p, const struct config_tls *of)
+{
+	SSL_CTX *ctx = server_ctx_new(p);
+	X509 *cert;
+
+	if (ctx == NULL) {
+		complain(m, of->cert, err_text(E_NOMEM));
+		return;
+	}
+	load(m, ctx, of);
+	cert = SSL_CTX_get0_certificate(ctx);
+	if (cert != NULL)
+		look_at_dates(of, cert);
+	for (size_t k = 0; !m->is_bad && k < p->n; k++) {
+		if (!are_twins(SSL_CTX_get0_certificate(p->pair[k].ctx), cert))
+			continue;
+		/* OpenSSL takes the one that the client can verify */
+		load(m, p->pair[k].ctx, of);
+		SSL_CTX_free(ctx);
+		return;
+	}
+	p->pair[p->n++].ctx = ctx;
 }
 
 static struct pairs *

@@ -1,4 +1,4 @@
-/* Certificates for tests, made when they are needed: P-256, PEM files. */
+/* Certificates for tests, made when they are needed: P-256 or RSA, PEM files. */
 #ifndef TESTS_DAEMON_CERTS_H
 #define TESTS_DAEMON_CERTS_H
 
@@ -25,6 +25,7 @@ cert_extend(X509 *x, int nid, const char *value)
 }
 
 /*
+ * file   the key is an RSA key where it begins so
  * names  "DNS:a.example" or "IP:127.0.0.1"; NULL: a CA
  * ca     who signs; NULL: itself
  * days   how long it is still valid; negative: since when no more
@@ -38,7 +39,8 @@ cert_make(struct cert *c, const char *folder, const char *file,
 
 	snprintf(c->cert, sizeof(c->cert), "%s/%s.pem", folder, file);
 	snprintf(c->key, sizeof(c->key), "%s/%s.key", folder, file);
-	c->k = EVP_EC_gen("P-256");
+	c->k = strncmp(file, "rsa", 3) == 0 ? EVP_RSA_gen(2048) :
+	    EVP_EC_gen("P-256");
 	c->x = X509_new();
 	assert_non_null(c->k);
 	assert_non_null(c->x);

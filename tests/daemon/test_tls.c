@@ -338,6 +338,50 @@ test_a_flood_of_key_updates(void **state)
 	kit_hang_up(k);
 }
 
+/* The kind of the key that a server shows to a client that verifies alone
+   what sigalgs says. */
+static int
+shown(struct kit *k, int version, const char *sigalgs)
+{
+	struct tls_way s = kit_server_way(k);
+	SSL *ssl;
+	int kind;
+
+	kit_part(k);
+	conn_secure(k->server.c, &s);
+	ssl = raw_new(k, &k->server, version);
+	assert_int_equal(SSL_set1_sigalgs_list(ssl, sigalgs), 1);
+	assert_true(raw_meet(k, ssl));
+	kind = EVP_PKEY_get_base_id(X509_get0_pubkey(
+	    SSL_get0_peer_certificate(ssl)));
+	SSL_free(ssl);
+	kit_hang_up(k);
+	return kind;
+}
+
+/* Old clients know RSA alone, and are given it where we have both. */
+static void
+test_two_kinds_of_keys_for_one_name(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct kit *k = *state;
+	struct config_tls second = k->pair[1];
+	struct cert rsa;
+
+	cert_make(&rsa, k->folder, "rsa", "DNS:mx.example.org", &k->ca, 30);
+	k->pair[1] = (struct config_tls){rsa.cert, rsa.key};
+	kit_use(k, &k->good);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(shown(k, versions[i], "RSA-PSS+SHA256"),
+		    EVP_PKEY_RSA);
+		assert_int_equal(shown(k, versions[i], "ECDSA+SHA256"),
+		    EVP_PKEY_EC);
+	}
+	k->pair[1] = second;
+	cert_free(&rsa);
+	kit_use(k, &k->good);
+}
+
 /* What tls_new() says of a pair. */
 struct heard {
 	char text[1024];
@@ -484,6 +528,7 @@ main(void)
 		cmocka_unit_test(test_old_versions_are_refused),
 		cmocka_unit_test(test_renegotiation_is_refused),
 		cmocka_unit_test(test_a_flood_of_key_updates),
+		cmocka_unit_test(test_two_kinds_of_keys_for_one_name),
 		cmocka_unit_test(test_a_bad_pair_is_refused),
 		cmocka_unit_test(test_sessions_are_few_and_young),
 	};
