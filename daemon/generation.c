@@ -215,6 +215,21 @@ map_sockets(struct generation *g, const struct bind_set *set)
 
 /* ---- a generation -------------------------------------------------------- */
 
+/* The first generation brings the keeper. */
+static int
+start_keeper(struct generation *g)
+{
+	bool is_new;
+
+	if (g->keeper->folder != NULL)
+		return 0;
+	if (keeper_configure(g->keeper, g->shared->config,
+	    &g->start.priv) != 0)
+		return -E_NOMEM;
+	(void)keeper_tick(g->keeper, now(), &is_new);
+	return 0;
+}
+
 static int
 prepare(struct generation *g, const struct bind_set *sockets, int *status)
 {
@@ -237,6 +252,8 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		}
 		env->keysfile = k;
 	}
+	if (start_keeper(g) != 0)	/* a fork without certificates */
+		return -E_NOMEM;
 	env->tls = tls_new(c, g->start.priv.gid, to_log, NULL);
 	if (env->tls == NULL) {
 		*status = EX_CONFIG;
@@ -255,27 +272,12 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	return map_sockets(g, sockets);
 }
 
-/* The first generation brings the keeper. */
-static int
-start_keeper(struct generation *g)
-{
-	bool is_new;
-
-	if (g->keeper->folder != NULL)
-		return 0;
-	if (keeper_configure(g->keeper, g->shared->config,
-	    &g->start.priv) != 0)
-		return -E_NOMEM;
-	(void)keeper_tick(g->keeper, now(), &is_new);
-	return 0;
-}
-
 static int
 start_all(struct generation *g, int *status)
 {
-	int r = start_keeper(g);
+	int r = 0;
 
-	if (r == 0 && g->shared->config->keys != NULL)
+	if (g->shared->config->keys != NULL)
 		r = start_signer(g, status);
 	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
 		r = start_worker(g, k);
@@ -446,6 +448,12 @@ generation_tick(struct generation *g, int64_t now_ms)
 			next = c->restart_ms;
 	}
 	return next;
+}
+
+void
+generation_wipe(struct generation *g)
+{
+	tls_free(&g->start.env.tls);
 }
 
 void

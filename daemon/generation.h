@@ -77,6 +77,9 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
  */
 int64_t generation_tick(struct generation *g, int64_t now_ms);
 
+/* In a process that is not to have the keys of certificates: wipes them. */
+void generation_wipe(struct generation *g);
+
 /* Another keeper was started: connects every worker with it. */
 void generation_meet(struct generation *g);
 

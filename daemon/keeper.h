@@ -36,6 +36,9 @@ struct keeper {
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
 	bool is_stopping;	/* no other is to follow */
+	/* wipes, in the new process, what a keeper must not have */
+	void (*in_child)(void *arg);
+	void *arg;
 };
 
 #define KEEPER_NONE ((struct keeper){.control = -1})

@@ -26,6 +26,8 @@ keeper_main(const struct keeper *k, pid_t parent, int control)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	if (k->in_child != NULL)
+		k->in_child(k->arg);
 	umask(077);	/* what is kept says who wrote to whom */
 	if (priv_drop(&k->priv, parent, 0) != 0)
 		return EXIT_FAILURE;

@@ -354,6 +354,15 @@ take_ready(struct master *m)
 	}
 }
 
+static void
+wipe(void *arg)
+{
+	struct master *m = arg;
+
+	for (struct generation *g = m->newest; g != NULL; g = g->next)
+		generation_wipe(g);
+}
+
 /* Starts the keeper where it is due. Returns when that is. */
 static int64_t
 tick_keeper(struct master *m, int64_t now_ms)
@@ -455,6 +464,8 @@ master_run(const char *path, struct config *c)
 	struct shared_config *s = share(&c);
 	int status;
 
+	m.keeper.in_child = wipe;
+	m.keeper.arg = &m;
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 ||
 	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {

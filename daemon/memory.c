@@ -1,5 +1,6 @@
 #include "daemon/memory.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -18,8 +19,8 @@ enum state {
 	DUE,		/* its answer is known, and told after this turn */
 	ASKED,
 	HELD,		/* claimed, or as good as that */
-	TOLD,		/* delivered, or to be forgotten; the keeper has not
-			   said that it knows */
+	TOLD,		/* ended, or to be forgotten; the keeper may not
+			   know yet */
 };
 
 /* A look, or a claim from its question to its end. */
@@ -28,6 +29,7 @@ struct question {
 	struct question *chained;		/* claims of one bucket */
 	enum state state;
 	bool is_look;
+	bool is_said;		/* TOLD: to this keeper */
 	bool is_loose;		/* not found by its key: nobody ends it */
 	enum memory_status due;
 	uint64_t tag;		/* the asker's */
@@ -347,6 +349,27 @@ send_on(struct memory *m, struct question *q, enum memory_op op)
 	    q->request.n_value});
 }
 
+/* Says what it has not been told yet, as far as there is room. */
+static void
+say_told(struct memory *m)
+{
+	struct question *q = m->told.first, *behind;
+
+	for (; q != NULL; q = behind) {
+		enum memory_op op = q->request.op;
+
+		behind = q->behind;
+		if (q->is_said)
+			continue;
+		if (!send_on(m, q, op))
+			break;
+		q->is_said = true;
+		/* the others are confirmed */
+		if (op == MEMORY_OP_UNSURE || op == MEMORY_OP_RELEASE)
+			end(m, q);
+	}
+}
+
 /* Claims whose digests were made with another secret: nobody finds them. */
 static void
 let_go(struct memory *m)
@@ -377,7 +400,8 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 		let_go(m);
 	memcpy(m->secret, secret, sizeof(m->secret));
 	for (struct question *q = m->told.first; q != NULL; q = q->behind)
-		send_on(m, q, q->request.op);
+		q->is_said = false;
+	say_told(m);
 	for (size_t b = 0; b < BUCKETS; b++)
 		for (struct question *q = m->buckets[b]; q != NULL;
 		    q = q->chained)
@@ -385,8 +409,14 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 	memory_link_flush(m->link);
 }
 
+static void
+on_room(void *arg)
+{
+	say_told(arg);
+}
+
 static const struct memory_link_calls link_calls = {on_up, on_down,
-    on_response};
+    on_response, on_room};
 
 /* ---- asking -------------------------------------------------------------- */
 
@@ -468,21 +498,24 @@ memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
 
 /* ---- ends of a claim ----------------------------------------------------- */
 
-/* Says what must not be lost: until it is confirmed the next keeper hears
- * of it too. */
+/* Says how a claim ended. Where there is no room now, or no keeper, it waits
+ * for that. */
 static void
 tell_keeper(struct memory *m, struct question *q, enum memory_op op)
 {
 	unchain(m, q);
 	list_move(m, q, TOLD);
-	if (!send_on(m, q, op) && m->is_up) {
-		end(m, q);
-		count_lost(m, "the keeper is slow");
-	} else if (m->told.n > TOLD_MAX) {
+	q->request.op = (uint8_t)op;
+	/* or the claim's own answer, late, would be taken for its answer */
+	slots_leave(&m->numbers, q->number);
+	if (!slots_take(&m->numbers, q, &q->number))
+		assert(!"there is a free one");
+	say_told(m);
+	if (m->told.n > TOLD_MAX) {
 		end(m, m->told.first);
-		count_lost(m, "there is no keeper");
+		count_lost(m, m->is_up ? "the keeper is slow" :
+		    "there is no keeper");
 	}
-	memory_link_flush(m->link);
 }
 
 /* r names the claim, and how it ends. */
@@ -499,11 +532,8 @@ end_claim(struct memory *m, const struct memory_request *r)
 		q = question_new(m, r);
 	if (q == NULL) {
 		count_lost(m, "there is no memory");
-	} else if (r->op == MEMORY_OP_DELIVERED) {
-		tell_keeper(m, q, MEMORY_OP_DELIVERED);
 	} else {
-		send_on(m, q, r->op);
-		end(m, q);
+		tell_keeper(m, q, r->op);
 	}
 }
 
@@ -513,6 +543,7 @@ memory_delivered(struct memory *m, const struct memory_key *k)
 	struct memory_request r = request_of(m, MEMORY_OP_DELIVERED, k);
 
 	end_claim(m, &r);
+	memory_link_flush(m->link);
 }
 
 void

@@ -25,6 +25,7 @@ struct memory_link {
 	bool is_up;			/* it said hello */
 	bool is_dying;
 	bool is_flush_due;
+	bool is_full;			/* something was refused */
 	struct packets out;
 	struct loop_deferred flush;
 	struct loop_deferred destroy;
@@ -41,7 +42,7 @@ disconnect(struct memory_link *k, const char *why)
 	if (k->fd >= 0)
 		close(k->fd);
 	k->fd = -1;
-	k->is_up = false;
+	k->is_up = k->is_full = false;
 	packets_clear(&k->out);
 	if (was_up && !k->is_dying)
 		k->calls->down(k->arg);
@@ -105,6 +106,11 @@ on_ready(void *arg, unsigned what)
 	}
 	if (!k->is_dying && k->out.head != k->out.tail)
 		memory_link_flush(k);
+	if (!k->is_dying && k->is_up && k->is_full &&
+	    k->out.head == k->out.tail) {
+		k->is_full = false;
+		k->calls->room(k->arg);
+	}
 }
 
 /* The last keeper that was started is the one that counts. */
@@ -225,8 +231,12 @@ memory_link_put(struct memory_link *k, const struct memory_request *q,
 {
 	struct bytes head = {(const uint8_t *)q, sizeof(*q)};
 
-	if (!k->is_up || !packets_add(&k->out, head, value))
+	if (!k->is_up)
 		return false;
+	if (!packets_add(&k->out, head, value)) {
+		k->is_full = true;
+		return false;
+	}
 	if (!k->is_flush_due) {
 		k->is_flush_due = true;
 		loop_defer(k->loop, &k->flush, flush, k);

@@ -18,6 +18,8 @@ struct memory_link_calls {
 	void (*down)(void *arg);
 	void (*response)(void *arg, const struct memory_response *a,
 	    struct bytes value);
+	/* what memory_link_put() refused may be said now */
+	void (*room)(void *arg);
 };
 
 /* channel: as for memory_new(). NULL without memory. */

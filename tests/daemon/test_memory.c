@@ -630,6 +630,59 @@ v9_a_slow_keeper_is_none(void **state)
 	memory_delivered(f->clients[0].m, &k);
 	settle(f, 0);
 	claim_is(f, 1, "b@b.example", "one", "v3", MEMORY_DELIVERED, "v1");
+	/* nor is its answer that of what was said meanwhile */
+	memory_wait(f->clients[0].m, MEMORY_WAIT_MS);
+	kill(f->pid, SIGSTOP);
+	claim_is(f, 0, "b@b.example", "two", "v4", MEMORY_OUT, "");
+	k = key("b@b.example", "two");
+	memory_delivered(f->clients[0].m, &k);
+	kill(f->pid, SIGCONT);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "two", "v5", MEMORY_DELIVERED, "v4");
+	assert_int_equal(memory_counted(f->clients[0].m)->lost, 0);
+}
+
+/* V9: what did not fit on its way to a slow keeper is said later, or its
+ * claims would be busy for hours. */
+static void
+v9_a_full_queue_keeps_no_claim(void **state)
+{
+	enum { MANY = 1500 };
+	struct fixture *f = *state;
+	char value[MEMORY_VALUE_MAX], content[16];
+	unsigned tries = 0;
+
+	memset(value, 'v', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	memory_wait(f->clients[0].m, MEMORY_WAIT_MS);
+	kill(f->pid, SIGSTOP);
+	for (unsigned n = 0; n < MANY; n++) {
+		snprintf(content, sizeof(content), "%u", n);
+		claim(f, 0, "b@b.example", content, value, n);
+	}
+	wait_for(f, MANY);
+	for (unsigned n = 0; n < MANY; n++) {
+		struct memory_key k;
+
+		snprintf(content, sizeof(content), "%u", n);
+		k = key("b@b.example", content);
+		expect(f, n, MEMORY_OUT, "");
+		memory_release(f->clients[0].m, &k);
+	}
+	assert_int_equal(memory_counted(f->clients[0].m)->lost, 0);
+	kill(f->pid, SIGCONT);
+	memory_wait(f->clients[0].m, 30 * 1000);
+	for (unsigned n = 0; n < MANY; n++) {
+		snprintf(content, sizeof(content), "%u", n);
+		do {
+			settle(f, 0);
+			claim(f, 1, "b@b.example", content, value, 0);
+			wait_for(f, 1);
+			f->told[0].is_there = false;
+			assert_true(++tries < 3 * MANY);
+		} while (f->told[0].status == MEMORY_BUSY);
+		assert_int_equal(f->told[0].status, MEMORY_NEW);
+	}
 }
 
 /* What a worker said before it died counts: the keeper's socket had it. */
@@ -681,6 +734,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    v9_killed_under_load_it_loses_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(v9_a_slow_keeper_is_none,
+		    start, stop),
+		cmocka_unit_test_setup_teardown(v9_a_full_queue_keeps_no_claim,
 		    start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_delivery_outlives_its_worker, start, stop),

@@ -2,11 +2,13 @@
 goes on without it (V9)."""
 
 import os
+import re
 import signal
 
 import pytest
 
 import harness
+from certs import Authority
 from configs import egress, inbound
 from smtptools import SILENCE, Client, Sink, Withhold, split_added
 from test_process import KEEPER, children, reload
@@ -167,6 +169,52 @@ def ask_until_known(port, daemon):
         if daemon.log().count("delivered before") > before:
             return
     raise AssertionError(f"no memory:\n{daemon.log()}")
+
+
+# ---- what it has not ---------------------------------------------------------
+
+
+def scalar(key):
+    """The private number of an elliptic curve's key, most octet first."""
+    text = harness.run("openssl", "pkey", "-in", key, "-noout",
+                       "-text").decode()
+    digits = re.search(r"priv:\n([0-9a-f:\s]+)pub:", text).group(1)
+    return bytes.fromhex(re.sub(r"[:\s]", "", digits))[-32:]
+
+
+def holds(pid, number):
+    """Whether a process has a number in its memory, in either order."""
+    with open(f"/proc/{pid}/maps") as maps, \
+            open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if not rights.startswith("rw") or "[v" in line:
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            memory.seek(start)
+            octets = memory.read(end - start)
+            if number in octets or number[::-1] in octets:
+                return True
+    return False
+
+
+def test_V23_no_keys_of_certificates(folder, hopseald):
+    """Neither the first keeper nor one that the master forks later."""
+    if os.geteuid() != 0:
+        pytest.skip("only root sees the memory of others")
+    with Sink() as sink:
+        pair = Authority(folder).pair("first", "hop.example.net")
+        site = inbound(folder, sink.port, f"tls: {pair}", common=[])
+        daemon = hopseald(site.config)
+        number = scalar(pair.key)
+        (worker,) = children(daemon, "hopseald-worker")
+        assert holds(worker, number)
+        first = keeper_of(daemon)
+        assert not holds(first, number)
+        daemon.kill(first)
+        harness.until(lambda: children(daemon, KEEPER) - {first}, "another")
+        ask_until_known(site.port, daemon)
+        assert not holds(keeper_of(daemon), number)
 
 
 # ---- V9: mail goes on --------------------------------------------------------
