@@ -18,6 +18,7 @@
 
 #include "dkim2/crypto.h"
 #include "dkim2/dkim2.h"
+#include "dkim2/keyrec.h"
 
 #define KEYS "tests/interop/peer/bench-keys/"
 #define NOW 1790000000
@@ -30,6 +31,9 @@ struct bench {
 	struct dkim2_keyring *ring;
 	const char *selector;
 	struct bytes record;
+	struct dkim2_public_key public;	/* for what is timed alone */
+	uint8_t signature[DKIM2_SIGNATURE_MAX];
+	size_t n_signature;
 };
 
 struct chain {
@@ -216,6 +220,30 @@ hash(struct bench *b, const struct chain *c)
 	    NULL) == 1, "hash");
 }
 
+static const uint8_t a_digest[DKIM2_DIGEST] = {1, 2, 3};
+
+/* What one signature costs in its library, with all around it left out. */
+static void
+sign_alone(struct bench *b, const struct chain *c)
+{
+	struct buf out = BUF_ON(b->signature);
+
+	(void)c;
+	check(dkim2_private_key_sign(b->key, a_digest, &out) == 0, "sign");
+	b->n_signature = out.n;
+}
+
+static void
+verify_alone(struct bench *b, const struct chain *c)
+{
+	bool good;
+
+	(void)c;
+	check(dkim2_public_key_verify(&b->public, a_digest,
+	    (struct bytes){b->signature, b->n_signature}, &good) == 0 && good,
+	    "verify");
+}
+
 static void
 sign_only(struct bench *b, const struct chain *c)
 {
@@ -253,6 +281,21 @@ median(struct bench *b, const struct chain *c, unsigned n,
 	middle = each[n / 2];
 	free(each);
 	return middle;
+}
+
+static void
+run_alone(struct bench *b, unsigned n)
+{
+	struct keyrec k;
+	bool good;
+
+	check(keyrec_parse(&k, b->record, b->keep, &good) == 0 && good &&
+	    dkim2_public_key_init(&b->public, k.algorithm, k.p, &good) == 0 &&
+	    good, "key");
+	printf("{\"algorithm\": \"%s\", \"alone\": [%.1f, ", b->selector,
+	    median(b, NULL, n, sign_alone));
+	printf("%.1f]}\n", median(b, NULL, n, verify_alone));
+	dkim2_public_key_fini(&b->public);
 }
 
 static struct chain
@@ -323,8 +366,9 @@ main(int argc, char **argv)
 	check(sodium_init() >= 0 && files != NULL && n >= 5, "bench [N]");
 	records = read_file(files, KEYS "records.txt");
 	for (size_t k = 0; k < 2; k++) {
-		struct bench b = {arena_new(ROOM), arena_new(ROOM), NULL,
-		    NULL, names[k], find_record(records, names[k])};
+		struct bench b = {.keep = arena_new(ROOM),
+		    .work = arena_new(ROOM), .selector = names[k],
+		    .record = find_record(records, names[k])};
 		char path[100];
 		const char *why = "";
 
@@ -333,6 +377,7 @@ main(int argc, char **argv)
 		snprintf(path, sizeof(path), KEYS "%s.pem", names[k]);
 		check(dkim2_private_key_load(&b.key, read_file(files, path),
 		    &why) == 0, why);
+		run_alone(&b, n);
 		run(&b, 4096, n);
 		run(&b, 1 << 20, n / 10 < 5 ? 5 : n / 10);
 		dkim2_private_key_free(&b.key);
