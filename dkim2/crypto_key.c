@@ -22,6 +22,7 @@ struct dkim2_private_key {
 	unsigned bits;
 	uint8_t ed25519[ED25519_SECRET];
 	void *rsa;
+	void *rsa_signer;	/* the same key, ready to sign */
 };
 
 const char *
@@ -95,6 +96,7 @@ dkim2_private_key_free(struct dkim2_private_key **k)
 {
 	if (*k == NULL)
 		return;
+	rsa_signer_free((*k)->rsa_signer);
 	rsa_free((*k)->rsa);	/* OpenSSL wipes private numbers itself */
 	sodium_free(*k);
 	*k = NULL;
@@ -114,7 +116,7 @@ no_pass_phrase(char *buf, int size, int rwflag, void *arg)
 static int
 adopt_rsa(struct dkim2_private_key **out, EVP_PKEY *key, const char **why)
 {
-	int bits = EVP_PKEY_get_bits(key);
+	int bits = EVP_PKEY_get_bits(key), r;
 
 	if (bits < (int)DKIM2_RSA_BITS_SIGN_MIN ||
 	    bits > (int)DKIM2_RSA_BITS_MAX) {
@@ -128,7 +130,10 @@ adopt_rsa(struct dkim2_private_key **out, EVP_PKEY *key, const char **why)
 	}
 	(*out)->rsa = key;
 	(*out)->bits = (unsigned)bits;
-	return 0;
+	r = rsa_signer_new(&(*out)->rsa_signer, key);
+	if (r != 0)
+		dkim2_private_key_free(out);
+	return r;
 }
 
 static int
@@ -210,6 +215,8 @@ dkim2_private_key_generate(struct dkim2_private_key **k,
 		return 0;
 	}
 	r = rsa_generate(&(*k)->rsa);
+	if (r == 0)
+		r = rsa_signer_new(&(*k)->rsa_signer, (*k)->rsa);
 	(*k)->bits = DKIM2_RSA_BITS_SIGN_MIN;
 	if (r != 0)
 		dkim2_private_key_free(k);
@@ -233,7 +240,7 @@ dkim2_private_key_sign(const struct dkim2_private_key *k,
     const uint8_t *digest, struct buf *out)
 {
 	return k->algorithm == DKIM2_RSA_SHA256 ?
-	    rsa_sign(k->rsa, digest, out) :
+	    rsa_sign(k->rsa_signer, digest, out) :
 	    ed25519_sign(k->ed25519, digest, out);
 }
 

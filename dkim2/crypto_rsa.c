@@ -185,20 +185,27 @@ rsa_verify(const struct dkim2_public_key *k, const uint8_t *digest,
 }
 
 int
-rsa_sign(void *key, const uint8_t *digest, struct buf *out)
+rsa_signer_new(void **signer, void *key)
+{
+	ERR_clear_error();
+	*signer = context_new(key, EVP_PKEY_sign_init);
+	return *signer == NULL ? rsa_failure() : 0;
+}
+
+void
+rsa_signer_free(void *signer)
+{
+	EVP_PKEY_CTX_free(signer);
+}
+
+int
+rsa_sign(void *signer, const uint8_t *digest, struct buf *out)
 {
 	uint8_t octets[DKIM2_SIGNATURE_MAX];
 	size_t n = sizeof(octets);
-	EVP_PKEY_CTX *ctx;
-	int ok;
 
 	ERR_clear_error();
-	ctx = context_new(key, EVP_PKEY_sign_init);
-	if (ctx == NULL)
-		return rsa_failure();
-	ok = EVP_PKEY_sign(ctx, octets, &n, digest, DKIM2_DIGEST);
-	EVP_PKEY_CTX_free(ctx);
-	if (ok != 1)
+	if (EVP_PKEY_sign(signer, octets, &n, digest, DKIM2_DIGEST) != 1)
 		return rsa_failure();
 	buf_add(out, (struct bytes){octets, n});
 	return out->full ? -E_LIMIT : 0;

@@ -20,8 +20,12 @@ void rsa_public_fini(struct dkim2_public_key *k);
 int rsa_verify(const struct dkim2_public_key *k, const uint8_t *digest,
     struct bytes signature, bool *good);
 
+/* Makes a private key ready to sign; 0, -E_NOMEM or -E_CRYPTO. */
+int rsa_signer_new(void **signer, void *key);
+void rsa_signer_free(void *signer);
+
 /* As dkim2_private_key_sign(). */
-int rsa_sign(void *key, const uint8_t *digest, struct buf *out);
+int rsa_sign(void *signer, const uint8_t *digest, struct buf *out);
 
 /* Makes a key of 2048 bits; 0, -E_NOMEM or -E_CRYPTO. */
 int rsa_generate(void **key);
