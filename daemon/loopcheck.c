@@ -22,21 +22,34 @@ word_cut(struct bytes *rest)
 	return word;
 }
 
-/* "by HOSTNAME (hopseal)", as received_write() has it, however folded. */
+/*
+ * "by HOSTNAME (hopseal) with PROTOCOL id ID", as received_write() has it,
+ * however folded since.
+ *
+ * id       set to it, or to something else where others wrote in it
+ */
 static bool
-is_own_received(const struct dkim2_field *f, struct bytes hostname)
+is_own_received(const struct dkim2_field *f, struct bytes hostname,
+    struct bytes *id)
 {
 	struct bytes rest = f->value;
 	struct bytes word[3] = {{NULL, 0}, {NULL, 0}, word_cut(&rest)};
 
+	if (!bytes_case_eq(f->name, BYTES_LIT("Received")))
+		return false;
 	while (word[2].n != 0) {
 		word[0] = word[1];
 		word[1] = word[2];
 		word[2] = word_cut(&rest);
-		if (bytes_case_eq(word[0], BYTES_LIT("by")) &&
-		    bytes_case_eq(word[1], hostname) &&
-		    bytes_eq(word[2], BYTES_LIT("(hopseal)")))
-			return true;
+		if (!bytes_case_eq(word[0], BYTES_LIT("by")) ||
+		    !bytes_case_eq(word[1], hostname) ||
+		    !bytes_eq(word[2], BYTES_LIT("(hopseal)")))
+			continue;
+		for (unsigned k = 0; k < 4; k++)
+			*id = word_cut(&rest);
+		if (bytes_ends(*id, BYTES_LIT(";")))
+			id->n--;
+		return true;
 	}
 	return false;
 }
@@ -44,16 +57,14 @@ is_own_received(const struct dkim2_field *f, struct bytes hostname)
 static enum loopcheck_finding
 check_received(const struct loopcheck *c)
 {
-	struct bytes hostname = bytes_of(c->hostname);
+	struct bytes hostname = bytes_of(c->hostname), id;
 	size_t n = 0, n_own = 0;
 
 	for (size_t k = 0; k < c->message->n_fields; k++) {
 		const struct dkim2_field *f = &c->message->fields[k];
 
-		if (!bytes_case_eq(f->name, BYTES_LIT("Received")))
-			continue;
-		n++;
-		n_own += is_own_received(f, hostname);
+		n += bytes_case_eq(f->name, BYTES_LIT("Received"));
+		n_own += is_own_received(f, hostname, &id);
 	}
 	return n > c->max_received ? LOOPCHECK_HOPS :
 	    n_own > LOOPCHECK_OWN_MAX ? LOOPCHECK_OWN : LOOPCHECK_NONE;
@@ -118,6 +129,19 @@ loopcheck_message(const struct loopcheck *c)
 	return found;
 }
 
+bool
+loopcheck_passed(const struct dkim2_message *m, const char *hostname,
+    struct bytes id)
+{
+	struct bytes found;
+
+	for (size_t k = 0; k < m->n_fields; k++)
+		if (is_own_received(&m->fields[k], bytes_of(hostname),
+		        &found) && bytes_eq(found, id))
+			return true;
+	return false;
+}
+
 /* Without brackets. */
 static struct bytes
 bare(struct bytes path)
@@ -172,6 +196,8 @@ loopcheck_text(enum loopcheck_finding f)
 		    "it is in a loop",
 		[LOOPCHECK_SIGNED] = "This message was signed here for the "
 		    "same recipient before: it is in a loop",
+		[LOOPCHECK_PASSED] = "This message went to the same "
+		    "recipient and came back: it is in a loop",
 	};
 
 	return texts[f];

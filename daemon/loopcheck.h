@@ -28,6 +28,7 @@ enum loopcheck_finding {
 	LOOPCHECK_HOPS,		/* more Received fields than max_received */
 	LOOPCHECK_OWN,		/* more than LOOPCHECK_OWN_MAX of ours */
 	LOOPCHECK_SIGNED,	/* two of our signatures name the same rt= */
+	LOOPCHECK_PASSED,	/* of loopcheck_passed() */
 };
 
 /*
@@ -37,6 +38,13 @@ enum loopcheck_finding {
  * Source   RFC 5321 6.3; attacks.md L1
  */
 enum loopcheck_finding loopcheck_message(const struct loopcheck *c);
+
+/*
+ * Whether a message that we sent on with this id is what came back: it has
+ * our Received field of then, which no second try of its client has.
+ */
+bool loopcheck_passed(const struct dkim2_message *m, const char *hostname,
+    struct bytes id);
 
 /*
  * Whether a Delivered-To field names a recipient that we deliver for: it was

@@ -6,6 +6,7 @@
 /* More than a signature and an instance take: 8 signatures of 1,024 octets
  * (draft 10.11) and the paths of 20 recipients, in base64. */
 #define SIGNATURE_GROWTH (24 * 1024U)
+#define ANNOTATION_GROWTH 2048U		/* with DKIM2's verdict alone */
 
 static void on_outbound(void *arg, enum outbound_event what);
 
@@ -80,7 +81,7 @@ ask(struct onward *o, struct relay_rcpt *rcpt)
 static uint64_t
 size_onward(const struct relay *r)
 {
-	uint64_t more = RECEIVED_MAX;
+	uint64_t more = RECEIVED_MAX + ANNOTATION_GROWTH;
 
 	if (decide_may_sign(r->listener, &r->hub->inventory->domains))
 		more += SIGNATURE_GROWTH;
@@ -255,9 +256,12 @@ send_signed(struct onward *o)
 	onward_sign_describe(o);
 	if (o->sign != NULL)
 		o->pieces[0] = dkim2_sign_fields(o->sign);
-	o->pieces[1] = o->value.received;
-	o->pieces[2] = content_header(&r->content);
-	o->pieces[3] = content_body(&r->content);
+	o->pieces[1] = r->annotation.field;
+	o->pieces[2] = o->value.received;
+	o->pieces[3] = r->annotation.header;
+	o->pieces[4] = bytes_skip(content_header(&r->content),
+	    r->message.header.n);	/* the empty line */
+	o->pieces[5] = content_body(&r->content);
 	if (o->state == ONWARD_OPEN)
 		send_content(o);
 	else

@@ -85,7 +85,7 @@ struct onward {
 	const struct signer_key *keys;
 	bool has_tag;
 	uint64_t tag;			/* of questions to the signer */
-	struct bytes pieces[4];		/* what is sent */
+	struct bytes pieces[6];		/* what is sent */
 	char signed_as[400];		/* for the log */
 	struct loop_deferred deferred;
 };

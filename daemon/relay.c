@@ -376,17 +376,6 @@ ask_keys(struct relay *r)
 }
 
 static bool
-too_many_received(const struct relay *r)
-{
-	size_t n = 0;
-
-	for (size_t k = 0; k < r->message.n_fields; k++)
-		n += bytes_case_eq(r->message.fields[k].name,
-		    BYTES_LIT("received"));
-	return n > r->listener->max_received;
-}
-
-static bool
 lacks(const struct relay *r, const char *name)
 {
 	const struct dkim2_field *first;
@@ -436,6 +425,7 @@ begin_to_verify(struct relay *r)
 static void
 on_header(struct relay *r)
 {
+	enum loopcheck_finding loop;
 	int error = dkim2_message_parse(&r->message,
 	    content_block(&r->content), r->listener->max_fields, r->arena);
 
@@ -449,9 +439,9 @@ on_header(struct relay *r)
 		    "The message has too many header fields");
 		return;
 	}
-	if (error == 0 && too_many_received(r)) {
-		set_fault(r, 554, "5.4.6",
-		    "Too many Received fields: is this a mail loop?");
+	loop = error == 0 ? relay_loop(r, NULL) : LOOPCHECK_NONE;
+	if (loop != LOOPCHECK_NONE) {
+		set_fault(r, 554, "5.4.6", loopcheck_text(loop));
 		return;
 	}
 	if (error == 0)

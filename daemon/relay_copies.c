@@ -112,18 +112,69 @@ says_exploded(const struct dkim2_result *result)
 	return false;
 }
 
+enum loopcheck_finding
+relay_loop(const struct relay *r, const struct dkim2_result *result)
+{
+	const struct loopcheck facts = {
+	    .message = &r->message,
+	    .hostname = r->hub->config->hostname,
+	    .max_received = r->listener->max_received,
+	    .result = result,
+	    .keys = &r->hub->inventory->domains,
+	};
+
+	return loopcheck_message(&facts);
+}
+
+/* Who is ours to deliver to, and had it before, does not get it again. */
+static void
+refuse_delivered(struct relay *r)
+{
+	struct relay_answer a = relay_answer_say(554, "5.4.6",
+	    "This message was delivered to this recipient before: it is in a "
+	    "loop");
+	const struct config_listener *l = r->listener;
+
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->state == RCPT_ACCEPTED && k->twin == NULL &&
+		    config_domains_hold(l->domains, l->n_domains,
+		        k->to.domain) &&
+		    loopcheck_delivered(&r->message, k->to.raw))
+			relay_settle(r, k, &a);
+}
+
+/* What the servers behind us are told (RFC 8601): where mail comes in. */
+static int
+annotate_message(struct relay *r, const struct dkim2_result *result)
+{
+	enum config_role role = r->listener->role;
+
+	r->annotation = (struct annotation){.header = r->message.header};
+	if (role != ROLE_INBOUND && role != ROLE_FORWARD)
+		return 0;
+	return annotate(&r->annotation, &r->message,
+	    bytes_of(r->hub->config->authserv_id), result, r->arena);
+}
+
 void
 relay_decide(struct relay *r, const struct dkim2_result *result)
 {
+	enum loopcheck_finding loop = relay_loop(r, result);
 	struct relay_answer a = relay_answer_say(452, "4.3.1",
 	    "Out of memory");
 
 	if (result != NULL)
 		relay_log_verdict(r, result);
+	if (loop != LOOPCHECK_NONE) {
+		a = relay_answer_say(554, "5.4.6", loopcheck_text(loop));
+		relay_refuse(r, &a);
+		return;
+	}
 	r->is_exploded = says_exploded(result);
+	refuse_delivered(r);
 	for (struct onward *o = r->asked; o != NULL; o = o->next)
 		decide_for(r, o, result);
-	if (set_values(r) != 0)
+	if (annotate_message(r, result) != 0 || set_values(r) != 0)
 		relay_refuse(r, &a);
 	else
 		relay_memory_claim(r);

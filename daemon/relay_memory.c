@@ -115,7 +115,12 @@ delivered_before(struct relay *r, struct relay_rcpt *rcpt, struct bytes value)
 	struct relay_answer a = relay_answer_say(250, "2.0.0",
 	    "Ok, delivered before");
 
-	if (relay_value_parse(value, &v) && is_replay(r, &v))
+	if (!relay_value_parse(value, &v))
+		;	/* a delivery all the same */
+	else if (loopcheck_passed(&r->message, r->hub->config->hostname, v.id))
+		a = relay_answer_say(554, "5.4.6",
+		    loopcheck_text(LOOPCHECK_PASSED));
+	else if (is_replay(r, &v))
 		a = relay_answer_say(550, "5.7.1",
 		    "Duplicate message with no exploded flag");
 	rcpt->onward = NULL;

@@ -2,7 +2,9 @@
 #ifndef DAEMON_RELAY_STATE_H
 #define DAEMON_RELAY_STATE_H
 
+#include "daemon/annotate.h"
 #include "daemon/content.h"
+#include "daemon/loopcheck.h"
 #include "daemon/memory.h"
 #include "daemon/onward.h"
 #include "daemon/relay.h"
@@ -47,6 +49,7 @@ struct relay {
 	struct dkim2_message message;
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
+	struct annotation annotation;	/* of all copies */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */
 	/* the copies it leaves in */
@@ -84,6 +87,10 @@ void relay_onward_lost(struct relay *r, struct onward *o);
 void relay_rcpt_looked(struct relay *r, const struct memory_reply *reply);
 
 /* ---- relay_copies.c ---- */
+
+/* Whether the message goes round; result is NULL while there is none. */
+enum loopcheck_finding relay_loop(const struct relay *r,
+    const struct dkim2_result *result);
 
 /* The verdict is there, or nobody asked for one: decides and goes on. */
 void relay_decide(struct relay *r, const struct dkim2_result *result);

@@ -93,6 +93,41 @@ our_own_received_fields_are_counted(void **state)
 	assert_int_equal(find(text, 50), LOOPCHECK_NONE);
 }
 
+/* What came back has the field of the time before; a second try has not. */
+static void
+what_came_back_has_our_id(void **state)
+{
+	static const struct {
+		const char *text, *id;
+		bool is_there;
+	} row[] = {
+		{"Received: from x by " HOST " (hopseal) with SMTP id abc;\r\n"
+		    " date\r\n", "abc", true},
+		{"Received: from x by " HOST " (hopseal) with SMTP id abc\r\n"
+		    " for <a@b>;\r\n date\r\n", "abc", true},
+		{"Received: from x by " HOST " (hopseal) with SMTP id abcd;"
+		    "\r\n", "abc", false},
+		{"Received: from x by " HOST " (Postfix) with SMTP id abc;"
+		    "\r\n", "abc", false},
+		{"X-Received: from x by " HOST " (hopseal) with SMTP id abc;"
+		    "\r\n", "abc", false},
+		{"Received: by " HOST " (hopseal)\r\n", "abc", false},
+		{"Received: by " HOST " (hopseal) with SMTP id abc;\r\n"
+		    "Received: by " HOST " (hopseal) with SMTP id def;\r\n",
+		    "def", true},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++) {
+		struct arena *a = arena_new(1 << 16);
+		struct dkim2_message m = parse(a, row[k].text);
+
+		assert_int_equal(loopcheck_passed(&m, "MX.example.org",
+		    bytes_of(row[k].id)), row[k].is_there);
+		arena_free(&a);
+	}
+}
+
 #define SIGNED(domain, ...) {.d = BYTES_LIT(domain), \
 	.rt = (const struct bytes[]){__VA_ARGS__}, \
 	.n_rt = sizeof((const struct bytes[]){__VA_ARGS__}) / \
@@ -186,7 +221,7 @@ each_finding_has_a_text(void **state)
 {
 	(void)state;
 	assert_null(loopcheck_text(LOOPCHECK_NONE));
-	for (unsigned f = LOOPCHECK_HOPS; f <= LOOPCHECK_SIGNED; f++)
+	for (unsigned f = LOOPCHECK_HOPS; f <= LOOPCHECK_PASSED; f++)
 		assert_non_null(loopcheck_text((enum loopcheck_finding)f));
 }
 
@@ -196,6 +231,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(received_fields_are_counted),
 		cmocka_unit_test(our_own_received_fields_are_counted),
+		cmocka_unit_test(what_came_back_has_our_id),
 		cmocka_unit_test(the_same_signature_twice_is_a_loop),
 		cmocka_unit_test(who_had_it_is_named),
 		cmocka_unit_test(each_finding_has_a_text),

@@ -145,7 +145,8 @@ def test_forwarded(folder, postfix, hopseald, keys, peer):
             "--timestamp", now, stdin=content)
         mails.append(("alice@example.org", to, signed))
     sent, passed = check_arrivals(
-        path, mails, peer, keys.file, ["DKIM2-Signature", "Received"], 2)
+        path, mails, peer, keys.file,
+        ["DKIM2-Signature", "Authentication-Results", "Received"], 2)
     for mid, before in sent.items():
         k = int(mid.split(b".")[0])
         assert before.rcpt_to == [f"user{k}@example.net"]
