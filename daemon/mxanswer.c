@@ -50,10 +50,11 @@ add_addr(const struct dnsanswer *w, const struct dnsanswer_rr *r,
 typedef bool add_record(const struct dnsanswer *w,
     const struct dnsanswer_rr *r, struct buf *out);
 
-static int
-parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
-    enum dnsanswer_type type, add_record *add, struct arena *a)
+int
+mxanswer_parse(struct dnsanswer_records *t, struct bytes answer,
+    struct bytes name, enum dnsanswer_type type, struct arena *a)
 {
+	add_record *add = type == DNSTYPE_MX ? add_mx : add_addr;
 	const struct dnsanswer_rr *r;
 	struct bytes *records;
 	struct dnsanswer w;
@@ -82,20 +83,6 @@ parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
 	t->found = t->n != 0 ? DNSANSWER_THERE : DNSANSWER_ABSENT;
 	t->ttl_s = w.ttl_s;
 	return 0;
-}
-
-int
-mxanswer_parse(struct dnsanswer_records *t, struct bytes answer,
-    struct bytes domain, struct arena *a)
-{
-	return parse(t, answer, domain, DNSTYPE_MX, add_mx, a);
-}
-
-int
-mxanswer_addrs_parse(struct dnsanswer_records *t, struct bytes answer,
-    struct bytes host, enum dnsanswer_type type, struct arena *a)
-{
-	return parse(t, answer, host, type, add_addr, a);
 }
 
 struct mxanswer_host

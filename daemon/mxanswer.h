@@ -8,29 +8,21 @@
 #include "daemon/dnsanswer.h"
 
 /*
- * Finds the MX records of a domain. A record is the preference in two octets,
- * then the host's name: in lower case, without a dot at its end, empty for the
- * root; it may hold any octets, and is for the resolver to look up or refuse.
+ * Finds the MX records of a domain, or the addresses of a host. An MX record
+ * is the preference in two octets, then the host's name: in lower case,
+ * without a dot at its end, empty for the root; it may hold any octets, and
+ * is for the resolver to look up or refuse. An address is 16 octets, IPv4 in
+ * its mapped form.
  *
+ * type     DNSTYPE_MX, DNSTYPE_A or DNSTYPE_AAAA
  * t        as dnsanswer_read() has it; DNSANSWER_TEMPFAIL also for a record
  *          that does not parse
  * Returns  0 or -E_NOMEM
  * Lifetime records are the arena's
- * Source   RFC 1035 3.3.9; RFC 7505
+ * Source   RFC 1035 3.3.9, 3.4.1; RFC 3596 2.2; RFC 7505
  */
 int mxanswer_parse(struct dnsanswer_records *t, struct bytes answer,
-    struct bytes domain, struct arena *a);
-
-/*
- * Finds the addresses of a host; a record is one in 16 octets, IPv4 in its
- * mapped form.
- *
- * type     DNSTYPE_A or DNSTYPE_AAAA
- * t, Returns, Lifetime as mxanswer_parse()
- * Source   RFC 1035 3.4.1; RFC 3596 2.2
- */
-int mxanswer_addrs_parse(struct dnsanswer_records *t, struct bytes answer,
-    struct bytes host, enum dnsanswer_type type, struct arena *a);
+    struct bytes name, enum dnsanswer_type type, struct arena *a);
 
 struct mxanswer_host {
 	unsigned preference;

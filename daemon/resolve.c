@@ -21,31 +21,15 @@
 #define QUERY_ARENA (64U << 10)
 #define EDNS_SIZE 1232		/* what no path fragments (flag day 2020) */
 
-static int
-a_parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
-    struct arena *a)
-{
-	return mxanswer_addrs_parse(t, answer, name, DNSTYPE_A, a);
-}
-
-static int
-aaaa_parse(struct dnsanswer_records *t, struct bytes answer, struct bytes name,
-    struct arena *a)
-{
-	return mxanswer_addrs_parse(t, answer, name, DNSTYPE_AAAA, a);
-}
-
 static const struct {
 	enum dnsanswer_type type;
-	int (*parse)(struct dnsanswer_records *t, struct bytes answer,
-	    struct bytes name, struct arena *a);
 	size_t cache_names;
 	size_t cache_octets;
 } kinds[RESOLVE__N] = {
-	[RESOLVE_TXT] = {DNSTYPE_TXT, txtanswer_parse, 10000, 32U << 20},
-	[RESOLVE_MX] = {DNSTYPE_MX, mxanswer_parse, 5000, 4U << 20},
-	[RESOLVE_A] = {DNSTYPE_A, a_parse, 5000, 2U << 20},
-	[RESOLVE_AAAA] = {DNSTYPE_AAAA, aaaa_parse, 5000, 2U << 20},
+	[RESOLVE_TXT] = {DNSTYPE_TXT, 10000, 32U << 20},
+	[RESOLVE_MX] = {DNSTYPE_MX, 5000, 4U << 20},
+	[RESOLVE_A] = {DNSTYPE_A, 5000, 2U << 20},
+	[RESOLVE_AAAA] = {DNSTYPE_AAAA, 5000, 2U << 20},
 };
 
 /* A question under way, and all who wait for its answer. */
@@ -341,6 +325,15 @@ is_back(struct query *q, int status)
 	return false;
 }
 
+static int
+parse(const struct query *q, struct bytes answer, struct dnsanswer_records *t)
+{
+	if (q->type == RESOLVE_TXT)
+		return txtanswer_parse(t, answer, q->name, q->arena);
+	return mxanswer_parse(t, answer, q->name, kinds[q->type].type,
+	    q->arena);
+}
+
 static void
 on_records(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
 {
@@ -353,7 +346,7 @@ on_records(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
 	if (status == ARES_SUCCESS && abuf != NULL && alen > 0) {
 		struct bytes m = {abuf, (size_t)alen};
 
-		if (kinds[q->type].parse(&t, m, q->name, q->arena) != 0)
+		if (parse(q, m, &t) != 0)
 			t.found = DNSANSWER_TEMPFAIL;
 	} else if (status == ARES_ENOTFOUND || status == ARES_ENODATA ||
 	    status == ARES_EBADNAME) {

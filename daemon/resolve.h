@@ -17,7 +17,7 @@ struct resolve;
 enum resolve_type {
 	RESOLVE_TXT,
 	RESOLVE_MX,	/* records as mxanswer_parse() makes them */
-	RESOLVE_A,	/* as mxanswer_addrs_parse() */
+	RESOLVE_A,
 	RESOLVE_AAAA,
 	RESOLVE__N
 };

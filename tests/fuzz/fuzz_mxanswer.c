@@ -21,8 +21,7 @@ ask(enum dnsanswer_type type, struct bytes m, struct bytes name,
 {
 	struct dnsanswer_records t;
 
-	if ((type == DNSTYPE_MX ? mxanswer_parse(&t, m, name, a) :
-	    mxanswer_addrs_parse(&t, m, name, type, a)) != 0)
+	if (mxanswer_parse(&t, m, name, type, a) != 0)
 		abort();	/* the arena is large enough for all bounds */
 	return t;
 }
