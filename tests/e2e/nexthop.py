@@ -72,10 +72,10 @@ class NextHop(Sink):
             f"250-{e}\r\n" for e in secure or extensions) + "250 HELP")
         super().__init__(extensions=plain, **more)
 
-    def _answer(self, sock, stage, stream, note=None):
+    def _answer(self, sock, stage, *more, **named):
         if stage == "ehlo" and isinstance(sock, ssl.SSLSocket):
             stage = "secure_ehlo"
-        return super()._answer(sock, stage, stream, note)
+        return super()._answer(sock, stage, *more, **named)
 
     def _session(self, sock, stream):
         if self.proxy:

@@ -33,7 +33,8 @@ def pki(tmp_path_factory):
 
 
 def site_for(folder, sink, way, *more):
-    site = egress(folder, sink.port, *more, common=[])
+    """Without a memory: the same message is sent again and again."""
+    site = egress(folder, sink.port, "replay: off", *more, common=[])
     site.config = re.sub(r'next-hop: .*', f'next-hop: "{way}"', site.config
                          ).replace("PORT", str(sink.port))
     return site
