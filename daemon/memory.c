@@ -313,6 +313,7 @@ on_response(void *arg, const struct memory_response *a, struct bytes value)
 		if (a->status != MEMORY_DELIVERED)
 			count_lost(m, "its store fails");
 		end(m, q);
+		return;
 	}
 	if (q == NULL || q->state != ASKED)
 		return;		/* too late */

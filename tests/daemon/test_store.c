@@ -305,7 +305,7 @@ v9_flipped_octets_are_no_deliveries(void **state)
 		if (!is_worth_it(whole, n, at))
 			continue;
 		memcpy(room, whole, n);
-		room[at] ^= (uint8_t)(1U << (at % 8)) | 0x40;
+		room[at] ^= (uint8_t)(1U << (at % 8) | 0x40);
 		write_all(k->path, room, n);
 		check_damaged(k);
 		n_tried++;
