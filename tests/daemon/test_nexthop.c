@@ -377,13 +377,17 @@ l2_the_listener_is_not_its_own_next_hop(void **state)
 	struct fixture *f = *state;
 
 	expect(f, zone, "loop.example", "LOOP");
-	expect(f, zone, "backup.example", "OK a.example[192.0.2.1:25]");
-	expect(f, zone, "byaddr.example", "OK a.example[192.0.2.1:25]");
+	for (int k = 0; k < 30; k++) {	/* equals in whatever order */
+		expect(f, zone, "backup.example",
+		    "OK a.example[192.0.2.1:25]");
+		expect(f, zone, "byaddr.example",
+		    "OK a.example[192.0.2.1:25]");
+	}
 	expect(f, zone, "self.example", "LOOP");
 	expect(f, zone, "mx.own.example", "LOOP");
 	expect(f, zone, "", "LOOP");	/* <postmaster> */
 	expect(f, zone, "[192.0.2.99]", "LOOP");
-	for (int k = 0; k < 20; k++)	/* in whatever order */
+	for (int k = 0; k < 30; k++)
 		expect(f, zone, "equal.example", "LOOP");
 	/* a backup waits until the better one can be found */
 	expect(f, zone, "down.example", "TEMPORARY");
