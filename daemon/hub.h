@@ -10,6 +10,7 @@
 #include "daemon/worker.h"
 
 struct nexthop_answer;
+struct offers;
 struct nexthop_request;
 struct pool;
 
@@ -22,6 +23,7 @@ struct hub {
 	struct tls *tls;
 	struct arena *arena;	/* as old as the hub; takes the ring */
 	struct dkim2_keyring *keyring;	/* public keys that were read before */
+	struct offers *offers;	/* what next hops can */
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */

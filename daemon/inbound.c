@@ -6,6 +6,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/log.h"
+#include "daemon/offers.h"
 #include "daemon/relay.h"
 #include "smtp/server.h"
 
@@ -470,14 +471,14 @@ static void
 configure(struct inbound *s, const struct worker_socket *socket)
 {
 	const struct config_listener *l = s->listener;
+	struct offer offer = offers_of(s->hub, l);
 
 	s->config = (struct smtp_server_config){
 	    .hostname = s->hub->config->hostname,
-	    .offer = SMTP_CAN_8BITMIME | SMTP_CAN_SMTPUTF8 |
-		SMTP_CAN_CHUNKING | SMTP_CAN_DSN,
+	    .offer = offer.can,
 	    .is_lmtp = socket->is_lmtp,
 	    .needs_tls = l->is_tls_required,
-	    .max_message = l->max_message,
+	    .max_message = offer.max_message,
 	    .max_line = l->max_line,
 	    .max_rcpt = l->max_recipients,
 	    .max_errors = l->max_errors,

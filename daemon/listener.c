@@ -8,6 +8,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/log.h"
+#include "daemon/offers.h"
 #include "daemon/proxied.h"
 #include "daemon/nexthop.h"
 #include "daemon/onward.h"
@@ -351,11 +352,12 @@ listener_set_new(const struct worker_env *env)
 	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
 	set->hub.memory = memory_new(env->loop, env->keeper_fd, on_memory, set);
 	set->hub.pool = pool_new();
+	set->hub.offers = offers_new(env->config);
 	if (env->signer_fd >= 0)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);
 	set->acceptors = calloc(env->n_sockets, sizeof(*set->acceptors));
-	if (!make_keyring(&set->hub) ||
+	if (!make_keyring(&set->hub) || set->hub.offers == NULL ||
 	    set->hub.resolve == NULL || set->hub.pool == NULL ||
 	    set->acceptors == NULL || set->hub.memory == NULL ||
 	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
@@ -413,6 +415,7 @@ listener_set_free(struct listener_set **setp)
 		stop_accepting(&set->acceptors[k]);
 	nexthop_drop(&set->hub);
 	pool_free(&set->hub.pool);
+	offers_free(&set->hub.offers);
 	resolve_free(&set->hub.resolve);
 	signer_client_free(&set->hub.signer);
 	dkim2_keyring_fini(set->hub.keyring);

@@ -77,15 +77,22 @@ ask(struct onward *o, struct relay_rcpt *rcpt)
 
 /* ---- while the client names recipients ---- */
 
+uint64_t
+onward_growth(const struct hub *h, const struct config_listener *l)
+{
+	uint64_t more = RECEIVED_MAX + ANNOTATION_GROWTH;
+
+	if (decide_may_sign(l, &h->inventory->domains))
+		more += SIGNATURE_GROWTH;
+	return more;
+}
+
 /* What the message will have, as far as it is known; 0: it is not. */
 static uint64_t
 size_onward(const struct relay *r)
 {
-	uint64_t more = RECEIVED_MAX + ANNOTATION_GROWTH;
-
-	if (decide_may_sign(r->listener, &r->hub->inventory->domains))
-		more += SIGNATURE_GROWTH;
-	return r->mail.size == 0 ? 0 : r->mail.size + more;
+	return r->mail.size == 0 ? 0 : r->mail.size +
+	    onward_growth(r->hub, r->listener);
 }
 
 int

@@ -154,4 +154,7 @@ int onward_sign_answer(struct onward *o, size_t k, struct bytes signature);
 /* Writes ->signed_as. */
 void onward_sign_describe(struct onward *o);
 
+/* Octets that we add to a message of this listener, at most. */
+uint64_t onward_growth(const struct hub *h, const struct config_listener *l);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "daemon/log.h"
+#include "daemon/offers.h"
 
 static void open_next(struct outbound *o);
 
@@ -96,6 +97,7 @@ on_greeted(struct outbound *o)
 	}
 	o->can = l->client.can;
 	o->max_size = l->client.max_size;
+	offers_learn(o->hub->offers, o->hop, o->can, o->max_size);
 	snprintf(o->tls, sizeof(o->tls), "%s", l->tls);
 	snprintf(o->relay, sizeof(o->relay), "%s", l->relay);
 	outbound_talk(o);

@@ -386,3 +386,57 @@ def test_T11_out_of_descriptors(hopseald, folder, sink, keys):
         c.close()
     with Client(site.port) as c:
         assert c.mail(ALICE, BOB, CONTENT)[0] == 250
+
+
+# --- what is offered -------------------------------------------------------
+
+def test_we_offer_what_the_next_hop_offers(hopseald, folder, keys):
+    """Once it has been seen; SIZE less what we add; nothing is converted."""
+    with Sink(extensions=("PIPELINING", "SIZE 100000")) as sink:
+        site = inbound(folder, sink.port)
+        hopseald(site.config)
+        with Client(site.port) as c:
+            first = c.ehlo[1].split("\n")
+            assert {"8BITMIME", "SMTPUTF8", "DSN", "CHUNKING"} <= set(first)
+            assert c.mail(ALICE, BOB, CONTENT)[0] == 250
+        with Client(site.port) as c:
+            then = c.ehlo[1].split("\n")
+            assert "CHUNKING" in then       # that is between us two
+            assert not {"8BITMIME", "SMTPUTF8", "DSN"} & set(then)
+            size = int([t for t in then if t.startswith("SIZE ")][0][5:])
+            assert size < 100000
+            mail = f"MAIL FROM:<{ALICE}>"
+            assert c.command(f"{mail} BODY=8BITMIME")[0] == 555
+            assert c.command(f"{mail} SIZE={size + 1}")[0] == 552
+            assert c.command(f"{mail} SIZE={size}")[0] == 250
+            assert c.command(f"RCPT TO:<{BOB}>")[0] == 250
+        # it may learn something meanwhile
+        sink.answers["ehlo"] = "250-sink.example\r\n250-8BITMIME\r\n250 DSN"
+        sink.kill()
+        sink.restart()
+        with Client(site.port) as c:
+            assert c.mail(ALICE, BOB, another(2))[0] == 250
+        with Client(site.port) as c:
+            assert {"8BITMIME", "DSN"} <= set(c.ehlo[1].split("\n"))
+            assert c.command(f"MAIL FROM:<{ALICE}> RET=HDRS ENVID=a+2Bb")[0] \
+                == 250
+            assert c.command(f"RCPT TO:<{BOB}> NOTIFY=DELAY,FAILURE "
+                             "ORCPT=rfc822;b+40x")[0] == 250
+            assert c.content(another(3))[0] == 250
+        assert sink.mails[-1].mail_params.endswith("RET=HDRS ENVID=a+2Bb")
+        assert any(b"NOTIFY=DELAY,FAILURE ORCPT=rfc822;b+40x" in line
+                   for line in sink.commands)
+
+
+def test_utf8_addresses_go_through(hopseald, folder, keys):
+    with Sink(extensions=("8BITMIME", "SMTPUTF8")) as sink:
+        site = inbound(folder, sink.port)
+        hopseald(site.config)
+        with Client(site.port) as c:
+            assert c.command("MAIL FROM:<älice@one.example>")[0] == 501
+            assert c.command("MAIL FROM:<älice@one.example> SMTPUTF8")[0] == 250
+            assert c.command("RCPT TO:<böb@two.example>")[0] == 250
+            assert c.content(CONTENT)[0] == 250
+        assert "SMTPUTF8" in sink.mails[0].mail_params
+        assert "böb@two.example".encode() in b"".join(sink.commands)
+        assert b"with UTF8SMTP id" in sink.mails[0].content
