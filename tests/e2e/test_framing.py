@@ -193,3 +193,55 @@ def test_half_messages_are_dropped(hop):
             c.close(reset)
     time.sleep(0.3)
     assert not sink.mails
+
+
+# --- header bombs ----------------------------------------------------------
+
+TOP = b"From: <alice@one.example>\r\nMessage-ID: <%d@one.example>\r\n"
+
+
+def fields(n):
+    """A header of n fields."""
+    return TOP % n + b"X: y\r\n" * (n - 2)
+
+
+def octets(n, fold=b""):
+    """A header block of n octets, in one field, or folded."""
+    head = TOP % n + b"X: "
+    line = b"x" * 60 + fold if fold else b"x" * (n - len(head) - 2)
+    left = n - len(head) - 2
+    return head + (line * (left // len(line) + 1))[:left].rstrip(b"\r\n\t") \
+        .ljust(left, b"z") + b"\r\n"
+
+
+@pytest.mark.parametrize("header,said", [
+    (fields(100), 250), (fields(101), "5.6.0"), (fields(10000), "5.6.0"),
+    (octets(65536), 250), (octets(65537), "5.3.4"),
+    (octets(65536, b"\r\n\t"), 250), (octets(65537, b"\r\n\t"), "5.3.4"),
+    (octets(10 << 20, b"\r\n\t"), "5.3.4"),
+    (TOP % 1 + b"no colon\r\n", "5.6.0"),
+    (b" folded first\r\n" + TOP % 2, "5.6.0"),
+    (b": no name\r\n" + TOP % 3, "5.6.0"),
+], ids=["100 fields", "101 fields", "10,000 fields", "one field of 64 KiB",
+        "and an octet", "64 KiB of folds", "and one octet", "10 MiB of folds",
+        "no colon", "a fold first", "no name"])
+@pytest.mark.parametrize("end", [b"\r\nbody\r\n", b""], ids=["", "no body"])
+def test_F6_header_bombs(hopseald, folder, keys, header, said, end):
+    """Refused at the dot with its own code, the session goes on."""
+    with Sink() as sink:
+        site = inbound(folder, sink.port, "max-header: 64K", "max-fields: 100",
+                       "max-line: 64K", "max-message: 20M")
+        hopseald(site.config)
+        check_bomb(site.port, sink, header + end, said)
+
+
+def check_bomb(port, sink, content, said):
+    with Client(port) as c:
+        code, text = c.mail(ALICE, BOB, content)
+        if said == 250:
+            assert code == 250, text
+            assert sink.mails[0].content.endswith(content)
+        else:
+            assert code in (550, 552) and text.startswith(said), (code, text)
+            assert not sink.mails
+        assert c.command("NOOP")[0] == 250
