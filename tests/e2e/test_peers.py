@@ -11,6 +11,7 @@ import pytest
 import harness
 from certs import Authority
 from configs import inbound
+from nexthop import NextHop
 from smtptools import Client, Closed, Sink, Stream
 
 ALICE, BOB = "alice@one.example", "bob@two.example"
@@ -244,20 +245,49 @@ def test_T8_xclient(hopseald, folder, sink, keys):
 
 # --- LMTP ------------------------------------------------------------------
 
-def test_lmtp_answers_each_recipient(hopseald, folder, sink, keys):
-    site = inbound(folder, sink.port, listen='["lmtp://127.0.0.1:{port}"]')
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+def test_lmtp_answers_each_recipient(hopseald, folder, keys, how):
+    """In order, each with what the next hop said of it; by SMTP it would be
+    451 for all (row Q14)."""
+    each = ["250 2.0.0 first", "452 4.2.2 second", "550 5.2.1 third"]
+    with NextHop(lmtp=True, each=each) as sink:
+        site = inbound(folder, sink.port,
+                       listen='["lmtp://127.0.0.1:{port}"]')
+        site.config = site.config.replace("smtp://127.0.0.1:%d" % sink.port,
+                                          "lmtp://127.0.0.1:%d" % sink.port)
+        hopseald(site.config)
+        with Client(site.port, hello=None) as c:
+            assert c.banner[1].endswith("LMTP")
+            assert c.command("EHLO me")[0] == 500
+            assert c.command("LHLO me")[0] == 250
+            assert c.command(f"MAIL FROM:<{ALICE}>")[0] == 250
+            for name in ("bob", "carol", "dave"):
+                assert c.command(f"RCPT TO:<{name}@two.example>")[0] == 250
+            if how == "DATA":
+                assert c.command("DATA")[0] == 354
+                c.send(CONTENT.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+            else:
+                c.send(b"BDAT %d LAST\r\n%s" % (len(CONTENT), CONTENT))
+            said = [c.reply() for _ in each]
+            assert [code for code, _ in said] == [250, 452, 550]
+            assert all(said[k][1].startswith(each[k][4:]) for k in range(3))
+            assert c.command("NOOP")[0] == 250
+    assert b"with LMTP id" in sink.mails[0].content
+
+
+def test_lmtp_tells_each_recipient_of_our_own_refusal(hopseald, folder, sink,
+                                                      keys):
+    site = inbound(folder, sink.port, "max-fields: 10",
+                   listen='["lmtp://127.0.0.1:{port}"]')
     hopseald(site.config)
     with Client(site.port, hello=None) as c:
-        assert c.banner[1].endswith("LMTP")
-        assert c.command("EHLO me")[0] == 500
         assert c.command("LHLO me")[0] == 250
-        assert c.command(f"MAIL FROM:<{ALICE}>")[0] == 250
-        taken = [c.command(f"RCPT TO:<{r}@two.example>")[0]
-                 for r in ("bob", "carol", "dave")].count(250)
+        assert c.envelope(ALICE, BOB, "carol@two.example")[0] == 250
         assert c.command("DATA")[0] == 354
-        c.send(CONTENT.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-        assert [c.reply()[0] for _ in range(taken)] == [250] * taken
+        c.send(b"X: y\r\n" * 11 + b".\r\n")
+        assert [c.reply()[0] for _ in range(2)] == [550, 550]
         assert c.command("NOOP")[0] == 250
+    assert not sink.mails
 
 
 # --- slow clients ----------------------------------------------------------
