@@ -72,6 +72,9 @@ struct onward {
 	size_t n_accepted;
 	struct decision decision;	/* once the message is there */
 	unsigned n_sharing;		/* recipients that may share a copy */
+	struct bytes sharing;		/* who they are, as relay_value.h has
+					   it; empty: fewer than two, or we
+					   do not sign */
 	/* of a copy alone */
 	struct onward *asked;		/* the one its recipients come from;
 					   NULL: this is no copy */

@@ -17,18 +17,45 @@ ask_signatures(struct onward *o)
 	return 0;
 }
 
+/*
+ * Whom rt= names: those who share the copy, also where some of them had it in
+ * an earlier try, so that the signature stays the same.
+ *
+ * Returns  how many are in paths; 0 where one of ours is not among them
+ */
+static size_t
+shared_paths(const struct onward *o, struct bytes *paths, size_t max)
+{
+	struct bytes list = o->value.rcpts;
+	size_t n = 0, found = 0;
+
+	while (n < max && relay_value_next_rcpt(&list, &paths[n]))
+		n++;
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		for (size_t at = 0; at < n; at++)
+			if (bytes_eq(paths[at], o->rcpts[k]->out.rcpt_to)) {
+				found++;
+				break;
+			}
+	return found == o->n_rcpts ? n : 0;
+}
+
 /* The recipients of the copy, as the signature names them. */
 static int
 set_envelope(struct onward *o)
 {
-	struct bytes *paths = arena_array(o->relay->arena, o->n_rcpts,
+	/* the shortest path of a list takes 5 octets with its length */
+	size_t n, max = o->n_rcpts + o->value.rcpts.n / 5;
+	struct bytes *paths = arena_array(o->relay->arena, max,
 	    sizeof(*paths));
 
 	if (paths == NULL)
 		return -E_NOMEM;
-	for (size_t k = 0; k < o->n_rcpts; k++)
+	n = shared_paths(o, paths, max);
+	for (size_t k = 0; n == 0 && k < o->n_rcpts; k++)
 		paths[k] = o->rcpts[k]->out.rcpt_to;
-	o->leaves = (struct dkim2_envelope){o->mail_from, paths, o->n_rcpts};
+	o->leaves = (struct dkim2_envelope){o->mail_from, paths,
+	    n == 0 ? o->n_rcpts : n};
 	return 0;
 }
 

@@ -72,6 +72,27 @@ write_received(struct relay *r, const struct relay_rcpt *rcpt,
 	return value->received.p == NULL ? -E_NOMEM : 0;
 }
 
+/* Who is named by the signature of a copy that several share. 0 or -E_NOMEM. */
+static int
+list_sharing(struct relay *r, struct onward *asked)
+{
+	struct buf list;
+	size_t n = 0;
+
+	if (asked->decision.kind != DECIDE_SIGN || asked->n_sharing < 2)
+		return 0;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		n += k->out.rcpt_to.n + 2;
+	if (arena_buf(r->arena, n, &list) != 0)
+		return -E_NOMEM;
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->onward == asked && k->state == RCPT_ACCEPTED &&
+		    may_share(asked, k))
+			relay_value_add_rcpt(&list, k->out.rcpt_to);
+	asked->sharing = buf_bytes(&list);
+	return 0;
+}
+
 /* What goes out with each recipient, were it not for earlier tries. */
 static int
 set_values(struct relay *r)
@@ -85,6 +106,8 @@ set_values(struct relay *r)
 	memcpy(shared.client, inbound_client(r->session)->addr.ip,
 	    sizeof(shared.client));
 	error = write_received(r, NULL, &shared);
+	for (struct onward *o = r->asked; o != NULL && error == 0; o = o->next)
+		error = list_sharing(r, o);
 	for (struct relay_rcpt *k = r->rcpts; k != NULL && error == 0;
 	    k = k->next) {
 		const struct onward *o = k->onward;
@@ -94,6 +117,8 @@ set_values(struct relay *r)
 		if (k->state == RCPT_ACCEPTED && (o->n_sharing == 1 ||
 		    !may_share(o, k)))
 			error = write_received(r, k, &k->value);
+		else if (k->state == RCPT_ACCEPTED)
+			k->value.rcpts = o->sharing;
 	}
 	return error;
 }
@@ -186,7 +211,8 @@ static bool
 is_same_value(const struct relay_value *a, const struct relay_value *b)
 {
 	return a->time_s == b->time_s && bytes_eq(a->id, b->id) &&
-	    bytes_eq(a->received, b->received);
+	    bytes_eq(a->received, b->received) &&
+	    bytes_eq(a->rcpts, b->rcpts);
 }
 
 /* The copy for a recipient: a new one, or one that it shares. */

@@ -6,6 +6,30 @@
 #define FIXED (1 + 8 + 16 + 1)	/* octets before the id */
 
 void
+relay_value_add_rcpt(struct buf *list, struct bytes path)
+{
+	buf_add_octet(list, (uint8_t)(path.n >> 8));
+	buf_add_octet(list, (uint8_t)path.n);
+	buf_add(list, path);
+}
+
+bool
+relay_value_next_rcpt(struct bytes *list, struct bytes *path)
+{
+	size_t n;
+
+	if (list->n < 2)
+		return false;
+	n = (size_t)list->p[0] << 8 | list->p[1];
+	*list = bytes_skip(*list, 2);
+	if (n > list->n)
+		return false;
+	*path = bytes_first(*list, n);
+	*list = bytes_skip(*list, n);
+	return true;
+}
+
+void
 relay_value_write(const struct relay_value *v, struct buf *out)
 {
 	uint64_t t = (uint64_t)v->time_s;
@@ -22,6 +46,8 @@ relay_value_write(const struct relay_value *v, struct buf *out)
 	buf_add_octet(out, (uint8_t)(n >> 8));
 	buf_add_octet(out, (uint8_t)n);
 	buf_add(out, bytes_first(v->received, n));
+	if (v->rcpts.n <= buf_room(out))
+		buf_add(out, v->rcpts);
 }
 
 static bool
@@ -53,6 +79,26 @@ is_received(struct bytes f)
 	return true;
 }
 
+static bool
+is_path(struct bytes path)
+{
+	for (size_t k = 0; k < path.n; k++)
+		if (path.p[k] < ' ' || path.p[k] == 0x7f)
+			return false;
+	return path.n > 2 && path.p[0] == '<' && path.p[path.n - 1] == '>';
+}
+
+static bool
+are_rcpts(struct bytes list)
+{
+	struct bytes path;
+
+	while (list.n != 0)
+		if (!relay_value_next_rcpt(&list, &path) || !is_path(path))
+			return false;
+	return true;
+}
+
 bool
 relay_value_parse(struct bytes b, struct relay_value *v)
 {
@@ -74,8 +120,10 @@ relay_value_parse(struct bytes b, struct relay_value *v)
 	v->id = bytes_first(b, n);
 	b = bytes_skip(b, n);
 	n = (size_t)b.p[0] << 8 | b.p[1];
-	v->received = bytes_skip(b, 2);
-	if (v->received.n != n || !is_id(v->id))
+	b = bytes_skip(b, 2);
+	v->received = bytes_first(b, n);
+	v->rcpts = bytes_skip(b, v->received.n);
+	if (v->received.n != n || !is_id(v->id) || !are_rcpts(v->rcpts))
 		return false;
 	return n == 0 || is_received(v->received);
 }

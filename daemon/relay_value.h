@@ -1,6 +1,6 @@
 /*
  * What the delivered memory keeps of one try, so that the next one is octet
- * for octet the same: our time, id and Received field.
+ * for octet the same: our time, id and Received field, and whom rt= named.
  */
 #ifndef DAEMON_RELAY_VALUE_H
 #define DAEMON_RELAY_VALUE_H
@@ -14,12 +14,22 @@ struct relay_value {
 	struct bytes id;	/* letters and digits, 1 to RELAY_ID_MAX */
 	uint8_t client[16];	/* the address it came from, mapped form */
 	struct bytes received;	/* one field; empty: it did not fit */
+	struct bytes rcpts;	/* who shared the copy, each as
+				   relay_value_add_rcpt() writes it; empty:
+				   nobody did, or it did not fit */
 };
+
+/* Adds a path, with brackets, to the list of those who share a copy. */
+void relay_value_add_rcpt(struct buf *list, struct bytes path);
+
+/* Cuts the first path off a list of relay_value_parse(), or of ours. False
+ * where there is none. */
+bool relay_value_next_rcpt(struct bytes *list, struct bytes *path);
 
 /*
  * Writes a value: version 1, the time in 8 octets (the highest first), the
  * client, the id behind its length in 1 octet, the field behind its length in
- * 2. A field that does not fit is left out.
+ * 2, the list. A field or a list that does not fit is left out.
  */
 void relay_value_write(const struct relay_value *v, struct buf *out);
 
@@ -27,8 +37,9 @@ void relay_value_write(const struct relay_value *v, struct buf *out);
  * Reads a value, strictly: it comes from a file, and goes into mail.
  *
  * v        views of b
- * Returns  false where it is none, or its field is not one whole Received
- *          field of printable octets with CRLF line ends
+ * Returns  false where it is none, its field is not one whole Received field
+ *          of printable octets with CRLF line ends, or its list holds what
+ *          is no path
  */
 bool relay_value_parse(struct bytes b, struct relay_value *v);
 

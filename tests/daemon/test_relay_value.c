@@ -93,6 +93,56 @@ fields_are_read_strictly(void **state)
 	}
 }
 
+/* Who shares a copy; rt= names them, so nothing but paths may come of it. */
+static void
+lists_are_read_strictly(void **state)
+{
+	static const char *const bad[] = {"", "x", "<>", "<a@b", "a@b>",
+	    "<a\r\n@b>", "<a@b\x7f>"};
+	uint8_t list_octets[100], octets[MEMORY_VALUE_MAX];
+	struct relay_value v = plain, w;
+	struct bytes path;
+
+	(void)state;
+	for (size_t k = 0; k <= COUNT(bad); k++) {
+		struct buf list = BUF_ON(list_octets);
+		struct buf b = BUF_ON(octets);
+
+		relay_value_add_rcpt(&list, BYTES_LIT("<a@one.example>"));
+		relay_value_add_rcpt(&list, k < COUNT(bad) ? bytes_of(bad[k])
+		    : BYTES_LIT("<b@two.example>"));
+		v.rcpts = buf_bytes(&list);
+		relay_value_write(&v, &b);
+		assert_int_equal(relay_value_parse(buf_bytes(&b), &w),
+		    k == COUNT(bad));
+		if (k < COUNT(bad))
+			continue;
+		assert_true(bytes_eq(w.received, plain.received));
+		assert_true(relay_value_next_rcpt(&w.rcpts, &path));
+		assert_true(bytes_eq(path, BYTES_LIT("<a@one.example>")));
+		assert_true(relay_value_next_rcpt(&w.rcpts, &path));
+		assert_true(bytes_eq(path, BYTES_LIT("<b@two.example>")));
+		assert_false(relay_value_next_rcpt(&w.rcpts, &path));
+	}
+}
+
+static void
+a_list_that_does_not_fit_is_left_out(void **state)
+{
+	uint8_t list_octets[40], octets[34 + 16];
+	struct buf list = BUF_ON(list_octets), b = BUF_ON(octets);
+	struct relay_value v = plain, w;
+
+	(void)state;
+	relay_value_add_rcpt(&list, BYTES_LIT("<a@one.example>"));
+	v.received = (struct bytes){NULL, 0};
+	v.rcpts = buf_bytes(&list);
+	relay_value_write(&v, &b);
+	assert_false(b.full);
+	assert_true(relay_value_parse(buf_bytes(&b), &w));
+	assert_int_equal(w.rcpts.n, 0);
+}
+
 static void
 another_version_is_none(void **state)
 {
@@ -119,6 +169,8 @@ main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(a_field_that_does_not_fit_is_left_out),
 		cmocka_unit_test(fields_are_read_strictly),
+		cmocka_unit_test(lists_are_read_strictly),
+		cmocka_unit_test(a_list_that_does_not_fit_is_left_out),
 		cmocka_unit_test(another_version_is_none),
 	};
 

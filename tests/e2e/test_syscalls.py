@@ -1,0 +1,132 @@
+"""P5, Q12: the worker is killed at each system call of a transaction, and each
+of them fails once: nothing acknowledged is lost, and a client that tries again
+has the message delivered once, or twice where our final dot was out."""
+
+import collections
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import configs
+import harness
+from conftest import missing
+from faults import Retrying
+from messages import message
+from smtptools import Sink
+
+LONG = bool(os.environ.get("LONG"))
+SEED = int(os.environ.get("FIRST_SEED", "0")) or random.randrange(1, 1 << 30)
+SLICE = 10          # points of a short run, of each kind
+# What a call can fail with; each that is not here with EIO.
+ERRORS = {"accept4": "EMFILE", "socket": "EMFILE", "connect": "ENETUNREACH",
+          "recvfrom": "ECONNRESET", "sendto": "ECONNRESET", "openat": "ENOSPC",
+          "write": "ENOSPC", "mmap": "ENOMEM", "epoll_ctl": "ENOSPC",
+          "getrandom": "EIO", "memfd_create": "EMFILE"}
+# A loop that can not wait, or a process that can not end, is the system's end.
+NEVER = ("epoll_ctl", "epoll_wait", "epoll_pwait", "restart_syscall", "exit_group", "futex",
+         "rt_sigreturn", "brk", "munmap", "madvise", "mprotect")
+
+
+def pid_of(daemon, name):
+    for pid in daemon.pids():
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() == name:
+                    return pid
+        except OSError:
+            continue
+    return None
+
+
+class Strace:
+    """Watches one process, with what is to be injected."""
+
+    def __init__(self, pid, out, *options):
+        self.out = out
+        self.process = subprocess.Popen(
+            ["strace", "-f", "-p", str(pid), "-o", str(out), *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        assert "attached" in line, line
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=harness.WAIT)
+        return self.out.read_text() if self.out.exists() else ""
+
+
+class Bench:
+    def __init__(self, folder, hopseald, keys):
+        keys.add("one.example")
+        self.folder = folder
+        self.sink = Sink()
+        site = configs.egress(folder, self.sink.port)
+        self.port = site.port
+        self.daemon = hopseald(site.config)
+        self.daemon.crashes = True
+        self.number = 0
+
+    def worker(self):
+        return harness.until(lambda: pid_of(self.daemon, "hopseald-worker"),
+                             "a worker")
+
+    def one(self, size):
+        """A message with a client that tries until it is taken."""
+        self.number += 1
+        rcpt = f"r{self.number}@two.example"
+        content = message(self.number, SEED, "alice@one.example", rcpt, "plain",
+                          size)
+        r = random.Random(self.number)
+        client = Retrying(self.port, "alice@one.example", [rcpt], content, r,
+                          tries=400, wait=0.05, source="127.0.0.1").run()
+        assert client.fate[rcpt][0] == 250, client.fate
+        copies = [m for m in self.sink.mails if m.rcpt_to == [rcpt]]
+        assert copies, f"{rcpt} was acknowledged and lost"
+        assert len(copies) <= 2, f"{rcpt} came {len(copies)} times"
+        assert len({m.content for m in copies}) == 1, "copies differ"
+        return len(copies)
+
+
+@pytest.fixture
+def bench(folder, hopseald, keys):
+    if not shutil.which("strace"):
+        missing("strace is not installed")
+    b = Bench(folder, hopseald, keys)
+    yield b
+    b.sink.close()
+
+
+def calls(bench, size):
+    """How often each call is made for one message."""
+    watch = Strace(bench.worker(), bench.folder / "trace")
+    bench.one(size)
+    names = re.findall(r"^\d+ +(\w+)\(", watch.end(), re.M)
+    return collections.Counter(n for n in names if n not in NEVER)
+
+
+@pytest.mark.parametrize("size", [None, 300_000])
+@pytest.mark.parametrize("kind", ["kill", "fail"])
+def test_at_each_system_call(bench, kind, size):
+    points = [(name, k) for name, n in sorted(calls(bench, size).items())
+              for k in range(1, n + 1)]
+    assert len(points) > 20, points
+    drawn = points if LONG else random.Random(SEED).sample(points, SLICE)
+    print(f"{len(drawn)} of {len(points)} points, seed {SEED}")
+    doubles = 0
+    for name, k in drawn:
+        what = "signal=KILL" if kind == "kill" else \
+            f"error={ERRORS.get(name, 'EIO')}"
+        watch = Strace(bench.worker(), bench.folder / "trace",
+                       "-e", f"inject={name}:{what}:when={k}")
+        try:
+            doubles += bench.one(size) - 1
+        except AssertionError as fault:
+            raise AssertionError(f"{kind} at {name} {k}: {fault}") from fault
+        watch.end()
+    print(f"{doubles} second copies")
