@@ -58,6 +58,7 @@ destroy(void *arg)
 
 	s->gone(s->arg, s);
 	free(s->kept);
+	free(s->server.room);
 	free(s);
 }
 
@@ -157,6 +158,41 @@ begin_tls(struct inbound *s)
 		secure(s);
 }
 
+/* False: there is no memory for a room, and the session is over. */
+static bool
+has_room(struct inbound *s)
+{
+	struct smtp_server_room *room;
+
+	if (s->server.room != NULL)
+		return true;
+	room = malloc(sizeof(*room));
+	if (room == NULL) {
+		log_line(LOG_ERROR_, "no memory: client=[%s]:%u is dropped",
+		    s->client.ip, s->client.addr.port);
+		inbound_kill(s);
+		return false;
+	}
+	if (s->is_greeted)
+		smtp_server_lend(&s->server, room);
+	else
+		smtp_server_init(&s->server, &s->config, room);
+	s->is_greeted = true;
+	return true;
+}
+
+/* Who only waits for the client costs little. */
+static void
+leave_room(struct inbound *s)
+{
+	struct smtp_server_room *room = s->server.room;
+
+	if (s->is_dying || !smtp_server_is_resting(&s->server))
+		return;
+	smtp_server_lend(&s->server, NULL);
+	free(room);
+}
+
 /* What was said in clear, by XCLIENT too, is forgotten (row T1). */
 static void
 secured(struct inbound *s)
@@ -168,9 +204,8 @@ secured(struct inbound *s)
 		s->client.tls = f.version;
 		s->client.cipher = f.cipher;
 	}
-	if (!s->is_greeted)
-		smtp_server_init(&s->server, &s->config);
-	s->is_greeted = true;
+	if (!has_room(s))
+		return;
 	s->stage = STAGE_NONE;
 	smtp_server_secured(&s->server);
 }
@@ -363,6 +398,8 @@ rest(struct inbound *s)
 		return;
 	}
 	if (s->is_draining && !is_ours && !smtp_server_is_busy(&s->server)) {
+		if (!has_room(s))
+			return;
 		smtp_server_shutdown(&s->server, false);
 		close_after_reply(s);
 		return;
@@ -373,6 +410,8 @@ rest(struct inbound *s)
 static void
 pump(struct inbound *s)
 {
+	if (!has_room(s))
+		return;
 	s->is_pumping = true;
 	while (!s->is_dying && !s->is_closing && s->server.pending == 0 &&
 	    !s->server.is_upgrading) {
@@ -396,6 +435,7 @@ pump(struct inbound *s)
 		return;
 	conn_flush(s->conn);
 	rest(s);
+	leave_room(s);
 }
 
 /* The client has its answer, or it would not go on. */
@@ -421,6 +461,8 @@ on_timeout(struct inbound *s)
 	if (s->relay != NULL)
 		relay_abandon(s->relay);
 	s->relay = NULL;
+	if (!has_room(s))
+		return;
 	smtp_server_shutdown(&s->server, true);
 	close_after_reply(s);
 }
@@ -461,7 +503,8 @@ on_conn(void *arg, enum conn_event what)
 		break;
 	case CONN_SECURED:
 		secured(s);
-		pump(s);
+		if (!s->is_dying)
+			pump(s);
 		break;
 	}
 }
@@ -516,8 +559,6 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 		secure(s);
 		return s;
 	}
-	smtp_server_init(&s->server, &s->config);
-	s->is_greeted = true;
 	pump(s);
 	return s;
 }

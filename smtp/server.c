@@ -461,14 +461,32 @@ read_command(struct smtp_server *s, struct bytes *in)
 
 void
 smtp_server_init(struct smtp_server *s,
-    const struct smtp_server_config *config)
+    const struct smtp_server_config *config, struct smtp_server_room *room)
 {
 	memset(s, 0, sizeof(*s));
 	s->config = config;
 	s->state = ST_GREET;
-	s->out = BUF_ON(s->out_octets);
-	smtp_line_init(&s->line, s->octets, SMTP_AUTH_LINE_MAX);
+	smtp_line_init(&s->line, room->octets, SMTP_AUTH_LINE_MAX);
+	smtp_server_lend(s, room);
 	greet(s);
+}
+
+bool
+smtp_server_is_resting(const struct smtp_server *s)
+{
+	return s->out.n == 0 && s->pending == 0 && s->follow == 0 &&
+	    s->sasl.mechanism == 0 && !smtp_server_is_reading(s) &&
+	    (s->line.n_seen == 0 || s->line.is_ready);
+}
+
+void
+smtp_server_lend(struct smtp_server *s, struct smtp_server_room *room)
+{
+	assert(smtp_server_is_resting(s));
+	s->room = room;
+	s->out.p = room == NULL ? NULL : room->out;
+	s->out.cap = room == NULL ? 0 : sizeof(room->out);
+	s->line.p = room == NULL ? NULL : room->octets;
 }
 
 void

@@ -96,15 +96,24 @@ enum smtp_server_event {
 
 struct smtp_server_refusal;
 
+/*
+ * Where replies and what was read stand. Most sessions wait for their client
+ * most of the time, and need none of it then.
+ */
+struct smtp_server_room {
+	uint8_t out[8192];
+	uint8_t octets[SMTP_CONTENT_CHUNK];	/* a command line, or content */
+};
+
 /* All of it is the machine's but for what the comments at events name. */
 struct smtp_server {
 	const struct smtp_server_config *config;
 	int state;
 	int pending;		/* the event that waits for its answer */
 	int follow;		/* the event that comes next, whatever is read */
+	struct smtp_server_room *room;	/* NULL: it was taken away */
 	struct buf out;		/* replies to be written; drain it */
-	uint8_t out_octets[8192];
-	struct smtp_line line;	/* in octets */
+	struct smtp_line line;	/* in the room */
 	bool is_tainted;	/* the line before ended in a bare LF */
 	bool is_greeted;	/* the banner was drained from ->out */
 	bool is_early;		/* octets came before a 354 or 220 */
@@ -116,10 +125,10 @@ struct smtp_server {
 	bool is_esmtp;		/* EHLO or LHLO, not HELO */
 	unsigned can;		/* SMTP_CAN_*: what the greeting offered */
 	bool is_pipelining;	/* more input stood behind the last command */
-	struct smtp_sasl sasl;	/* its octets are in octets */
+	struct smtp_sasl sasl;	/* its octets are in the room */
 	struct smtp_xclient xclient;	/* views of mail_octets */
 	struct smtp_server_mail mail;	/* views of mail_octets */
-	struct smtp_server_rcpt rcpt;	/* views of octets; until the answer */
+	struct smtp_server_rcpt rcpt;	/* views of the room; until the answer */
 	uint8_t mail_octets[SMTP_COMMAND_MAX];
 	unsigned n_rcpt;	/* accepted */
 	unsigned n_answered;	/* of them, by LMTP's final answers */
@@ -131,18 +140,27 @@ struct smtp_server {
 	bool is_chunked;	/* the content comes by BDAT */
 	bool is_last;		/* the chunk is the last one */
 	uint64_t n_content;	/* octets of the message so far */
-	struct bytes content;	/* view of octets; until the next call */
+	struct bytes content;	/* view of the room; until the next call */
 	const struct smtp_server_refusal *fault;	/* of the content */
 	unsigned n_due;		/* replies that tell it */
-	uint8_t octets[SMTP_CONTENT_CHUNK];	/* a command line, or content */
 };
 
 /*
- * Ready for a client; the banner stands in ->out. config outlives s. The
- * machine points into itself: it must not be copied or moved.
+ * Ready for a client; the banner stands in ->out. config and room outlive s,
+ * but for what smtp_server_lend() changes. The machine points into itself:
+ * it must not be copied or moved.
  */
 void smtp_server_init(struct smtp_server *s,
-    const struct smtp_server_config *config);
+    const struct smtp_server_config *config, struct smtp_server_room *room);
+
+/* Whether nothing is under way, so that the room may be taken away. */
+bool smtp_server_is_resting(const struct smtp_server *s);
+
+/*
+ * Gives it another room, or, with NULL, none: only while it is resting. With
+ * none no other function may be called that does more than ask.
+ */
+void smtp_server_lend(struct smtp_server *s, struct smtp_server_room *room);
 
 /*
  * Says that the channel is TLS from here on: once the 220 to STARTTLS was

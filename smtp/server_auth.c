@@ -3,7 +3,7 @@
 void
 smtp_server_auth_wipe(struct smtp_server *s)
 {
-	memset(s->octets, 0, sizeof(s->octets));
+	memset(s->room->octets, 0, sizeof(s->room->octets));
 	s->sasl = (struct smtp_sasl){0};
 }
 
@@ -55,8 +55,9 @@ smtp_server_run_auth(struct smtp_server *s, struct bytes arg)
 	if ((s->config->offer & mechanism) == 0)
 		return refuse(s, 504, "5.5.4",
 		    "Unrecognized authentication type");
-	smtp_sasl_begin(&s->sasl, mechanism, s->octets + SMTP_AUTH_LINE_MAX,
-	    sizeof(s->octets) - SMTP_AUTH_LINE_MAX);
+	smtp_sasl_begin(&s->sasl, mechanism,
+	    s->room->octets + SMTP_AUTH_LINE_MAX,
+	    sizeof(s->room->octets) - SMTP_AUTH_LINE_MAX);
 	if (initial.n == 0)
 		return challenge(s);
 	if (bytes_eq(initial, BYTES_LIT("=")))

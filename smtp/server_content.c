@@ -85,7 +85,7 @@ int
 smtp_server_read_data(struct smtp_server *s, struct bytes *in)
 {
 	uint64_t left = content_left(s);
-	struct buf out = {s->octets, 0,
+	struct buf out = {s->room->octets, 0,
 	    left < SMTP_CONTENT_CHUNK ? (size_t)left : SMTP_CONTENT_CHUNK, false};
 	enum dot_step step = dot_decode(&s->dot, in, &out);
 
@@ -188,7 +188,7 @@ end_chunk(struct smtp_server *s)
 int
 smtp_server_read_chunk(struct smtp_server *s, struct bytes *in)
 {
-	struct buf out = BUF_ON(s->octets);
+	struct buf out = BUF_ON(s->room->octets);
 	struct bytes now = *in;
 	enum dot_step step;
 	size_t n;

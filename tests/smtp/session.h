@@ -12,6 +12,7 @@
 
 struct session {
 	struct smtp_server s;
+	struct smtp_server_room room[2];
 	struct buf events;	/* "helo x; mail <a@b>; rcpt <c@d>; data; ..." */
 	struct buf out;
 	struct buf content;	/* of messages that ended, dot line behind each */
@@ -32,9 +33,22 @@ session_init(struct session *t, const struct smtp_server_config *config)
 	t->events = BUF_ON(t->event_octets);
 	t->out = BUF_ON(t->out_octets);
 	t->content = BUF_ON(t->content_octets);
-	smtp_server_init(&t->s, config);
+	smtp_server_init(&t->s, config, &t->room[0]);
 	buf_add(&t->out, buf_bytes(&t->s.out));
 	t->s.out.n = 0;
+}
+
+/* Another room, where that makes no difference; the old one is spoiled. */
+static inline void
+session_move(struct session *t)
+{
+	struct smtp_server_room *old = t->s.room;
+
+	if (!smtp_server_is_resting(&t->s))
+		return;
+	smtp_server_lend(&t->s, NULL);
+	memset(old, 'R', sizeof(*old));
+	smtp_server_lend(&t->s, old == t->room ? t->room + 1 : t->room);
 }
 
 static inline void
@@ -123,7 +137,10 @@ session_feed(struct session *t, struct bytes in)
 {
 	while (!t->is_closed) {
 		size_t before = in.n;
-		enum smtp_server_event event = smtp_server_next(&t->s, &in);
+		enum smtp_server_event event;
+
+		session_move(t);
+		event = smtp_server_next(&t->s, &in);
 
 		switch (event) {
 		case SMTP_SERVER_MORE:

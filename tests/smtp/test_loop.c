@@ -20,6 +20,7 @@ static struct {
 	uint32_t seed;
 	struct smtp_client c;
 	struct smtp_server s;
+	struct smtp_server_room room;
 	struct buf to_server;
 	struct buf to_client;
 	uint8_t to_server_octets[WIRE_MAX];
@@ -246,7 +247,7 @@ messages_pass_octet_for_octet(void **state)
 		t.to_server = BUF_ON(t.to_server_octets);
 		t.to_client = BUF_ON(t.to_client_octets);
 		smtp_client_init(&t.c, "me.example", false);
-		smtp_server_init(&t.s, &config);
+		smtp_server_init(&t.s, &config, &t.room);
 		make_message();
 		for (int steps = 0; !t.is_over; steps++) {
 			assert_true(steps < 200000);

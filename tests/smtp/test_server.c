@@ -378,7 +378,7 @@ f8_early_talkers_are_sent_away(void **state)
 	struct smtp_server *s = &t.s;
 
 	(void)state;
-	smtp_server_init(s, &plain);
+	smtp_server_init(s, &plain, t.room);
 	assert_int_equal(smtp_server_next(s, &in), SMTP_SERVER_CLOSE);
 	assert_true(bytes_eq(buf_bytes(&s->out), BYTES_LIT(
 	    "554 5.5.0 Error: you talked before the greeting\r\n")));
@@ -415,7 +415,7 @@ f8_floods_never_overflow_the_replies(void **state)
 		for (int n = 0; n < 10000; n++)
 			buf_add_str(&in, row[k][0]);
 		left = buf_bytes(&in);
-		smtp_server_init(&t.s, &config);
+		smtp_server_init(&t.s, &config, t.room);
 		t.s.out.n = 0;
 		for (;;) {
 			struct bytes out;
