@@ -20,7 +20,7 @@ say = $(if $(V),,@echo '  $(1)  $(2)')
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
 	libpsl sqlite3
 # These goals compile nothing.
-IDLE_GOALS = help clean attacks peer bench coverage mutants deb fuzz
+IDLE_GOALS = help clean attacks peer bench check-32 coverage mutants deb fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEEDS = $(if $(filter check% coverage% unit $(B)/tests/%,$(MAKECMDGOALS)),cmocka) \
 	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \
@@ -111,7 +111,7 @@ help:
 	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk
 ## clean         removes every build directory
 clean:
-	rm -rf build build-san build-fuzz build-clang build-coverage
+	rm -rf build build-32 build-san build-fuzz build-clang build-coverage
 
 .PHONY: all demo install bench deb mutants help clean
 .DELETE_ON_ERROR:

@@ -87,7 +87,7 @@ take(struct arena *a, size_t n)
 	struct block *b = a->blocks;
 	void *p;
 
-	if (n > SIZE_MAX - ALIGN)
+	if (n > SIZE_MAX - sizeof(*b) - ALIGN)
 		return NULL;
 	n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	if (n > a->cap - a->used)

@@ -5,8 +5,6 @@
 
 #include <time.h>
 
-#define ARENA ((size_t)4 << 30)	/* INPUT_MAX, and what undoing it needs */
-
 static const struct args_known options[] = {
 	CHECK_OPTIONS,
 	{NULL, false},
@@ -150,7 +148,7 @@ check_begin_with(struct check *c, int argc, char **argv,
 {
 	int r;
 
-	*c = (struct check){.arena = arena_new(ARENA)};
+	*c = (struct check){.arena = arena_new(INPUT_ARENA)};
 	if (c->arena == NULL)
 		return cli_fail(CLI_CANNOT, "out of memory");
 	r = args_parse(&c->args, argc, argv, known, 1, c->arena);

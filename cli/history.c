@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-#define ARENA ((size_t)4 << 30)
-
 static const struct args_known known[] = {
 	{"i", false},
 	{NULL, false},
@@ -119,7 +117,7 @@ run(int argc, char **argv, struct arena *a, struct input_message *m)
 int
 cli_history(int argc, char **argv)
 {
-	struct arena *a = arena_new(ARENA);
+	struct arena *a = arena_new(INPUT_ARENA);
 	struct input_message m = {.is_message = false};
 	int r;
 

@@ -7,6 +7,9 @@
 #include "dkim2/dkim2.h"
 
 #define INPUT_MAX ((size_t)1 << 30)	/* octets of a message */
+/* For a message and what undoing it needs: of 32-bit addresses a half. */
+#define INPUT_ARENA \
+	((size_t)(SIZE_MAX >> 31 > 1 ? UINT64_C(4) << 30 : SIZE_MAX / 2))
 #define INPUT_MAX_KEY ((size_t)1 << 16)	/* of a key file */
 
 /*

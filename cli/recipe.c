@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-#define ARENA ((size_t)4 << 30)
-
 int
 recipe_make(const struct input_message *old, const struct input_message *now,
     struct arena *a, struct bytes *json)
@@ -62,7 +60,7 @@ run(int argc, char **argv, struct arena *a, struct input_message m[2])
 int
 cli_recipe(int argc, char **argv)
 {
-	struct arena *a = arena_new(ARENA);
+	struct arena *a = arena_new(INPUT_ARENA);
 	struct input_message m[2] = {0};
 	int r;
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ARENA ((size_t)4 << 30)
 #define MAX_KEYS 2
 #define MAX_RECIPE ((size_t)1 << 20)
 
@@ -444,7 +443,7 @@ run(struct job *j, int argc, char **argv)
 int
 cli_sign(int argc, char **argv)
 {
-	struct job j = {.arena = arena_new(ARENA)};
+	struct job j = {.arena = arena_new(INPUT_ARENA)};
 	int r;
 
 	if (j.arena == NULL)

@@ -63,6 +63,11 @@ check-asan:
 	@$(MAKE) --no-print-directory SAN=1 T='$(T)' check-san
 check-san: $(tested)
 	@$(CHECK) san
+## check-32      the cores and their tests for 32 bits, under UBSan
+check-32:
+	@T='$(T)' tools/check32.sh
+check-32-run: $(CORE_TESTS) $(REPLAYS)
+	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
 	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp
@@ -130,7 +135,7 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 		LINK='-fsanitize=fuzzer,$(FUZZ_SAN) -pie' LIBS='$(CORES) $(CORE_LIBS)' \
 		tools/fuzz.sh
 
-.PHONY: check check-core check-smtp check-queue check-lists check-dsn \
+.PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
 	bench-core bench-memory bench-tls coverage coverage-run \
 	fuzz-run

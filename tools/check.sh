@@ -140,6 +140,10 @@ for group; do
 		programs smtp daemon scenario
 		pytests smtp smtp daemon e2e
 		;;
+	cores)
+		programs base dkim2 dsn config smtp
+		replays
+		;;
 	unit) programs base dkim2 dsn config cli smtp daemon scenario vectors interop ;;
 	san)
 		programs base dkim2 dsn config cli vectors smtp daemon scenario interop

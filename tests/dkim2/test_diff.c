@@ -188,7 +188,7 @@ random_message(struct arena *a, uint64_t *s, size_t n)
 
 	assert_int_equal(arena_buf(a, 256 + n * 8, &b), 0);
 	buf_add_str(&b, H);
-	for (size_t k = next(s) % 6; k != 0; k--)
+	for (unsigned k = (unsigned)(next(s) % 6); k != 0; k--)
 		buf_printf(&b, "N%u: %u\r\n", (unsigned)(next(s) % 3),
 		    (unsigned)(next(s) % 4));
 	buf_add_str(&b, "\r\n");
@@ -208,8 +208,10 @@ any_two_messages_have_a_recipe(void **state)
 	(void)state;
 	for (unsigned k = 0; k < 3000; k++) {
 		struct arena *a = arena_new(KIT_ARENA);
-		struct bytes old = random_message(a, &s, next(&s) % 30);
-		struct bytes now = random_message(a, &s, next(&s) % 30);
+		struct bytes old = random_message(a, &s,
+		    (size_t)(next(&s) % 30));
+		struct bytes now = random_message(a, &s,
+		    (size_t)(next(&s) % 30));
 		struct bytes json;
 
 		assert_int_not_equal(diff(old, now, &json, a),

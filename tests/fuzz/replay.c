@@ -50,7 +50,7 @@ change(uint8_t *p, size_t n, uint64_t *state)
 	size_t at, len;
 
 	while (times-- > 0 && n > 0) {
-		at = next(state) % n;
+		at = (size_t)(next(state) % n);
 		len = 1 + next(state) % 16;
 		if (len > n - at)
 			len = n - at;
