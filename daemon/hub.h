@@ -12,6 +12,7 @@
 struct nexthop_answer;
 struct offers;
 struct nexthop_request;
+struct probe;
 struct pool;
 
 struct hub {
@@ -27,6 +28,7 @@ struct hub {
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */
+	struct probe *probe;	/* at the start, what those can */
 	struct slots slots;	/* TXT, memory: a relay; signatures: an onward;
 				   ways: an outbound; look-ups: nexthop */
 	struct nexthop_request *ways;	/* under way */

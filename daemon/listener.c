@@ -13,6 +13,7 @@
 #include "daemon/nexthop.h"
 #include "daemon/onward.h"
 #include "daemon/pool.h"
+#include "daemon/probe.h"
 #include "daemon/relay.h"
 
 /* How long a socket is left alone when descriptors or memory ran out. */
@@ -353,6 +354,7 @@ listener_set_new(const struct worker_env *env)
 	set->hub.memory = memory_new(env->loop, env->keeper_fd, on_memory, set);
 	set->hub.pool = pool_new();
 	set->hub.offers = offers_new(env->config);
+	set->hub.probe = probe_new(&set->hub);
 	if (env->signer_fd >= 0)
 		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, set);
@@ -360,6 +362,7 @@ listener_set_new(const struct worker_env *env)
 	if (!make_keyring(&set->hub) || set->hub.offers == NULL ||
 	    set->hub.resolve == NULL || set->hub.pool == NULL ||
 	    set->acceptors == NULL || set->hub.memory == NULL ||
+	    set->hub.probe == NULL ||
 	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
 		listener_set_free(&set);
 		return NULL;
@@ -373,6 +376,12 @@ listener_set_new(const struct worker_env *env)
 		}
 	}
 	return set;
+}
+
+void
+listener_set_ask(struct listener_set *set, loop_call *asked, void *arg)
+{
+	probe_start(set->hub.probe, asked, arg);
 }
 
 /* Takes no connection more; who has not begun is sent away. */
@@ -414,6 +423,7 @@ listener_set_free(struct listener_set **setp)
 	for (size_t k = 0; k < set->n; k++)
 		stop_accepting(&set->acceptors[k]);
 	nexthop_drop(&set->hub);
+	probe_free(&set->hub.probe);
 	pool_free(&set->hub.pool);
 	offers_free(&set->hub.offers);
 	resolve_free(&set->hub.resolve);

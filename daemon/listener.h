@@ -13,6 +13,9 @@ struct listener_set;
 /* Begins to accept. env outlives the set. NULL without memory (logged). */
 struct listener_set *listener_set_new(const struct worker_env *env);
 
+/* Asks the next hops what they can: see probe_start(). */
+void listener_set_ask(struct listener_set *s, loop_call *asked, void *arg);
+
 /*
  * Stops accepting, says 421 to sessions between transactions, lets the
  * others finish theirs, then calls env->drained (never before it returns).

@@ -192,8 +192,19 @@ outbound_begin(struct outbound *o, const struct outbound_mail *mail)
 	forget_said(o);
 	o->n_accepted = 0;
 	o->is_to_send = false;
+	o->is_probe = false;
 	o->reconnects = 0;
 	o->result = (struct outbound_result){0};
+}
+
+void
+outbound_probe(struct outbound *o)
+{
+	const struct outbound_mail none = {.size = 0};
+
+	outbound_begin(o, &none);
+	o->is_probe = true;
+	loop_timer_start(o->soon, 0);
 }
 
 bool

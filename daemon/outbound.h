@@ -75,6 +75,12 @@ void outbound_owner(struct outbound *o, outbound_call *call, void *arg);
 void outbound_begin(struct outbound *o, const struct outbound_mail *mail);
 
 /*
+ * Only greets, when idle: what the next hop can is known then. The answer is
+ * ENDED without a reply, REFUSED or LOST.
+ */
+void outbound_probe(struct outbound *o);
+
+/*
  * Asks for one more recipient, also while others are under way. The answer
  * is RCPT, in the order of asking, or REFUSED or LOST for all; never before
  * this returns. A next hop that hangs up or says 421 before the content is

@@ -100,7 +100,10 @@ on_greeted(struct outbound *o)
 	offers_learn(o->hub->offers, o->hop, o->can, o->max_size);
 	snprintf(o->tls, sizeof(o->tls), "%s", l->tls);
 	snprintf(o->relay, sizeof(o->relay), "%s", l->relay);
-	outbound_talk(o);
+	if (o->is_probe)
+		outbound_finish(o, OUTBOUND_ENDED, true);
+	else
+		outbound_talk(o);
 }
 
 /* Lost before it was greeted. */

@@ -216,9 +216,42 @@ on_data(struct outbound *o)
 	}
 }
 
+/*
+ * What MAIL asks for and the next hop has not: nothing is ever converted.
+ * NULL: it has it all. Source RFC 6152 3, RFC 6531 3.5, RFC 1870 6.1
+ */
+static const struct nexthop_refusal *
+what_it_lacks(const struct outbound *o)
+{
+	static const struct nexthop_refusal utf8 = {550, "5.6.7",
+	    "The next hop does not take addresses and headers in UTF-8"};
+	static const struct nexthop_refusal octets = {550, "5.6.3",
+	    "The next hop does not take 8-bit content"};
+	static const struct nexthop_refusal size = {552, "5.3.4",
+	    "The message is larger than the next hop takes"};
+
+	if (o->mail.is_utf8 && !(o->can & SMTP_CAN_SMTPUTF8))
+		return &utf8;
+	if (o->mail.is_8bit && !(o->can & SMTP_CAN_8BITMIME))
+		return &octets;
+	if ((o->can & SMTP_CAN_SIZE) && o->max_size != 0 &&
+	    o->mail.size > o->max_size)
+		return &size;
+	return NULL;
+}
+
 void
 outbound_talk(struct outbound *o)
 {
+	const struct nexthop_refusal *lack = what_it_lacks(o);
+
+	if (lack != NULL) {
+		o->result.reply = (struct smtp_reply){.code = lack->code,
+		    .enhanced = bytes_of(lack->enhanced),
+		    .text = bytes_of(lack->text)};
+		outbound_finish(o, OUTBOUND_REFUSED, true);
+		return;
+	}
 	o->link->n_mails++;
 	o->is_mail_said = false;
 	o->is_mail_refused = false;

@@ -19,6 +19,8 @@ struct worker {
 	struct listener_set *set;
 	struct loop_timer *limit;
 	bool is_draining;
+	int ready_fd;
+	int failed;		/* what to exit with */
 };
 
 static void
@@ -115,11 +117,24 @@ unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The next hops have said what they can, so that we offer no more. */
+static void
+ready(void *arg)
+{
+	struct worker *w = arg;
+	pid_t self = getpid();
+
+	if (write(w->ready_fd, &self, sizeof(self)) < 0) {
+		w->failed = EX_OSERR;
+		loop_stop(w->env.loop);
+	}
+	close(w->ready_fd);
+}
+
 int
 worker_main(const struct worker_start *start)
 {
-	struct worker w = {.env = start->env};
-	pid_t self = getpid();
+	struct worker w = {.env = start->env, .ready_fd = start->ready_fd};
 	char name[32];
 	int r;
 
@@ -132,14 +147,12 @@ worker_main(const struct worker_start *start)
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();
-		if (write(start->ready_fd, &self, sizeof(self)) < 0)
-			r = EX_OSERR;
-		close(start->ready_fd);
+		listener_set_ask(w.set, ready, &w);
+		loop_run(w.env.loop);
+		r = w.failed;
 	} else {
 		log_line(LOG_ERROR_, "cannot start: no memory or descriptors");
 	}
-	if (r == 0)
-		loop_run(w.env.loop);
 	listener_set_free(&w.set);
 	loop_timer_free(&w.limit);
 	loop_free(&w.env.loop);

@@ -7,7 +7,10 @@
 
 #include "daemon/outbound.h"
 #include "daemon/inbound.h"
+#include "daemon/onward.h"
+#include "daemon/offers.h"
 #include "daemon/pool.h"
+#include "daemon/probe.h"
 #include "tests/daemon/scripted.h"
 
 /* The way onward against next hops that say what they should not. */
@@ -32,6 +35,7 @@ static struct {
 	struct config config;
 	struct config_listener listener;
 	struct hub hub;
+	struct signer_inventory inventory;
 	struct scripted server[PEERS];
 	struct runner runner[RUNNERS];
 	size_t n_servers;	/* that the name has; 0: one, by its address */
@@ -100,9 +104,14 @@ setup(void **state)
 	t.listener.max_reuse = 100;
 	t.hub.loop = t.loop;
 	t.hub.config = &t.config;
+	t.config.listeners = &t.listener;
+	t.config.n_listeners = 1;
 	t.hub.pool = pool_new();
 	t.hub.way_found = way_found;
 	slots_init(&t.hub.slots);
+	t.hub.offers = offers_new(&t.config);
+	t.hub.probe = probe_new(&t.hub);
+	t.hub.inventory = &t.inventory;
 	for (size_t k = 0; k < PEERS; k++)
 		scripted_start(&t.server[k], t.loop);
 	t.server[0].look = look;
@@ -120,6 +129,8 @@ teardown(void **state)
 	t.is_done = NULL;
 	for (size_t k = 0; k < RUNNERS; k++)
 		outbound_free(&t.runner[k].o);
+	probe_free(&t.hub.probe);
+	offers_free(&t.hub.offers);
 	pool_free(&t.hub.pool);
 	nexthop_drop(&t.hub);
 	for (size_t k = 0; k < PEERS; k++)
@@ -721,6 +732,123 @@ a_refused_xclient_is_no_fault_of_the_client(void **state)
 	    "client is]; ");
 }
 
+/* ---- what the next hop can ---- */
+
+static bool is_asked;
+
+static void
+asked(void *arg)
+{
+	(void)arg;
+	assert_false(is_asked);
+	is_asked = true;
+	loop_stop(t.loop);
+}
+
+static void
+expect_offer(unsigned can, uint64_t max_message)
+{
+	struct offer offer = offers_of(&t.hub, &t.listener);
+
+	assert_int_equal(offer.can & ~SMTP_CAN_CHUNKING, can);
+	assert_int_equal(offer.max_message, max_message);
+}
+
+static void
+probe(void)
+{
+	is_asked = false;
+	probe_start(t.hub.probe, asked, NULL);
+	loop_run(t.loop);
+	assert_true(is_asked);
+}
+
+static void
+we_offer_what_the_next_hop_has(void **state)
+{
+	const unsigned all = SMTP_CAN_8BITMIME | SMTP_CAN_SMTPUTF8 |
+	    SMTP_CAN_DSN;
+	uint64_t growth;
+
+	(void)state;
+	t.listener.max_message = 1000000;
+	t.listener.role = ROLE_INBOUND;
+	t.listener.max_idle = 0;
+	growth = onward_growth(&t.hub, &t.listener);
+	expect_offer(all, 1000000);
+	script(0, "220 x|250-x\r\n250-SIZE 500000\r\n250-8BITMIME\r\n"
+	    "250-CHUNKING\r\n250 DSN");
+	probe();
+	expect_offer(SMTP_CAN_8BITMIME | SMTP_CAN_DSN, 500000 - growth);
+	/* Q15: it changed its mind, as the next connection shows */
+	script(0, "220 x|250-x\r\n250-SIZE\r\n250 SMTPUTF8|250 m|250 a");
+	begin(0, 1, false);
+	wait_for(are_over);
+	expect_offer(SMTP_CAN_SMTPUTF8, 1000000);
+	/* by MX there is no one next hop, and nobody is asked */
+	t.listener.next_hop.scheme = SCHEME_MX;
+	expect_offer(all, 1000000);
+	probe();
+	t.listener.next_hop.scheme = SCHEME_SMTP;
+	t.listener.routes.n = 1;
+	expect_offer(all, 1000000);
+	probe();
+	t.listener.routes.n = 0;
+}
+
+/* A next hop that does not answer holds up the start for a second. */
+static void
+a_silent_next_hop_is_not_waited_for(void **state)
+{
+	(void)state;
+	script(0, "");
+	probe();
+}
+
+/* Q15: nothing is converted, whatever the next hop lacks. */
+static void
+q15_what_the_next_hop_lacks_is_refused(void **state)
+{
+	static const struct {
+		const char *hello;
+		struct outbound_mail mail;
+		const char *events;
+	} row[] = {
+		{"250-x\r\n250 SIZE", {.is_8bit = true}, "refused 550 5.6.3["},
+		{"250-x\r\n250 8BITMIME", {.is_8bit = true, .is_utf8 = true},
+		    "refused 550 5.6.7["},
+		{"250-x\r\n250 SIZE 99", {.size = 100}, "refused 552 5.3.4["},
+		{"250-x\r\n250 SIZE 100", {.size = 100}, "rcpt 250 [a]"},
+		{"250-x\r\n250 SIZE 0", {.size = 100}, "rcpt 250 [a]"},
+		{"250-x\r\n250 SIZE 99", {.size = 0}, "rcpt 250 [a]"},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++) {
+		const struct outbound_rcpt rcpt = {.path = BYTES_LIT("<a@b>")};
+		struct runner *r = &t.runner[0];
+		struct outbound_mail mail = row[k].mail;
+		char text[200];
+		struct buf b = BUF_ON(text);
+
+		buf_printf(&b, "220 x|%s|250 m|250 a", row[k].hello);
+		buf_add_octet(&b, 0);
+		script(0, text);
+		r->o = new_outbound(NULL);
+		r->n_rcpt = 1;
+		mail.mail_from = BYTES_LIT("<s@t>");
+		outbound_owner(r->o, on_outbound, r);
+		outbound_begin(r->o, &mail);
+		assert_true(outbound_rcpt(r->o, &rcpt));
+		wait_for(are_over);
+		if (!bytes_starts(buf_bytes(&r->events),
+		    bytes_of(row[k].events)))
+			fail_msg("%zu: %.*s", k, (int)r->events.n, r->octets);
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
 int
 main(void)
 {
@@ -743,6 +871,9 @@ main(void)
 		TEST(drained_connections_say_quit),
 		TEST(identities_are_told_and_never_shared),
 		TEST(a_refused_xclient_is_no_fault_of_the_client),
+		TEST(we_offer_what_the_next_hop_has),
+		TEST(a_silent_next_hop_is_not_waited_for),
+		TEST(q15_what_the_next_hop_lacks_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("daemon/outbound", tests, NULL,

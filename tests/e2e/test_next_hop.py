@@ -217,7 +217,7 @@ def test_xclient_tells_the_client(folder, hopseald):
             assert c.mail(ALICE, BOB, MESSAGE)[0] == 250
         assert sink.headers == [f"XCLIENT ADDR=127.0.0.1 PORT={port} "
                                 "HELO=a+2Bb.example"]
-        assert [c[:4] for c in sink.commands if c[:4] != b"QUIT"] == [
+        assert [c[:4] for c in sink.commands if c[:4] != b"QUIT"][-6:] == [
             b"EHLO", b"XCLI", b"EHLO", b"MAIL", b"RCPT", b"DATA"]
 
 
