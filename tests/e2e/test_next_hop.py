@@ -247,28 +247,6 @@ def test_lmtp(folder, hopseald, each, code):
         assert len(sink.mails) == (code == 250) and not sink.faults
 
 
-# --- what the next hop can ---------------------------------------------------
-
-@pytest.mark.parametrize("has,offered", [
-    (("8BITMIME", "SIZE 100000", "CHUNKING"), {"8BITMIME", "SIZE 71328"}),
-    (("SMTPUTF8", "DSN", "SIZE"), {"SMTPUTF8", "DSN", "SIZE 52428800"}),
-    ((), {"SIZE 52428800"})])
-def test_Q15_what_is_offered_is_what_it_has(folder, hopseald, has, offered):
-    with Sink(extensions=has) as sink:
-        site = site_for(folder, sink, "smtp://127.0.0.1:PORT", "max-idle: 0")
-        hopseald(site.config)
-        ours = {"PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING"}
-
-        def offer():
-            with Client(site.port) as c:
-                return set(c.ehlo[1].split("\n")[1:]) - ours
-
-        assert offer() == offered
-        sink.answers["ehlo"] = "250-sink.example\r\n250 DSN"
-        assert send(site)[0] == 250         # its connection teaches us anew
-        assert offer() == {"DSN", "SIZE 52428800"}
-
-
 # --- connections that serve again -------------------------------------------
 
 def test_connections_are_used_again(folder, hopseald):
