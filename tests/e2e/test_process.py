@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 import harness
 from configs import inbound
 from harness import until
-from smtptools import Client, Sink
+from messages import message
+from smtptools import Client, Closed, Sink
 
 KEEPER = "hopseald-keeper"
 READY = re.compile(r"hopseald \S+ ready: ")
@@ -281,6 +283,40 @@ def test_term_finishes_sessions(folder, hopseald):
             reply = busy.content(b"From: a@one.example\r\n\r\nx\r\n")
             assert reply[0] == 250, reply
         assert daemon.process.wait(harness.WAIT) == 0
+
+
+def test_term_under_load(folder, hopseald):
+    """Q18: who was told 250 is delivered, who was not hears 4xx or nothing."""
+    with Sink() as sink:
+        site = plain_site(folder, onward=sink.port, workers=2)
+        daemon = hopseald(site.config)
+        told, faults = [], []
+
+        def send(sender):
+            for k in range(10_000):
+                rcpt = f"r{sender}-{k}@two.example"
+                try:
+                    with Client(site.port) as c:
+                        reply = c.mail("a@one.example", rcpt,
+                                       message(k, sender, "a@one.example",
+                                               rcpt, "plain"))
+                except (Closed, OSError):
+                    return          # nobody listens any more
+                if reply[0] == 250:
+                    told.append(rcpt)
+                elif reply[0] // 100 != 4:
+                    faults.append(reply)
+
+        senders = [threading.Thread(target=send, args=(n,)) for n in range(8)]
+        for t in senders:
+            t.start()
+        harness.until(lambda: len(sink.mails) > 50, "some load")
+        daemon.stop()               # SIGTERM; it must leave with 0
+        for t in senders:
+            t.join(harness.WAIT)
+        assert not faults, faults[0]
+        arrived = {m.rcpt_to[0] for m in sink.mails}
+        assert len(told) > 50 and set(told) <= arrived
 
 
 def test_second_term_kills(folder, hopseald):
