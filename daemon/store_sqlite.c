@@ -16,6 +16,7 @@
 #define TOUCH_S 60		/* entries move to the young end this often */
 #define AHEAD_S 3600		/* past it an entry is from a wrong clock */
 #define DROP_A_TIME 512		/* rows */
+#define DROPS_A_TURN 8
 #define LOG_S 60
 
 /*
@@ -564,11 +565,12 @@ count_pages(struct store *s, enum statement which, uint64_t *n)
 	return code == SQLITE_ROW ? 0 : failed(s, code);
 }
 
-/* Free pages within the file are used before it grows. */
+/* Free pages within the file are used before it grows. A limit that became
+ * much smaller is reached over many turns: none may take long. */
 static int
 keep_size(struct store *s, int64_t now_s)
 {
-	for (;;) {
+	for (int k = 0; k < DROPS_A_TURN; k++) {
 		uint64_t all = 0, unused = 0;
 		int n;
 
@@ -581,6 +583,7 @@ keep_size(struct store *s, int64_t now_s)
 		if (n <= 0)
 			return n;
 	}
+	return 0;
 }
 
 int

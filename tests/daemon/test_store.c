@@ -179,6 +179,29 @@ the_oldest_give_way_to_the_size(void **state)
 	kit_open(k, NOW + n);
 }
 
+static void
+a_smaller_size_is_reached_step_by_step(void **state)
+{
+	struct kit *k = *state;
+	unsigned n = 0, turns = 0;
+
+	for (; n < 20000; n++)
+		assert_int_equal(kit_deliver(k, n, NOW), 0);
+	kit_commit(k, NOW);
+	k->limits.size = 1 << 19;
+	store_free(&k->store);
+	kit_open(k, NOW);
+	assert_int_equal(kit_claim(k, 10000, NOW), STORE_DELIVERED);
+	kit_commit(k, NOW);
+	for (; kit_claim(k, 10000, NOW) == STORE_DELIVERED; turns++) {
+		assert_int_equal(kit_deliver(k, n++, NOW), 0);
+		kit_commit(k, NOW);
+		assert_true(turns < 100);
+	}
+	assert_in_range(turns, 1, 10);
+	assert_int_equal(kit_claim(k, n - 1000, NOW), STORE_DELIVERED);
+}
+
 /* A clock that was wrong neither keeps entries for ever nor blocks others. */
 static void
 clock_steps(void **state)
@@ -634,6 +657,7 @@ main(void)
 		TEST(short_ones_are_kept_for_minutes),
 		TEST(the_old_are_dropped),
 		TEST(the_oldest_give_way_to_the_size),
+		TEST(a_smaller_size_is_reached_step_by_step),
 		TEST(clock_steps),
 		TEST(v9_flipped_octets_are_no_deliveries),
 		TEST(v9_flipped_octets_of_the_log),
