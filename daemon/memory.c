@@ -504,13 +504,15 @@ memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
 static void
 tell_keeper(struct memory *m, struct question *q, enum memory_op op)
 {
+	bool is_there;
+
 	unchain(m, q);
 	list_move(m, q, TOLD);
 	q->request.op = (uint8_t)op;
 	/* or the claim's own answer, late, would be taken for its answer */
 	slots_leave(&m->numbers, q->number);
-	if (!slots_take(&m->numbers, q, &q->number))
-		assert(!"there is a free one");
+	is_there = slots_take(&m->numbers, q, &q->number);
+	assert(is_there);	/* that one is free */
 	say_told(m);
 	if (m->told.n > TOLD_MAX) {
 		end(m, m->told.first);

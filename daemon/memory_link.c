@@ -136,7 +136,7 @@ on_channel(void *arg, unsigned what)
 	(void)what;
 	if (fd >= 0)
 		connect_to(k, fd);
-	if (is_over)		/* the master is gone; the keeper may serve on */
+	if (is_over)	/* the master is gone; the keeper may serve on */
 		loop_unwatch(&k->channel_watch);
 }
 
