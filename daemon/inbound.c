@@ -1,6 +1,5 @@
 #include "daemon/inbound.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,13 +12,6 @@
 /* What the session waits for. */
 enum stage { STAGE_NONE, STAGE_COMMAND, STAGE_CONTENT, STAGE_OURS,
     STAGE_REPLY };
-
-/* An answer of LMTP that waits for its turn. */
-struct kept {
-	int code;
-	char enhanced[12];
-	struct bytes text;	/* behind the last one of them */
-};
 
 struct inbound {
 	struct hub *hub;
@@ -34,8 +26,7 @@ struct inbound {
 	struct relay *relay;		/* the transaction, or NULL */
 	struct outbound *outbound;	/* idle, for the next one, or NULL */
 	struct relay *watching;		/* one that is over, or NULL */
-	struct kept *kept;		/* LMTP's answers, or NULL */
-	size_t n_kept;
+	struct verdicts verdicts;	/* LMTP's */
 	struct inbound_link link;
 	inbound_gone *gone;
 	void *arg;
@@ -57,7 +48,7 @@ destroy(void *arg)
 	struct inbound *s = arg;
 
 	s->gone(s->arg, s);
-	free(s->kept);
+	verdicts_fini(&s->verdicts);
 	free(s->server.room);
 	free(s);
 }
@@ -263,44 +254,14 @@ greeted(struct inbound *s)
 
 /* ---- LMTP ---- */
 
-/* Answers the recipient that is asked about; the last answer is the others'. */
+/* Answers the recipient that is asked about. */
 static void
 answer_next(struct inbound *s)
 {
-	size_t k = s->server.n_answered;
-	const struct kept *v;
+	const struct verdict v = verdicts_of(&s->verdicts,
+	    s->server.n_answered);
 
-	if (s->n_kept == 0) {
-		smtp_server_answer(&s->server, 451, "4.3.1",
-		    BYTES_LIT("Out of memory"));
-		return;
-	}
-	v = &s->kept[k < s->n_kept ? k : s->n_kept - 1];
-	smtp_server_answer(&s->server, v->code, v->enhanced, v->text);
-}
-
-static void
-keep_answers(struct inbound *s, const struct inbound_verdict *v, size_t n)
-{
-	size_t total = n * sizeof(*s->kept);
-	struct buf out;
-
-	for (size_t k = 0; k < n; k++)
-		total += v[k].text.n;
-	free(s->kept);
-	s->kept = malloc(total);
-	s->n_kept = s->kept == NULL ? 0 : n;
-	out = (struct buf){(uint8_t *)(s->kept + s->n_kept), 0,
-	    total - n * sizeof(*s->kept), false};
-	for (size_t k = 0; k < s->n_kept; k++) {
-		struct kept *to = &s->kept[k];
-
-		to->code = v[k].code;
-		snprintf(to->enhanced, sizeof(to->enhanced), "%s",
-		    v[k].enhanced);
-		to->text = (struct bytes){out.p + out.n, v[k].text.n};
-		buf_add(&out, v[k].text);
-	}
+	smtp_server_answer(&s->server, v.code, v.enhanced, v.text);
 }
 
 /* ---- the session ---- */
@@ -597,7 +558,7 @@ void
 inbound_answer(struct inbound *s, int code, const char *enhanced,
     struct bytes text)
 {
-	const struct inbound_verdict v = {code, enhanced, text};
+	const struct verdict v = {code, enhanced, text};
 
 	if (s->config.is_lmtp && s->server.pending == SMTP_SERVER_END) {
 		inbound_answer_each(s, &v, 1);
@@ -608,10 +569,10 @@ inbound_answer(struct inbound *s, int code, const char *enhanced,
 }
 
 void
-inbound_answer_each(struct inbound *s, const struct inbound_verdict *v,
+inbound_answer_each(struct inbound *s, const struct verdict *v,
     size_t n)
 {
-	keep_answers(s, v, n);
+	verdicts_keep(&s->verdicts, v, n);
 	answer_next(s);
 	go_on(s);
 }

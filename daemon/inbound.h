@@ -9,6 +9,7 @@
 #include "daemon/crowd.h"
 #include "daemon/hub.h"
 #include "daemon/outbound.h"
+#include "daemon/verdicts.h"
 
 struct inbound;
 struct relay;
@@ -69,18 +70,12 @@ const struct inbound_client *inbound_client(const struct inbound *s);
 void inbound_answer(struct inbound *s, int code, const char *enhanced,
     struct bytes text);
 
-struct inbound_verdict {
-	int code;
-	const char *enhanced;	/* to 11 octets */
-	struct bytes text;
-};
-
 /*
  * LMTP: answers the end of the content, each accepted recipient in the order
  * of acceptance, in place of inbound_answer(). Everything is copied; without
  * memory it is 451 for all.
  */
-void inbound_answer_each(struct inbound *s, const struct inbound_verdict *v,
+void inbound_answer_each(struct inbound *s, const struct verdict *v,
     size_t n);
 
 /*

@@ -209,7 +209,7 @@ told(struct relay *r, const struct relay_answer *a)
 static void
 conclude_each(struct relay *r)
 {
-	struct inbound_verdict *v = arena_array(r->arena, r->n_rcpts,
+	struct verdict *v = arena_array(r->arena, r->n_rcpts,
 	    sizeof(*v));
 	struct inbound *s;
 	bool is_delivered = false;
@@ -217,7 +217,7 @@ conclude_each(struct relay *r)
 
 	for (struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
 	    k = k->next) {
-		v[n++] = (struct inbound_verdict){k->answer.code,
+		v[n++] = (struct verdict){k->answer.code,
 		    k->answer.enhanced, told(r, &k->answer)};
 		is_delivered = is_delivered || k->answer.code / 100 == 2;
 	}
