@@ -6,15 +6,6 @@
 
 #include "base/ascii.h"
 
-#define MEANINGS 200
-#define SCENARIO_TEXT 16384
-#define WORDS 10
-
-struct meaning {
-	struct bytes name;
-	struct bytes lines;	/* with their indent */
-};
-
 static struct bytes
 line_of(struct bytes *rest)
 {
@@ -34,102 +25,46 @@ trim(struct bytes b)
 	return b;
 }
 
-/* The lines of a meaning, $N replaced; the last word takes all the rest. */
-static void
-expand(struct bytes lines, const struct bytes *words, size_t n,
-    struct buf *out)
+/* A cell is a line. */
+static struct bytes
+lines_of(struct bytes row)
 {
-	while (lines.n != 0) {
-		struct bytes line = trim(line_of(&lines));
-
-		for (size_t k = 0; k < line.n; k++) {
-			size_t at = k + 1 < line.n && line.p[k] == '$'
-			    ? (size_t)(line.p[k + 1] - '0') : WORDS;
-
-			if (at < n) {
-				buf_add(out, words[at]);
-				k++;
-			} else {
-				buf_add_octet(out, line.p[k]);
-			}
-		}
-		buf_add_octet(out, '\n');
-	}
-}
-
-static void
-add_cell(const struct meaning *m, size_t n_m, struct bytes cell,
-    struct buf *out)
-{
-	struct bytes words[WORDS] = {{NULL, 0}};
-	struct bytes rest = cell;
-	size_t n = 0;
-
-	for (size_t k = 0; k < n_m; k++) {
-		if (!bytes_starts(cell, m[k].name) || (cell.n > m[k].name.n &&
-		    cell.p[m[k].name.n] != ' '))
-			continue;
-		words[n++] = m[k].name;
-		rest = trim(bytes_skip(cell, m[k].name.n));
-		while (rest.n != 0 && n < WORDS) {
-			words[n] = bytes_first(rest, bytes_index(rest, ' '));
-			rest = trim(bytes_skip(rest, words[n++].n));
-		}
-		expand(m[k].lines, words, n, out);
-		return;
-	}
-	buf_add(out, cell);
-	buf_add_octet(out, '\n');
-}
-
-static void
-make_row(const struct meaning *m, size_t n, struct bytes row,
-    struct scenario *s)
-{
-	struct buf b = {malloc(SCENARIO_TEXT), 0, SCENARIO_TEXT, false};
+	struct buf b = {malloc(2 * row.n), 0, 2 * row.n, false};
 
 	assert(b.p != NULL);
-	snprintf(s->title, sizeof(s->title), "%.*s", BYTES_FMT(row));
-	for (struct bytes rest = row; rest.n != 0;) {
-		struct bytes cell = bytes_first(rest, bytes_index(rest, '|'));
+	while (row.n != 0) {
+		struct bytes cell = bytes_first(row, bytes_index(row, '|'));
 
-		rest = bytes_skip(rest, cell.n + (cell.n < rest.n));
-		add_cell(m, n, trim(cell), &b);
+		row = bytes_skip(row, cell.n + (cell.n < row.n));
+		buf_add(&b, trim(cell));
+		buf_add_octet(&b, '\n');
 	}
-	assert(!b.full);
-	s->text = buf_bytes(&b);
+	return buf_bytes(&b);
 }
 
+/* Rows have bars; nothing else does. */
 size_t
 cells_make(const char *file, struct bytes text, struct scenario *list,
     size_t max)
 {
-	static struct meaning m[MEANINGS];
-	struct bytes common = {text.p, 0};
-	size_t n_m = 0, n = 0;
+	struct bytes common = text;
+	size_t n = 0;
 	unsigned no = 0;
 
 	for (struct bytes rest = text; rest.n != 0;) {
 		struct bytes line = line_of(&rest);
 
 		no++;
-		if (bytes_starts(line, BYTES_LIT("with "))) {
-			assert(n_m < MEANINGS);
-			m[n_m++] = (struct meaning){
-			    trim(bytes_skip(line, 5)), {rest.p, 0}};
-		} else if (n_m == 0) {
-			common.n = (size_t)(rest.p - common.p);
-		} else if (line.n == 0 || line.p[0] == '#') {
+		if (line.n == 0 || line.p[0] == '#' || ascii_is_wsp(line.p[0]) ||
+		    bytes_index(line, '|') == line.n)
 			continue;
-		} else if (ascii_is_wsp(line.p[0])) {
-			m[n_m - 1].lines.n =
-			    (size_t)(rest.p - m[n_m - 1].lines.p);
-		} else {
-			assert(n < max);
-			list[n] = (struct scenario){.file = file, .line = no,
-			    .common = common};
-			make_row(m, n_m, line, &list[n++]);
-		}
+		assert(n < max);
+		if (n == 0)
+			common.n = (size_t)(line.p - text.p);
+		list[n] = (struct scenario){.file = file, .line = no,
+		    .common = common, .text = lines_of(line)};
+		snprintf(list[n++].title, sizeof(list[0].title), "%.*s",
+		    BYTES_FMT(line));
 	}
 	return n;
 }

@@ -5,16 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/ascii.h"
 #include "config/value.h"
 #include "daemon/addr.h"
 #include "tests/scenario/memory.h"
 #include "tests/scenario/message.h"
 #include "tests/scenario/site.h"
+#include "tests/scenario/words.h"
 
 #define ACTORS 32
 #define HOPS 16
 #define BLOCK 16384
+#define DEEP 8		/* words in words */
 
 struct actor {
 	struct bytes name;
@@ -32,6 +35,7 @@ struct run {
 	const struct scenario *s;
 	struct buf *why;
 	unsigned line;
+	struct bytes at;	/* what it says, words taken apart */
 	struct actor actors[ACTORS];
 	size_t n_actors;
 	struct hop hops[HOPS];
@@ -39,6 +43,11 @@ struct run {
 	struct buf *block;	/* that indented lines belong to */
 	struct buf listeners, top, dns;
 	uint8_t listeners_octets[BLOCK], top_octets[BLOCK], dns_octets[BLOCK];
+	struct arena *arena;	/* of the lines that words stand for */
+	struct words words;
+	struct word *word;	/* that indented lines belong to */
+	unsigned n_deep;
+	bool is_held;		/* the world waits for the next line */
 	bool has_begun;
 };
 
@@ -103,6 +112,8 @@ static bool
 fail(struct run *r, const char *what, struct bytes wanted, struct bytes came)
 {
 	buf_printf(r->why, "%s:%u: %s", r->s->file, r->line, what);
+	buf_printf(r->why, "\n  line:     ");
+	buf_add_escaped(r->why, r->at, 200);
 	if (wanted.p != NULL) {
 		buf_printf(r->why, "\n  expected: ");
 		buf_add_escaped(r->why, wanted, 400);
@@ -296,20 +307,42 @@ do_memory(struct run *r, struct bytes rest)
 	    fail(r, "no state of the memory", rest, nothing);
 }
 
+/* How many lines are that. */
+static unsigned long
+count_lines(struct bytes pattern, struct bytes text)
+{
+	unsigned long n = 0;
+
+	while (text.n != 0) {
+		struct bytes line = next_line(&text);
+
+		if (line.n != 0 && line.p[line.n - 1] == '\r')
+			line.n--;
+		n += fits(pattern, line);
+	}
+	return n;
+}
+
 static bool
 do_log(struct run *r, struct bytes pattern, bool is_wanted)
 {
 	struct bytes log = world_log();
 
-	for (struct bytes all = log; all.n != 0;) {
-		struct bytes line = next_line(&all);
-
-		if (!fits(pattern, line))
-			continue;
-		return is_wanted || fail(r, "this is in the log", pattern, line);
-	}
-	return !is_wanted || fail(r, "this is not in the log", pattern,
+	return (count_lines(pattern, log) != 0) == is_wanted ||
+	    fail(r, is_wanted ? "this is not in the log" :
+	    "this is in the log", pattern,
 	    bytes_skip(log, log.n > 1500 ? log.n - 1500 : 0));
+}
+
+/* "N PATTERN". */
+static bool
+do_count(struct run *r, struct bytes rest, struct bytes text)
+{
+	struct bytes word = next_word(&rest);
+	unsigned long n = strtoul((const char *)word.p, NULL, 10);
+
+	return count_lines(rest, text) == n ||
+	    fail(r, "not that many lines", rest, text);
 }
 
 /* ---- what an actor does ---------------------------------------------------- */
@@ -431,31 +464,53 @@ do_has(struct run *r, struct actor *a, struct bytes pattern, bool is_wanted)
 {
 	struct bytes all = {a->content, a->n_content};
 
-	while (all.n != 0) {
-		struct bytes line = next_line(&all);
+	return (count_lines(pattern, all) != 0) == is_wanted ||
+	    fail(r, is_wanted ? "it has no such line" : "it has this line",
+	    pattern, all);
+}
 
-		if (line.n != 0)
-			line.n--;	/* the CR */
-		if (!fits(pattern, line))
-			continue;
-		return is_wanted || fail(r, "it has this line", pattern, line);
+static bool
+do_same(struct run *r, const struct actor *a, struct bytes name)
+{
+	const struct actor *other = actor_find(r, name);
+	struct bytes is = {a->content, a->n_content};
+	struct bytes was = {other->content, other->n_content};
+
+	return (is.n != 0 && bytes_eq(is, was)) ||
+	    fail(r, "another content", was, is);
+}
+
+/* As it is behind DATA: a dot at the beginning of a line goes. */
+static void
+undot(struct bytes sent, struct buf *out)
+{
+	bool is_begun = true;
+
+	for (size_t k = 0; k < sent.n; k++) {
+		if (!is_begun || sent.p[k] != '.')
+			buf_add_octet(out, sent.p[k]);
+		is_begun = sent.p[k] == '\n';
 	}
-	return !is_wanted || fail(r, "it has no such line", pattern,
-	    (struct bytes){a->content, a->n_content});
 }
 
 static bool
 do_verify(struct run *r, struct actor *a, struct bytes rest)
 {
 	struct bytes state = next_word(&rest);
+	struct buf message = {malloc(a->n_content + 1), 0, a->n_content + 1,
+	    false};
 	char path[2][320], said[600];
 	struct buf b = BUF_ON(said);
 
-	for (unsigned k = 0; k < 2; k++)
-		snprintf(path[k], sizeof(path[k]), "%.*s",
-		    BYTES_FMT(next_word(&rest)));
-	site_verify((struct bytes){a->content, a->n_content}, path[0], path[1],
-	    &b);
+	assert(message.p != NULL);
+	for (unsigned k = 0; k < 2; k++) {
+		struct bytes word = next_word(&rest);
+
+		snprintf(path[k], sizeof(path[k]), "%.*s", BYTES_FMT(word));
+	}
+	undot((struct bytes){a->content, a->n_content}, &message);
+	site_verify(buf_bytes(&message), path[0], path[1], &b);
+	free(message.p);
 	return bytes_starts(buf_bytes(&b), state) ||
 	    fail(r, "another verdict", state, buf_bytes(&b));
 }
@@ -485,6 +540,11 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_content(r, a);
 	if (is(verb, "has") || is(verb, "lacks"))
 		return do_has(r, a, rest, is(verb, "has"));
+	if (is(verb, "count"))
+		return do_count(r, rest,
+		    (struct bytes){a->content, a->n_content});
+	if (is(verb, "same-as"))
+		return do_same(r, a, rest);
 	if (is(verb, "verifies"))
 		return do_verify(r, a, rest);
 	if (is(verb, "window"))
@@ -500,20 +560,62 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 
 /* ---- lines ----------------------------------------------------------------- */
 
+/* Lines that follow and are indented belong to it. */
+static bool
+open_block(struct run *r, struct bytes word, struct bytes rest)
+{
+	if (is(word, "with")) {
+		r->word = words_add(&r->words, rest);
+		return true;
+	}
+	r->block = is(word, "config") ? &r->listeners :
+	    is(word, "top") ? &r->top : is(word, "dns") ? &r->dns : NULL;
+	if (r->block == NULL)
+		return false;
+	assert(!r->has_begun);	/* nobody would read it */
+	r->block->n = 0;
+	return true;
+}
+
+static bool run_lines(struct run *r, struct bytes text, unsigned first);
+
+static bool
+do_word(struct run *r, const struct word *word, struct bytes line)
+{
+	char octets[BLOCK];
+	struct buf b = BUF_ON(octets);
+	unsigned no = r->line;
+	struct bytes lines;
+	bool is_good;
+
+	words_expand(word, line, &b);
+	lines = arena_copy(r->arena, buf_bytes(&b));	/* names live on */
+	assert(!b.full && lines.p != NULL && r->n_deep < DEEP);
+	r->n_deep++;
+	is_good = run_lines(r, lines, no);
+	r->n_deep--;
+	if (!is_good)
+		buf_printf(r->why, "\n  of:       %.*s", BYTES_FMT(line));
+	r->line = no;
+	return is_good;
+}
+
 static bool
 step(struct run *r, struct bytes line)
 {
 	struct bytes rest = line;
 	struct bytes word = next_word(&rest);
+	const struct word *w = words_find(&r->words, word);
 
-	if (is(word, "config") || is(word, "top") || is(word, "dns")) {
-		r->block = is(word, "top") ? &r->top :
-		    is(word, "dns") ? &r->dns : &r->listeners;
-		r->block->n = 0;
+	if (w != NULL)
+		return do_word(r, w, line);
+	if (open_block(r, word, rest))
 		return true;
-	}
 	if (!begin(r))
 		return false;
+	r->is_held = is(word, "+");
+	if (r->is_held)
+		word = next_word(&rest);
 	if (is(word, "hop"))
 		return do_hop(r, rest);
 	if (is(word, "pass"))
@@ -524,6 +626,8 @@ step(struct run *r, struct bytes line)
 		return do_memory(r, rest);
 	if (is(word, "log") || is(word, "nolog"))
 		return do_log(r, rest, word.n == 3);
+	if (is(word, "logs"))
+		return do_count(r, rest, world_log());
 	if (is(word, "drain")) {
 		site_drain();
 		return true;
@@ -531,24 +635,33 @@ step(struct run *r, struct bytes line)
 	return act(r, word, next_word(&rest), rest);
 }
 
+/* first  number of the first line; those of a word have that of its line */
 static bool
 run_lines(struct run *r, struct bytes text, unsigned first)
 {
-	r->line = first;
-	for (; text.n != 0; r->line++) {
+	for (r->line = first; text.n != 0; r->line += r->n_deep == 0) {
 		struct bytes line = next_line(&text);
 
 		if (line.n == 0 || line.p[0] == '#')
 			continue;
+		if (ascii_is_wsp(line.p[0]) && r->word != NULL) {
+			if (r->word->lines.n == 0)
+				r->word->lines.p = line.p;
+			r->word->lines.n = (size_t)(text.p -
+			    r->word->lines.p);
+			continue;
+		}
 		if (ascii_is_wsp(line.p[0]) && r->block != NULL) {
 			buf_add(r->block, line);
 			buf_add_octet(r->block, '\n');
 			continue;
 		}
 		r->block = NULL;
+		r->word = NULL;
+		r->at = line;
 		if (!step(r, line))
 			return false;
-		if (r->has_begun)
+		if (r->has_begun && !r->is_held)
 			world_run();
 	}
 	return true;
@@ -562,12 +675,14 @@ scenario_run(const struct scenario *s, struct buf *why)
 	bool is_good;
 
 	assert(r != NULL);
+	r->arena = arena_new(4U << 20);
+	assert(r->arena != NULL);
 	r->s = s;
 	r->why = why;
 	r->listeners = BUF_ON(r->listeners_octets);
 	r->top = BUF_ON(r->top_octets);
 	r->dns = BUF_ON(r->dns_octets);
-	is_good = run_lines(r, s->common, 1) &&
+	is_good = run_lines(r, s->words, 1) && run_lines(r, s->common, 1) &&
 	    run_lines(r, s->text, s->line);
 	if (r->has_begun)
 		left = site_end();
@@ -575,6 +690,7 @@ scenario_run(const struct scenario *s, struct buf *why)
 		is_good = fail(r, left, nothing, world_log());
 	for (size_t k = 0; k < r->n_actors; k++)
 		free(r->actors[k].content);
+	arena_free(&r->arena);
 	free(r);
 	return is_good;
 }

@@ -13,6 +13,7 @@ struct scenario {
 	unsigned line;		/* of its first line in the file */
 	struct bytes text;	/* its lines */
 	struct bytes common;	/* what stands before the first of the file */
+	struct bytes words;	/* before that: those of all files */
 };
 
 /* Cuts a file into scenarios; views of its text. Returns how many. */
