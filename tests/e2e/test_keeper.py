@@ -320,3 +320,50 @@ def signed(keys):
         harness.HOPSEAL, "sign", "--domain", "one.example", "--selector", "ed",
         "--key", keys.pem("one.example", "ed"), "--mail-from", ALICE,
         "--rcpt-to", BOB, stdin=message())
+
+
+@pytest.fixture
+def small(folder):
+    """small(state): puts a file system of 512 KiB in a folder's place."""
+    mounted = []
+
+    def mount(state):
+        done = harness.run("mount", "-t", "tmpfs", "-o", "size=512k,mode=777",
+                           "tmpfs", state, ok=False)
+        if done.returncode != 0:
+            pytest.skip(f"no tmpfs can be mounted: {done.stderr.decode()}")
+        mounted.append(state)
+
+    yield mount
+    for state in mounted:
+        # Lazily: the daemon is stopped by a fixture of its own.
+        harness.run("umount", "-l", state)
+
+
+def test_V9_a_full_disk(folder, small, hopseald, one):
+    """Mail goes on without, and with it when there is room again."""
+    with Sink() as sink:
+        site = egress(folder, sink.port, workers=2)
+        state = folder / f"state-{site.port}"
+        small(state)
+        daemon = hopseald(site.config)
+        deliver(site.port, 1)
+        filler = state / "filler"
+        with open(filler, "wb", 0) as f:
+            try:
+                while f.write(bytes(4096)) == 4096:
+                    pass
+            except OSError:
+                pass
+
+        def is_full():
+            deliver(site.port, 10, first=len(sink.mails))
+            return OUT + " (its store fails)" in daemon.log()
+
+        harness.until(is_full, "a store that fails")
+        daemon.wait_log("keeper: error: .*store.db: ")
+        filler.unlink()
+        ask_until_known(site.port, daemon)
+        had = len(sink.mails)
+        deliver(site.port, 1)       # from before
+        assert len(sink.mails) == had
