@@ -33,8 +33,7 @@ keys_are_good(const struct dkim2_sign_options *o)
 }
 
 /*
- * A path that a tag can carry: in brackets, printable, its domain one that
- * has A-labels (draft 18).
+ * A path that a tag can carry, its domain one that has A-labels (draft 18).
  */
 static bool
 path_is_good(struct bytes path)
@@ -43,11 +42,8 @@ path_is_good(struct bytes path)
 	struct buf labels = BUF_ON(room);
 	struct bytes domain;
 
-	if (path.n < 2 || path.p[0] != '<' || path.p[path.n - 1] != '>')
+	if (!signature_is_path(path))
 		return false;
-	for (size_t k = 0; k < path.n; k++)
-		if (path.p[k] < ' ' || path.p[k] == 0x7f)
-			return false;
 	domain = dkim2_path_domain(path);
 	for (size_t k = 0; k < domain.n; k++)
 		if (domain.p[k] < 0x80 && !ascii_is_graph(domain.p[k]))

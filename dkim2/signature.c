@@ -2,6 +2,7 @@
 
 #include "base/ascii.h"
 #include "base/err.h"
+#include "base/utf8.h"
 #include "dkim2/crypto.h"
 #include "dkim2/draft.h"
 #include "dkim2/reason.h"
@@ -13,11 +14,22 @@ syntax(struct signature *s)
 	s->fault = reason_plain(DKIM2_SIGNATURE_SYNTAX, s->i);
 }
 
-/*
- * Decodes one path: "<", then octets that a path may have, then ">".
- *
- * out      p == NULL where it is no path
- */
+bool
+signature_is_path(struct bytes b)
+{
+	if (b.n < 2 || b.p[0] != '<' || b.p[b.n - 1] != '>')
+		return false;
+	while (b.n != 0) {
+		size_t n = utf8_length(b);
+
+		if (n == 0 || b.p[0] < ' ' || b.p[0] == 0x7f)
+			return false;
+		b = bytes_skip(b, n);
+	}
+	return true;
+}
+
+/* Decodes one path; out->p == NULL where it is none. */
 static int
 path_decode(struct bytes value, struct arena *a, struct bytes *out)
 {
@@ -25,14 +37,9 @@ path_decode(struct bytes value, struct arena *a, struct bytes *out)
 	int r = taglist_base64(value, a, &path);
 
 	*out = (struct bytes){NULL, 0};
-	if (r != 0 || path.n < 2 || path.p[0] != '<' ||
-	    path.p[path.n - 1] != '>')
-		return r;
-	for (size_t k = 0; k < path.n; k++)
-		if (path.p[k] < ' ' || path.p[k] == 0x7f)
-			return 0;
-	*out = path;
-	return 0;
+	if (r == 0 && signature_is_path(path))
+		*out = path;
+	return r;
 }
 
 static size_t

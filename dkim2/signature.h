@@ -42,6 +42,14 @@ struct signature {
 int signature_parse(struct signature *s, const struct dkim2_field *field,
     const struct dkim2_limits *limits, struct arena *a);
 
+/*
+ * Says whether b can be a path of mf= or rt=: UTF-8 without control octets in
+ * angle brackets.
+ *
+ * Source   draft 10.5, 10.6, 18
+ */
+bool signature_is_path(struct bytes b);
+
 /* Says whether f= holds a flag of this name (case matters). */
 bool signature_has_flag(const struct signature *s, const char *name);
 

@@ -280,6 +280,10 @@ signatures(void **state)
 		 DKIM2_SIGNATURE_SYNTAX, NULL},	/* <a@b */
 		{SIG("1", "b.example", "mf=PGF/Pg==;" RT, "k:x:AAAA"),
 		 DKIM2_SIGNATURE_SYNTAX, NULL},	/* <a DEL > */
+		{SIG("1", "b.example", "mf=PMOpQGIuYz4=;" RT, "k:x:AAAA"),
+		 DKIM2_OK, NULL},		/* e acute in UTF-8 */
+		{SIG("1", "b.example", "mf=POlAYi5jPg==;" RT, "k:x:AAAA"),
+		 DKIM2_SIGNATURE_SYNTAX, NULL},	/* in Latin-1 */
 		{SIG("1", "b.example", "mf=PA==;" RT, "k:x:AAAA"),
 		 DKIM2_SIGNATURE_SYNTAX, NULL},
 		{SIG("1", "b.example", RT, "k:x:AAAA"),

@@ -467,6 +467,8 @@ options_that_cannot_be_written_are_refused(void **state)
 		    "<b\r\n@two.example>")),
 		ROW(envelope, ENVELOPE("<alice@example.org>",
 		    "<b@zw\xf6lf.example>")),
+		ROW(envelope, ENVELOPE("<alice@example.org>",
+		    "<zw\xf6lf@two.example>")),
 		ROW(timestamp_s, -1),
 		{"nonce ;", offsetof(struct dkim2_sign_options, nonce),
 		    &(struct bytes){LIT("a;b")}, sizeof(struct bytes)},

@@ -3,6 +3,7 @@ domains and keys of its own. The letters in the names are those of our reading
 of the draft. `peer` is what the peer answers where it differs on purpose.
 """
 
+import base64
 import re
 
 from craft import (BODY, FIELDS, T, Ed25519, b64, bad, first, hashes, instance,
@@ -154,6 +155,9 @@ def tags():
              **({"peer": "fail"} if name == "control" else {}))
     case("a8-rt-second-bare", "permerror",
          first(rt=["<sam@harbour.example>", "sam@harbour.example"]), syntax)
+    latin = base64.b64encode(b"<mi\xe9@quay.example>").decode()
+    case("a8-mf-latin-1", "permerror", first(edit=put("mf", latin)), syntax)
+    case("a8-rt-latin-1", "permerror", first(edit=put("rt", latin)), syntax)
     case("a8-null-mf", "pass", first(mf="<>"), by="<>")
     # a9
     label = "a" * 63
