@@ -10,7 +10,7 @@ import pytest
 
 import harness
 from configs import egress, forward, inbound
-from smtptools import Client, Sink, Withhold, header_fields
+from smtptools import Client, Closed, Sink, Withhold, header_fields
 
 ALICE = "alice@one.example"
 BOB, CAROL, DAVE, EVE = (f"{n}@two.example" for n in
@@ -372,3 +372,64 @@ def test_Q13_client_vanishes_after_its_dot(folder, hopseald, one):
         assert recipients(sink) == [[BOB]]
         assert send(site.port, [BOB, CAROL], content)[1][0] == 250
         assert recipients(sink) == [[BOB], [CAROL]]
+
+
+# --- Q18: the end of the process ---------------------------------------------
+
+class Insistent(threading.Thread):
+    """Sends its messages to several recipients, again and again until each of
+    them is acknowledged, also by one recipient a transaction."""
+
+    def __init__(self, port, label, n, is_over):
+        super().__init__(daemon=True)
+        self.port, self.label, self.n = port, label, n
+        self.is_over, self.acked = is_over, set()
+
+    def run(self):
+        for k in range(self.n):
+            left = [BOB, CAROL, DAVE]
+            while left and not self.is_over.is_set():
+                try:
+                    left = self.one(f"{self.label}.{k}", left)
+                except (Closed, OSError, AssertionError):
+                    time.sleep(0.05)
+
+    def one(self, mid, left):
+        asked, end = send(self.port, left, message(to=f"{BOB}, {CAROL}", mid=mid))
+        if end is None or end[0] != 250:
+            return left
+        had = [r for r, a in zip(left, asked) if a[0] == 250]
+        self.acked |= {(mid, r) for r in had}
+        return [r for r in left if r not in had]
+
+
+def test_Q18_term_under_load(folder, hopseald, one):
+    """Stopped and started while clients send: everything arrives, and what
+    was under way when it was told to stop was finished, not doubled."""
+    over = threading.Event()
+    with Sink(dot=lambda mail: Withhold(0.02, "250 ok")) as sink:
+        site = egress(folder, sink.port, workers=2)
+        senders = [Insistent(site.port, f"s{k}", 40, over) for k in range(4)]
+        daemon = hopseald(site.config)
+        for s in senders:
+            s.start()
+        try:
+            for _ in range(4):
+                had = len(sink.mails)
+                harness.until(lambda: len(sink.mails) > had + 10, "some mail")
+                with Client(site.port) as idle:
+                    daemon.stop()       # all of it leaves, and with 0
+                    assert idle.reply()[0] == 421 and idle.is_closed()
+                daemon.start()
+            for s in senders:
+                s.join(harness.WAIT)
+                assert not s.is_alive(), "a sender is stuck"
+        finally:
+            over.set()
+    had = [(m.content.split(b"Message-ID: <")[1].split(b"@")[0].decode(), r)
+           for m in sink.mails for r in m.rcpt_to]
+    wanted = {(f"s{k}.{n}", r) for k in range(4) for n in range(40)
+              for r in (BOB, CAROL, DAVE)}
+    assert set().union(*(s.acked for s in senders)) == wanted == set(had)
+    assert len(had) == len(wanted), "doubles"
+    assert not sink.faults
