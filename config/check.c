@@ -328,6 +328,25 @@ config_check_loop(const struct load *l, const struct config_next_hop *hop)
 	return hop->is_ip ? loop_find(l, &hop->addr) : name_loop_find(l, hop);
 }
 
+/* A password goes to the one server it is for, and never in the clear. */
+static void
+check_auth_file(const struct look *k)
+{
+	const struct config_next_hop *hop = &k->listener->next_hop;
+
+	if (k->listener->auth_file == NULL ||
+	    is_bad(&k->own->said, "next-hop"))
+		return;
+	if (hop->scheme == SCHEME_MX)
+		config_fault_add(&k->l->faults, place_of(k, "auth-file"),
+		    "auth-file: is for one server, and mx finds many; write "
+		    "next-hop: smtps://HOST");
+	else if (hop->tls < TLS_ENCRYPT)
+		config_fault_add(&k->l->faults, place_of(k, "auth-file"),
+		    "auth-file: the password could go in the clear; write "
+		    "`encrypt` or `verify` behind the next hop");
+}
+
 static void
 check_loop(const struct look *k)
 {
@@ -385,6 +404,7 @@ config_check(struct load *l)
 		check_clients(&k);
 		check_listen(&k);
 		check_loop(&k);
+		check_auth_file(&k);
 		check_bounds(&k);
 		check_tls(&k);
 		if (k.own->has_role) {

@@ -154,6 +154,7 @@ struct config_listener {
 	uint32_t send_timeout_s;	/* one block of content */
 	uint32_t end_timeout_s;		/* the reply to the final dot */
 	enum config_pass_client pass_client;
+	const char *auth_file;		/* absolute or NULL */
 	uint32_t max_per_destination;	/* connections of a worker */
 	uint32_t max_idle;		/* of those, between transactions */
 	uint32_t max_reuse;		/* transactions on one */

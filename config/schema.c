@@ -153,6 +153,8 @@ const struct config_row config_rows[] = {
 	    "for the next hop's reply to the final dot"},
 	{"pass-client",       K_WORD,      AT(pass_client),          0,        0,          "none",
 	    "how the next hop is told who our client is"},
+	{"auth-file",         K_PATH,      AT(auth_file),            0,        0,          NULL,
+	    "file with NAME:PASSWORD for the next hop"},
 	{"max-per-destination", K_UINT32,  AT(max_per_destination),  1,        10000,      "20",
 	    "connections to one next hop, or domain by mx; each worker"},
 	{"max-idle",          K_UINT32,    AT(max_idle),             0,        10000,      "4",
@@ -176,8 +178,6 @@ const struct config_row config_rows[] = {
 	{"repair",            K_WORD,      NOWHERE,                  0,        0,          "no",
 	    "mending what devices get wrong"},
 
-	{"auth-file",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
-	    "name and password for the next hop"},
 	{"copies",            K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
 	    "size and age of kept messages"},
 	{"extend",            K_UNBUILT,   NOWHERE,                  0,        0,          NULL,

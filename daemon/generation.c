@@ -259,6 +259,11 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		*status = EX_CONFIG;
 		return -E_SYNTAX;
 	}
+	env->logins = logins_new(c, g->start.priv.gid, to_log, NULL);
+	if (env->logins == NULL) {
+		*status = EX_CONFIG;
+		return -E_SYNTAX;
+	}
 	env->config = c;
 	env->inventory = &g->inventory;
 	env->signer_fd = -1;
@@ -352,6 +357,7 @@ generation_free(struct generation **gp)
 	if (g->start.env.spool_fd >= 0)
 		close(g->start.env.spool_fd);
 	tls_free(&g->start.env.tls);
+	logins_free(&g->start.env.logins);
 	arena_free(&g->arena);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
 		if (g->children[k].channel >= 0)
@@ -454,6 +460,7 @@ void
 generation_wipe(struct generation *g)
 {
 	tls_free(&g->start.env.tls);
+	logins_free(&g->start.env.logins);
 }
 
 void

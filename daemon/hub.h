@@ -22,6 +22,7 @@ struct hub {
 	const struct signer_inventory *inventory;
 	struct resolve *resolve;
 	struct tls *tls;
+	const struct logins *logins;
 	struct arena *arena;	/* as old as the hub; takes the ring */
 	struct dkim2_keyring *keyring;	/* public keys that were read before */
 	struct offers *offers;	/* what next hops can */

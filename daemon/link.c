@@ -6,6 +6,7 @@
 
 #include "daemon/addr.h"
 #include "daemon/log.h"
+#include "daemon/login.h"
 #include "daemon/pool.h"
 
 static void on_conn(void *arg, enum conn_event what);
@@ -58,6 +59,8 @@ may_be_plain(const struct link *l)
 	return l->is_plain || l->hop->tls == TLS_NONE;
 }
 
+static void on_hello(struct link *l);
+
 static void
 begin_tls(struct link *l)
 {
@@ -87,11 +90,45 @@ on_secured(struct link *l)
 	await(l, l->listener->reply_timeout_s);
 }
 
+/* It is our own trouble where that fails, not the client's: 4xx. */
+static void
+not_let_in(struct link *l)
+{
+	refuse(l, 451, "4.7.0", "The next hop does not let us in");
+}
+
+static void
+log_in(struct link *l, const struct login *login)
+{
+	if (smtp_client_auth(&l->client, login->user, login->password)) {
+		await(l, l->listener->reply_timeout_s);
+		return;
+	}
+	log_line(LOG_ERROR_, "%s: takes neither AUTH PLAIN nor LOGIN%s, which "
+	    "auth-file is for", l->relay,
+	    l->client.is_secure ? "" : " in the clear");
+	not_let_in(l);
+}
+
+static void
+on_auth(struct link *l)
+{
+	l->is_known = l->client.reply.code == 235;
+	if (l->is_known) {
+		on_hello(l);
+		return;
+	}
+	log_line(LOG_ERROR_, "%s: refuses the name and password of auth-file: "
+	    "%d", l->relay, l->client.reply.code);
+	not_let_in(l);
+}
+
 /* What is still to be said after EHLO: STARTTLS, XCLIENT, then AUTH. */
 static void
 on_hello(struct link *l)
 {
 	struct smtp_client *c = &l->client;
+	struct login login;
 
 	if (!c->is_secure && !may_be_plain(l)) {
 		if (smtp_client_starttls(c)) {
@@ -109,6 +146,11 @@ on_hello(struct link *l)
 	    smtp_client_xclient(c, l->who)) {
 		l->is_introduced = true;
 		await(l, l->listener->reply_timeout_s);
+		return;
+	}
+	if (logins_find(l->hub->logins, l->listener, &login) &&
+	    l->hop == &l->listener->next_hop && !l->is_known) {
+		log_in(l, &login);
 		return;
 	}
 	ready(l);
@@ -160,6 +202,9 @@ on_said(struct link *l, enum smtp_client_event what)
 		    "be told to take it from us", l->relay, l->client.reply.code);
 		refuse(l, 451, "4.3.5", "The next hop does not let us tell "
 		    "who its client is");
+		break;
+	case SMTP_CLIENT_AUTH:
+		on_auth(l);
 		break;
 	case SMTP_CLIENT_RSET:
 		on_reset(l);

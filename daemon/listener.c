@@ -345,6 +345,7 @@ listener_set_new(const struct worker_env *env)
 	set->hub.loop = env->loop;
 	set->hub.config = env->config;
 	set->hub.tls = env->tls;
+	set->hub.logins = env->logins;
 	set->hub.inventory = env->inventory;
 	set->hub.relay_gone = relay_gone;
 	set->hub.way_found = way_found;

@@ -13,6 +13,7 @@
 #include "daemon/master.h"
 #include "daemon/priv.h"
 #include "daemon/signer.h"
+#include "daemon/login.h"
 #include "daemon/tls.h"
 
 #define DEFAULT_PATH "/etc/hopseal/hopseal.yaml"
@@ -65,6 +66,16 @@ check_tls(const struct config *c, unsigned gid)
 	return good;
 }
 
+static bool
+check_logins(const struct config *c, unsigned gid)
+{
+	struct logins *l = logins_new(c, gid, to_stderr, NULL);
+	bool good = l != NULL;
+
+	logins_free(&l);
+	return good;
+}
+
 /* What the start would do, without a socket and without a child. */
 static int
 check(const char *path)
@@ -80,6 +91,7 @@ check(const char *path)
 		if (c->keys_file != NULL)
 			good = check_keys_file(c->keys_file) && good;
 		good = check_tls(c, has_user ? p.gid : (unsigned)-1) && good;
+		good = check_logins(c, has_user ? p.gid : (unsigned)-1) && good;
 		if (c->keys != NULL) {
 			struct signer_keys *k = signer_keys_load(c->keys,
 			    has_user ? p.gid : (unsigned)-1, to_stderr, NULL);

@@ -144,6 +144,7 @@ worker_main(const struct worker_start *start)
 	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0)
 		return EX_OSERR;
 	check_spool(&w.env, start->number);
+	logins_lock(w.env.logins);
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/keysfile.h"
+#include "daemon/login.h"
 #include "daemon/loop.h"
 #include "daemon/priv.h"
 #include "daemon/signer.h"
@@ -25,6 +26,7 @@ struct worker_env {
 	const struct config *config;
 	const struct keysfile *keysfile;	/* NULL: ask the DNS */
 	struct tls *tls;
+	struct logins *logins;
 	const struct signer_inventory *inventory;	/* n == 0: no keys */
 	int signer_fd;				/* -1: no signer */
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */

@@ -247,6 +247,81 @@ def test_lmtp(folder, hopseald, each, code):
         assert len(sink.mails) == (code == 250) and not sink.faults
 
 
+# --- a name and a password ---------------------------------------------------
+
+PASSWORD = "tanstaaftanstaaf"
+PLAIN = "AHRpbQB0YW5zdGFhZnRhbnN0YWFm"          # RFC 4616 4
+
+
+def login_file(folder, text=f"tim:{PASSWORD}\n", mode=0o600):
+    path = folder / "smart.auth"
+    path.write_text(text)
+    path.chmod(mode)
+    return f"auth-file: {path}"
+
+
+@pytest.mark.parametrize("text", [f"tim:{PASSWORD}\n", f"tim\n{PASSWORD}\n",
+                                  f"tim\r\n{PASSWORD}", f"tim:{PASSWORD}"])
+def test_we_log_in_under_tls(folder, hopseald, pki, text):
+    ca, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH LOGIN PLAIN")) as sink:
+        site = site_for(folder, sink, "smtp://127.0.0.1:PORT verify",
+                        f"tls-ca: {ca.cert}", login_file(folder, text))
+        daemon = hopseald(site.config)
+        assert send(site)[0] == 250
+        assert set(sink.logins) == {f"AUTH PLAIN {PLAIN}"}
+        assert send(site)[0] == 250
+        assert len(sink.logins) == sink.connections and not sink.faults
+        for secret in (PASSWORD, PLAIN, "tim"):
+            assert secret not in daemon.log()
+
+
+@pytest.mark.parametrize("reply,secure", [
+    ("535 5.7.8 bad", ("AUTH PLAIN",)), ("454 4.7.0 later", ("AUTH PLAIN",)),
+    ("250 2.7.0 fine", ("AUTH PLAIN",)), ("235 fine", ("AUTH CRAM-MD5",))])
+def test_Q11_a_login_that_fails_is_temporary(folder, hopseald, pki, reply,
+                                             secure):
+    """It is our own trouble, not the message's."""
+    _, certs = pki
+    with NextHop(tls=certs["good"], secure=secure, auth=reply) as sink:
+        site = site_for(folder, sink, "smtp://127.0.0.1:PORT encrypt",
+                        login_file(folder))
+        daemon = hopseald(site.config)
+        code, text = send(site)
+        assert code == 451, text
+        assert not sink.mails and b"MAIL" not in b"".join(sink.commands)
+        assert PASSWORD not in daemon.log() and PLAIN not in daemon.log()
+
+
+def test_T3_no_password_without_tls(folder, hopseald):
+    """STARTTLS is stripped, and AUTH offered in the clear."""
+    with NextHop(extensions=("AUTH PLAIN LOGIN",)) as sink:
+        site = site_for(folder, sink, "smtp://127.0.0.1:PORT encrypt",
+                        login_file(folder))
+        hopseald(site.config)
+        code, text = send(site)
+        assert (code, text[:5]) == (451, "4.7.4"), text
+        assert not sink.logins and not sink.mails
+
+
+@pytest.mark.parametrize("text,mode,why", [
+    (f"tim:{PASSWORD}\n", 0o644, "mode 0644"),
+    (f"tim{PASSWORD}\n", 0o600, "is no login"), ("", 0o600, "is no login"),
+    (f"tim:\n", 0o600, "is no login"), (f"t\n{PASSWORD}\nx\n", 0o600,
+                                         "is no login"),
+    ("tim:" + "x" * 256, 0o600, "is no login")])
+def test_P3_auth_files_are_checked(folder, text, mode, why):
+    site = site_for(folder, NextHop(), "smtp://127.0.0.1:PORT encrypt",
+                    login_file(folder, text, mode))
+    config = folder / "c.yaml"
+    config.write_text(site.config)
+    done = harness.run(harness.HOPSEALD, "-t", "-c", config, ok=False)
+    said = (done.stdout + done.stderr).decode().replace(str(folder), "")
+    assert done.returncode == 78 and why in said, said
+    assert PASSWORD not in said
+
+
 # --- connections that serve again -------------------------------------------
 
 def test_connections_are_used_again(folder, hopseald):
