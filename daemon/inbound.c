@@ -583,5 +583,8 @@ inbound_release(struct inbound *s, struct outbound *o,
 {
 	s->relay = NULL;
 	s->outbound = o;
+	if (watching == NULL)
+		return;
+	relay_watch_too(watching, s->watching);
 	s->watching = watching;
 }

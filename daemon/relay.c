@@ -134,14 +134,23 @@ part_and_watch(struct relay *r, bool is_delivered)
 void
 relay_went_on(struct relay *r)
 {
-	relay_memory_forget(r);
-	leave(r);
+	for (; r != NULL; r = r->earlier) {
+		relay_memory_forget(r);
+		leave(r);
+	}
 }
 
 void
 relay_left(struct relay *r)
 {
-	leave(r);
+	for (; r != NULL; r = r->earlier)
+		leave(r);
+}
+
+void
+relay_watch_too(struct relay *r, struct relay *earlier)
+{
+	r->earlier = earlier;
 }
 
 /* ---- answers ---- */

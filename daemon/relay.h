@@ -38,10 +38,17 @@ void relay_abandon(struct relay *r);
 
 /*
  * After inbound_release(): the client went on, so that it has our answer, or
- * it left. r is gone.
+ * it left. r is gone, and those that relay_watch_too() put behind it.
  */
 void relay_went_on(struct relay *r);
 void relay_left(struct relay *r);
+
+/*
+ * The same is to be told to the relays of earlier transactions, whose answers
+ * the client of a pipeline need not have seen either. r is watched and has
+ * none so far.
+ */
+void relay_watch_too(struct relay *r, struct relay *earlier);
 
 /* Answers for tags of the hub: the k-th wanted key. */
 void relay_key(struct relay *r, size_t k, const struct resolve_txt *txt);

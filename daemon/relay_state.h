@@ -52,6 +52,7 @@ struct relay {
 	struct annotation annotation;	/* of all copies */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */
+	struct relay *earlier;		/* answered and watched as well */
 	/* the copies it leaves in */
 	struct onward *copies;
 	struct onward **copies_end;

@@ -442,6 +442,17 @@ do_mail(struct run *r, struct actor *a, struct bytes kind)
 	return is_good || fail(r, "no such message", kind, nothing);
 }
 
+/* What another one took, as it was sent, and its dot. */
+static bool
+do_replay(struct run *r, struct actor *a, struct bytes name)
+{
+	const struct actor *other = actor_find(r, name);
+
+	wire_send(a->wire, (struct bytes){other->content, other->n_content});
+	wire_send(a->wire, BYTES_LIT(".\r\n"));
+	return true;
+}
+
 static bool
 do_content(struct run *r, struct actor *a)
 {
@@ -536,6 +547,8 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_quiet(r, a, is(verb, "closed"));
 	if (is(verb, "mail"))
 		return do_mail(r, a, rest);
+	if (is(verb, "replays"))
+		return do_replay(r, a, rest);
 	if (is(verb, "content"))
 		return do_content(r, a);
 	if (is(verb, "has") || is(verb, "lacks"))

@@ -298,6 +298,8 @@ site_end(void)
 		left = "a session or a relay that never ends";
 	else if (world_net_open() != 0)
 		left = "an open connection";
+	if (left != NULL)
+		return left;	/* it can not be freed either */
 	listener_set_free(&site.set);
 	world_run();
 	loop_free(&site.env.loop);
