@@ -180,6 +180,7 @@ over(void *arg)
 {
 	struct onward *o = arg;
 
+	o->is_ending = false;
 	if (o->relay->state != RELAY_OVER)
 		relay_copy_over(o->relay, o);
 }
@@ -188,6 +189,7 @@ static void
 end(struct onward *o)
 {
 	o->state = ONWARD_OVER;
+	o->is_ending = true;
 	loop_defer(o->relay->hub->loop, &o->deferred, over, o);
 }
 
@@ -431,7 +433,8 @@ on_outbound(void *arg, enum outbound_event what)
 bool
 onward_is_committed(const struct onward *o)
 {
-	return o->outbound != NULL && outbound_is_committed(o->outbound);
+	return o->is_ending ||
+	    (o->outbound != NULL && outbound_is_committed(o->outbound));
 }
 
 struct outbound *

@@ -81,6 +81,7 @@ struct onward {
 	struct relay_rcpt **rcpts;
 	size_t n_rcpts;
 	bool is_begun;			/* by onward_send() */
+	bool is_ending;			/* relay_copy_over() comes */
 	struct relay_value value;	/* time, id and Received it has */
 	struct dkim2_envelope leaves;	/* the envelope it is signed for */
 	struct dkim2_sign *sign;
@@ -124,7 +125,8 @@ void onward_send(struct onward *o);
 /* An answer of the signer for its tag. */
 void onward_signature(struct onward *o, size_t k, struct bytes signature);
 
-/* Whether its final dot may be out, so that the answer has to be awaited. */
+/* Whether its final dot may be out, so that the answer has to be awaited; or
+ * relay_copy_over() is still to be called. */
 bool onward_is_committed(const struct onward *o);
 
 /*

@@ -156,7 +156,8 @@ world_net_open(void)
 	size_t n = 0;
 
 	for (size_t k = 0; k < WIRES; k++)
-		n += wires[k].is_used && !wires[k].is_closed;
+		n += wires[k].is_used && !wires[k].is_closed &&
+		    wires[k].refusal < FIRST_FD;
 	return n;
 }
 
@@ -266,6 +267,7 @@ __wrap_accept4(int fd, struct sockaddr *from, socklen_t *n, int flags)
 		return -1;
 	}
 	w->is_connecting = false;
+	w->refusal = 0;
 	*n = addr_to_system(&w->peer, &ss);
 	memcpy(from, &ss, *n);
 	return w->fd;
