@@ -1,6 +1,7 @@
 #include "daemon/inbound.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/conn.h"
@@ -494,6 +495,22 @@ configure(struct inbound *s, const struct worker_socket *socket)
 		s->config.offer |= SMTP_CAN_XCLIENT;
 }
 
+/*
+ * Greets. Octets that are there before our banner is are no client's that
+ * waits for it: they get 554 in its place (row F8).
+ */
+static void
+greet(struct inbound *s, int fd)
+{
+	uint8_t octet;
+	struct bytes early = {&octet, 1};
+
+	if (recv(fd, &octet, 1, MSG_PEEK) != 1)
+		pump(s);
+	else if (has_room(s))
+		handle(s, smtp_server_next(&s->server, &early));
+}
+
 struct inbound *
 inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
     const struct inbound_ends *ends, inbound_gone *gone, void *arg)
@@ -520,7 +537,7 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 		secure(s);
 		return s;
 	}
-	pump(s);
+	greet(s, fd);
 	return s;
 }
 

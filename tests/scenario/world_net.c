@@ -316,6 +316,8 @@ __wrap_recv(int fd, void *p, size_t n, int flags)
 	if (n == 0)
 		return 0;
 	memcpy(p, w->in, n);
+	if ((flags & MSG_PEEK) != 0)
+		return (ssize_t)n;
 	w->n_in -= n;
 	memmove(w->in, w->in + n, w->n_in);
 	return (ssize_t)n;
