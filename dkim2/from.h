@@ -10,7 +10,8 @@
  * domain   a view of value; set only on DKIM2_FROM_ONE
  * Returns  DKIM2_FROM_ONE, or DKIM2_FROM_UNCLEAR where value is not exactly
  *          one mailbox with a plain domain: no list, no group, no route, no
- *          address literal, no dot at the end
+ *          address literal, no dot at the end; an address as the name of
+ *          itself may lack its quotes
  */
 enum dkim2_from from_parse(struct bytes value, struct bytes *domain);
 

@@ -42,7 +42,9 @@ check_to(struct bytes value, struct arena *a)
 	struct mailbox one;
 	struct buf path, list;
 
-	need(mailbox_parse(&rest, &one) && rest.n == 0);
+	need(mailbox_parse(&rest, &one));
+	if (rest.n != 0)
+		return;		/* an address and itself: not in a To field */
 	while (one.local.n != 0 && strchr(" \t\r\n", one.local.p[0]) != NULL)
 		one.local = bytes_skip(one.local, 1);
 	while (one.local.n != 0 &&

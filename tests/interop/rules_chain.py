@@ -258,6 +258,16 @@ def authors():
     by("no-domain", "fail", b" mia")
     by("name-that-is-an-address", "pass", b' "boss@bank.example" <mia@quay.example>')
     by("name-that-is-ours", "fail", b' "mia@quay.example" <boss@bank.example>')
+    by("name-that-is-itself", "pass", b" mia@quay.example <mia@quay.example>")
+    # Some readers would take the name for the mailbox.
+    by("name-that-is-another", "fail", b" boss@bank.example <mia@quay.example>",
+       peer="pass")
+    by("name-that-is-nearly-itself", "fail",
+       b" Mia@quay.example <mia@quay.example>", peer="pass")
+    by("itself-and-another", "fail",
+       b" mia@quay.example <mia@quay.example> <sam@quay.example>")
+    # It takes no quoted local part for an address (RFC 5321 4.1.2 has it).
+    by("quoted-local", "pass", b' "m i a"@quay.example', peer="fail")
     by("comment", "pass", b" mia@quay.example (at (the) sea)")
     by("comment-that-lies", "fail", b" boss@bank.example (mia@quay.example)")
     by("folded", "pass", b"\r\n Mia\r\n\t<mia@quay.example>\r\n ")
