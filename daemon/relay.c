@@ -127,8 +127,11 @@ part_and_watch(struct relay *r, bool is_delivered)
 		return s;
 	}
 	r->state = RELAY_ANSWERED;
+	slots_leave(&r->hub->slots, r->tag);
 	loop_timer_stop(r->timer);
-	return part(r, r);
+	s = part(r, r);
+	content_fini(&r->content);	/* a device may stay for minutes */
+	return s;
 }
 
 void
