@@ -247,6 +247,42 @@ def test_at_most_four_copies_at_once(folder, hopseald, one):
     assert max(m[0] for m in most) == 4, most
 
 
+def test_identities_and_ways_have_transactions_of_their_own(folder, hopseald,
+                                                             keys, peer):
+    """A forwarder signs as the domain that the message came to."""
+    for domain in ("one.example", "two.example", "four.example"):
+        keys.add(domain, rsa2048=None)
+    came_to = [BOB, "bea@four.example", CAROL]
+    content = harness.run(
+        harness.HOPSEAL, "sign", "--domain", "one.example", "--selector", "ed",
+        "--key", keys.pem("one.example", "ed"), "--mail-from", ALICE,
+        *[a for r in came_to for a in ("--rcpt-to", r)],
+        stdin=message(to=", ".join(came_to)))
+    with Sink() as sink, Sink() as other:
+        site = forward(folder, sink.port,
+                       f'routes: {{"five.example": "smtp://127.0.0.1:'
+                       f'{other.port}"}}')
+        site.config = site.config.replace(
+            "[two.example]", "[two.example, four.example]").replace(
+            "aliases: {", 'aliases: {"bea@four.example": "b@three.example", '
+            '"carol@two.example": "c@five.example", ')
+        hopseald(site.config)
+        asked, end = send(site.port, came_to, content)
+        assert {a[0] for a in asked} == {250} and end[0] == 250
+        ways = {(m.mail_from, m.rcpt_to[0]): m for m in sink.mails + other.mails}
+        assert set(ways) == {("returns@two.example", "robert@three.example"),
+                             ("returns@four.example", "b@three.example"),
+                             ("returns@two.example", "c@five.example")}
+        assert recipients(other) == [["c@five.example"]]
+        for (mail_from, rcpt), mail in ways.items():
+            assert tag(mail.content, b"d") == \
+                mail_from.split("@")[1].encode()
+            assert named_in(mail.content) == [rcpt]
+            verdict = harness.peer_verify(peer, keys.file, mail.content,
+                                          mail_from, [rcpt])
+            assert verdict["fully_verified"], verdict
+
+
 # --- Q14: answers that differ ------------------------------------------------
 
 def test_Q14_first_copy_refused_is_the_answer(folder, hopseald, one):
