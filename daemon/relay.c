@@ -217,22 +217,40 @@ told(struct relay *r, const struct relay_answer *a)
 	return buf_bytes(&out);
 }
 
-/* LMTP: each recipient has an answer of its own (RFC 2033 4.2). */
+/*
+ * LMTP: each recipient has an answer of its own (RFC 2033 4.2).
+ *
+ * late     that of who has none by now
+ * n        how many there are; 0 without memory
+ */
+static struct verdict *
+answer_each(struct relay *r, const struct relay_answer *late, size_t *n)
+{
+	struct verdict *v = arena_array(r->arena, r->n_rcpts, sizeof(*v));
+
+	*n = 0;
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
+	    k = k->next) {
+		const struct relay_rcpt *of = k->twin == NULL ? k : k->twin;
+		const struct relay_answer *a = of->state == RCPT_SETTLED
+		    ? &of->answer : late;
+
+		v[(*n)++] = (struct verdict){a->code, a->enhanced,
+		    told(r, a)};
+	}
+	return v;
+}
+
 static void
 conclude_each(struct relay *r)
 {
-	struct verdict *v = arena_array(r->arena, r->n_rcpts,
-	    sizeof(*v));
-	struct inbound *s;
+	size_t n;
+	struct verdict *v = answer_each(r, &r->rcpts->answer, &n);
 	bool is_delivered = false;
-	size_t n = 0;
+	struct inbound *s;
 
-	for (struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
-	    k = k->next) {
-		v[n++] = (struct verdict){k->answer.code,
-		    k->answer.enhanced, told(r, &k->answer)};
-		is_delivered = is_delivered || k->answer.code / 100 == 2;
-	}
+	for (size_t k = 0; k < n; k++)
+		is_delivered = is_delivered || v[k].code / 100 == 2;
 	s = part_and_watch(r, is_delivered);
 	inbound_answer_each(s, v, n);
 }
@@ -576,15 +594,22 @@ too_late(void *arg)
 	struct relay_answer a = relay_answer_say(451, "4.4.2",
 	    "This takes too long, try again later");
 	bool is_awaited = drop(r, &a);
+	struct verdict *v = NULL;
 	struct inbound *s;
+	size_t n = 0;
 
 	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
 	    r->id, r->listener->through_wait_s, is_awaited
 	    ? ": the next hop's answer is awaited" : "");
+	if (inbound_client(r->session)->is_lmtp)
+		v = answer_each(r, &a, &n);
 	s = part(r, NULL);
 	if (!is_awaited)
 		leave(r);
-	inbound_answer(s, a.code, a.enhanced, a.text);
+	if (v != NULL)
+		inbound_answer_each(s, v, n);
+	else
+		inbound_answer(s, a.code, a.enhanced, a.text);
 }
 
 void
