@@ -1,7 +1,6 @@
 """Real mail servers: each takes mail for everybody on 127.0.0.1:port and sends
 it on to 127.0.0.1, to the port that `onward` has for the recipient's domain.
-None is installed. tls holds the files of a certificate and its key; with it
-STARTTLS is offered. wants_tls: mail leaves under TLS only."""
+None is installed. tls is a pair of certs.py; with it STARTTLS is offered. wants_tls: mail leaves under TLS only."""
 
 import json
 import os
@@ -30,7 +29,7 @@ class Exim:
                   f"chunking_advertise_hosts = {yes[chunking]}"]
         if tls:
             for name in ("cert", "key"):
-                shutil.copy(tls[name], self.jail.root / "etc" / name)
+                shutil.copy(getattr(tls, name), self.jail.root / "etc" / name)
                 (self.jail.root / "etc" / name).chmod(0o644)
             server += ["tls_advertise_hosts = *", "tls_certificate = /etc/cert",
                        "tls_privatekey = /etc/key"]
@@ -38,7 +37,8 @@ class Exim:
             server.append("tls_advertise_hosts =")
         client = ["hosts_try_chunking = " + yes[chunking],
                   "hosts_avoid_pipelining = " + yes[not pipelining]]
-        client += ["hosts_require_tls = *", "tls_try_verify_hosts ="] \
+        client += ["hosts_require_tls = *", "tls_try_verify_hosts =",
+                   "tls_verify_certificates =", "hosts_try_dane ="] \
             if wants_tls else ["hosts_avoid_tls = *"]
         self.jail.write("etc/exim.conf", "\n".join([
             "primary_hostname = exim.example",
@@ -94,7 +94,7 @@ class OpenSmtpd:
         pki, listen = "", ""
         if tls:
             for name in ("cert", "key"):
-                shutil.copy(tls[name], self.jail.root / "etc" / name)
+                shutil.copy(getattr(tls, name), self.jail.root / "etc" / name)
                 (self.jail.root / "etc" / name).chmod(0o600)
             pki = 'pki x cert "/etc/cert"\npki x key "/etc/key"\n'
             listen = " tls pki x"
@@ -177,8 +177,8 @@ class Haraka:
                     "line_length=5000\ndata_line_length=5000\n")
         self._write("plugins", ("tls\n" if tls or wants_tls else "") + "accept\n")
         if tls:
-            self._write("tls_cert.pem", tls["cert"].read_text())
-            self._write("tls_key.pem", tls["key"].read_text())
+            self._write("tls_cert.pem", tls.cert.read_text())
+            self._write("tls_key.pem", tls.key.read_text())
         (folder / "plugins" / "accept.js").write_text(
             ACCEPT.replace("ONWARD", json.dumps(onward)))
 
@@ -277,8 +277,8 @@ class Postfix:
                 "smtputf8_enable": "yes"}
         if tls:
             more |= {"smtpd_tls_security_level": "may",
-                     "smtpd_tls_cert_file": tls["cert"],
-                     "smtpd_tls_key_file": tls["key"]}
+                     "smtpd_tls_cert_file": tls.cert,
+                     "smtpd_tls_key_file": tls.key}
         if wants_tls:
             more["smtp_tls_security_level"] = "encrypt"
         self.instance = postfix.Postfix(
