@@ -347,6 +347,32 @@ check_auth_file(const struct look *k)
 		    "`encrypt` or `verify` behind the next hop");
 }
 
+/* A client logs in at the one server that knows it, all the way under TLS. */
+static void
+check_auth(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+	const char *why = NULL;
+
+	if (l->auth != AUTH_PASS || is_bad(&k->own->said, "next-hop"))
+		return;
+	if (l->auth_file != NULL)
+		why = "the next hop can know the client or us; remove "
+		    "`auth-file`";
+	else if (l->next_hop.scheme == SCHEME_MX || l->routes.n != 0)
+		why = "needs one server that knows the clients; write one "
+		    "next-hop, and no routes";
+	else if (l->next_hop.tls < TLS_ENCRYPT)
+		why = "passwords could go in the clear; write `encrypt` or "
+		    "`verify` behind the next hop";
+	else if (l->n_tls == 0 && !is_bad(&k->own->said, "tls"))
+		why = "no client could begin TLS, and none logs in without; "
+		    "write `tls: {cert: FILE, key: FILE}`";
+	if (why != NULL)
+		config_fault_add(&k->l->faults, place_of(k, "auth"),
+		    "auth: pass: %s", why);
+}
+
 static void
 check_loop(const struct look *k)
 {
@@ -405,6 +431,7 @@ config_check(struct load *l)
 		check_listen(&k);
 		check_loop(&k);
 		check_auth_file(&k);
+		check_auth(&k);
 		check_bounds(&k);
 		check_tls(&k);
 		if (k.own->has_role) {

@@ -47,6 +47,9 @@ enum config_tls_policy {
 	TLS_VERIFY,		/* with a certificate for the host's name */
 };
 
+/* What becomes of a client's name and password. */
+enum config_auth { AUTH_OFF, AUTH_PASS };
+
 /* How the next hop is told who our client is. */
 enum config_pass_client { PASS_NONE, PASS_XCLIENT, PASS_PROXY_V1,
     PASS_PROXY_V2 };
@@ -154,6 +157,7 @@ struct config_listener {
 	uint32_t send_timeout_s;	/* one block of content */
 	uint32_t end_timeout_s;		/* the reply to the final dot */
 	enum config_pass_client pass_client;
+	enum config_auth auth;
 	const char *auth_file;		/* absolute or NULL */
 	uint32_t max_per_destination;	/* connections of a worker */
 	uint32_t max_idle;		/* of those, between transactions */

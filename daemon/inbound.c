@@ -6,6 +6,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/log.h"
+#include "daemon/login.h"
 #include "daemon/offers.h"
 #include "daemon/relay.h"
 #include "smtp/server.h"
@@ -223,6 +224,8 @@ take_xclient(struct inbound *s)
 	const struct smtp_xclient *x = &s->server.xclient;
 	struct inbound_client *c = &s->client;
 
+	c->is_authenticated = false;	/* that was somebody else */
+	outbound_free(&s->outbound);
 	if (x->said & SMTP_XCLIENT_ADDR)
 		memcpy(c->addr.ip, x->ip, sizeof(c->addr.ip));
 	if (x->said & SMTP_XCLIENT_PORT)
@@ -241,6 +244,60 @@ take_xclient(struct inbound *s)
 		c->is_esmtp = x->is_esmtp;
 	addr_text(&c->addr, c->ip);
 	inbound_answer(s, 220, NULL, (struct bytes){0});
+}
+
+/* Only the next hop's 235 counts; its connection is this session's then. */
+static void
+on_login(void *arg, enum outbound_event what)
+{
+	struct inbound *s = arg;
+	int code = outbound_result(s->outbound)->reply.code;
+
+	if (what == OUTBOUND_ENDED) {
+		outbound_owner(s->outbound, NULL, NULL);
+		s->client.login = keep(s, bytes_first(
+		    s->server.sasl.said.user, SMTP_XCLIENT_MAX),
+		    SMTP_XCLIENT_MAX);
+		s->client.is_authenticated = true;
+		inbound_answer(s, 235, "2.7.0",
+		    BYTES_LIT("Authentication successful"));
+		return;
+	}
+	outbound_free(&s->outbound);
+	if (what == OUTBOUND_REFUSED && code / 100 == 5)
+		inbound_answer(s, 535, "5.7.8",
+		    BYTES_LIT("Authentication credentials invalid"));
+	else
+		inbound_answer(s, 454, "4.7.0",
+		    BYTES_LIT("Temporary authentication failure"));
+}
+
+/* Asks the next hop whether it knows the client (product.md, AUTH). */
+static void
+pass_auth(struct inbound *s)
+{
+	const struct smtp_sasl_said *said = &s->server.sasl.said;
+	const struct login login = {said->user, said->password};
+	const struct outbound_destination to = {
+	    .hop = &s->listener->next_hop,
+	    .client = &s->client,
+	    .login = &login,
+	};
+
+	outbound_free(&s->outbound);
+	if (said->authzid.n != 0 && !bytes_eq(said->authzid, said->user)) {
+		inbound_answer(s, 535, "5.7.8",
+		    BYTES_LIT("Nobody acts as somebody else here"));
+		return;
+	}
+	s->outbound = outbound_new(s->hub, s->listener, &to);
+	if (s->outbound == NULL) {
+		inbound_answer(s, 454, "4.7.0",
+		    BYTES_LIT("Temporary authentication failure"));
+		return;
+	}
+	outbound_owner(s->outbound, on_login, s);
+	outbound_probe(s->outbound);
 }
 
 /* The proxy's own EHLO says nothing of a client that XCLIENT named. */
@@ -287,9 +344,7 @@ handle(struct inbound *s, enum smtp_server_event what)
 		begin_tls(s);
 		break;
 	case SMTP_SERVER_AUTH:
-		/* nobody offers it before it can be passed on */
-		inbound_answer(s, 454, "4.7.0",
-		    BYTES_LIT("Temporary authentication failure"));
+		pass_auth(s);
 		break;
 	case SMTP_SERVER_XCLIENT:
 		take_xclient(s);
@@ -491,6 +546,8 @@ configure(struct inbound *s, const struct worker_socket *socket)
 	};
 	if (tls_is_offered(l))
 		s->config.offer |= SMTP_CAN_STARTTLS;
+	if (l->auth == AUTH_PASS)	/* under TLS alone: the server's rule */
+		s->config.offer |= SMTP_CAN_AUTH_PLAIN | SMTP_CAN_AUTH_LOGIN;
 	if (config_nets_hold(l->xclient, l->n_xclient, s->came.client.ip))
 		s->config.offer |= SMTP_CAN_XCLIENT;
 }

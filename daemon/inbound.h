@@ -22,6 +22,7 @@ struct inbound_client {
 	struct bytes helo;	/* empty before EHLO; octets as they came */
 	struct bytes login;	/* whom it, or the proxy, authenticated as */
 	bool is_esmtp;
+	bool is_authenticated;	/* by the next hop's 235 */
 	bool is_lmtp;
 	const char *tls;	/* "TLSv1.3"; NULL: in plain */
 	const char *cipher;	/* its name, under TLS */

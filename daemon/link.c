@@ -104,9 +104,8 @@ log_in(struct link *l, const struct login *login)
 		await(l, l->listener->reply_timeout_s);
 		return;
 	}
-	log_line(LOG_ERROR_, "%s: takes neither AUTH PLAIN nor LOGIN%s, which "
-	    "auth-file is for", l->relay,
-	    l->client.is_secure ? "" : " in the clear");
+	log_line(LOG_ERROR_, "%s: takes neither AUTH PLAIN nor LOGIN, or not "
+	    "this name and password", l->relay);
 	not_let_in(l);
 }
 
@@ -118,9 +117,24 @@ on_auth(struct link *l)
 		on_hello(l);
 		return;
 	}
+	if (l->login != NULL) {		/* the client's own trouble */
+		l->reply = l->client.reply;
+		tell(l, LINK_REFUSED);
+		return;
+	}
 	log_line(LOG_ERROR_, "%s: refuses the name and password of auth-file: "
 	    "%d", l->relay, l->client.reply.code);
 	not_let_in(l);
+}
+
+/* The client's, or what auth-file says of us. */
+static bool
+has_login(const struct link *l, struct login *login)
+{
+	if (l->login != NULL)
+		*login = *l->login;
+	return l->login != NULL || (l->hop == &l->listener->next_hop &&
+	    logins_find(l->hub->logins, l->listener, login));
 }
 
 /* What is still to be said after EHLO: STARTTLS, XCLIENT, then AUTH. */
@@ -148,8 +162,7 @@ on_hello(struct link *l)
 		await(l, l->listener->reply_timeout_s);
 		return;
 	}
-	if (logins_find(l->hub->logins, l->listener, &login) &&
-	    l->hop == &l->listener->next_hop && !l->is_known) {
+	if (has_login(l, &login) && !l->is_known) {
 		log_in(l, &login);
 		return;
 	}
@@ -320,6 +333,7 @@ link_open(struct hub *h, const struct link_way *way, link_call *call,
 	l->listener = way->listener;
 	l->hop = way->hop;
 	l->who = way->who;
+	l->login = way->login;
 	l->is_plain = way->is_plain;
 	l->call = call;
 	l->arg = arg;

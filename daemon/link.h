@@ -32,6 +32,7 @@ struct link_way {
 	const struct nexthop_target *target;
 	const struct smtp_introduction *who;	/* the client whose identity
 			is passed on, lives as long as the link; NULL: ours */
+	const struct login *login;	/* a client's, likewise; or NULL */
 	bool is_plain;		/* the policy is `may`, and TLS failed before */
 };
 
@@ -48,6 +49,7 @@ struct link {
 	const struct config_listener *listener;
 	const struct config_next_hop *hop;
 	const struct smtp_introduction *who;
+	const struct login *login;
 	link_call *call;
 	void *arg;
 	enum link_state state;

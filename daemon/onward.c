@@ -40,7 +40,8 @@ has_outbound(struct onward *o)
 	if (r->spare != NULL && outbound_leads(r->spare, &to)) {
 		o->outbound = r->spare;
 		r->spare = NULL;
-	} else {
+	} else if (!to.client->is_authenticated) {
+		/* who logged in has one connection, and that one is lost */
 		o->outbound = outbound_new(r->hub, r->listener, &to);
 	}
 	return o->outbound != NULL;

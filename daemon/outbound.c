@@ -1,6 +1,7 @@
 #include "daemon/outbound_state.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,9 +104,25 @@ destroy(void *arg)
 
 	loop_timer_free(&o->soon);
 	loop_timer_free(&o->patience);
+	sodium_free(o->secret);
 	free(o->identity);
 	free(o->asked);
 	free(o);
+}
+
+/* In memory of their own, as long as connections are made with it. */
+static bool
+copy_login(struct outbound *o, const struct login *l)
+{
+	o->secret = sodium_malloc(l->user.n + l->password.n);
+	if (o->secret == NULL)
+		return false;
+	memcpy(o->secret, l->user.p, l->user.n);
+	memcpy(o->secret + l->user.n, l->password.p, l->password.n);
+	o->login.user = (struct bytes){o->secret, l->user.n};
+	o->login.password = (struct bytes){o->secret + l->user.n,
+	    l->password.n};
+	return true;
 }
 
 static bool
@@ -116,7 +133,7 @@ prepare(struct outbound *o, const struct outbound_destination *to)
 
 	buf_add(&domain, to->domain);
 	o->domain = buf_bytes(&domain);
-	o->wait.is_shared = !is_passed;
+	o->wait.is_shared = !is_passed && to->login == NULL;
 	o->wait.call = outbound_on_link;
 	o->wait.granted = on_granted;
 	o->wait.arg = o;
@@ -125,6 +142,8 @@ prepare(struct outbound *o, const struct outbound_destination *to)
 		if (o->identity == NULL)
 			return false;
 	}
+	if (to->login != NULL && !copy_login(o, to->login))
+		return false;
 	o->soon = loop_timer_new(o->hub->loop, on_soon, o);
 	o->patience = loop_timer_new(o->hub->loop, outbound_is_impatient, o);
 	return o->soon != NULL && o->patience != NULL &&

@@ -12,12 +12,15 @@
 
 struct outbound;
 struct inbound_client;
+struct login;
 
 /* Where to; what does not differ may share a connection. */
 struct outbound_destination {
 	const struct config_next_hop *hop;	/* the configuration's */
 	struct bytes domain;		/* of the recipients; copied */
 	const struct inbound_client *client;	/* passed on; or NULL */
+	const struct login *login;	/* of a client, who alone uses the
+					   connection then; copied; or NULL */
 };
 
 /* What MAIL says. The octets live until the transaction is over. */

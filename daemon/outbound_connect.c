@@ -73,6 +73,7 @@ open_next(struct outbound *o)
 		    .hop = o->hop,
 		    .target = &o->targets[o->target],
 		    .who = o->identity == NULL ? NULL : &o->identity->who,
+		    .login = o->secret == NULL ? NULL : &o->login,
 		    .is_plain = o->is_plain,
 		};
 

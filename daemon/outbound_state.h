@@ -3,6 +3,7 @@
 #define DAEMON_OUTBOUND_STATE_H
 
 #include "daemon/addr.h"
+#include "daemon/login.h"
 #include "daemon/outbound.h"
 #include "daemon/pool.h"
 
@@ -53,6 +54,8 @@ struct outbound {
 	uint8_t domain_octets[NEXTHOP_HOST_MAX];
 	struct bytes domain;
 	struct outbound_identity *identity;	/* or NULL */
+	struct login login;	/* of a client */
+	uint8_t *secret;	/* its octets, of libsodium; or NULL */
 	uint64_t tag;		/* of address look-ups */
 	outbound_call *call;
 	void *arg;

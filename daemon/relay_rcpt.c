@@ -34,13 +34,22 @@ may_relay(const struct relay *r, const struct smtp_path *to)
 {
 	const struct config_listener *l = r->listener;
 
-	if (config_nets_hold(l->clients, l->n_clients,
+	if (inbound_client(r->session)->is_authenticated ||
+	    config_nets_hold(l->clients, l->n_clients,
 	        inbound_client(r->session)->addr.ip))
 		return true;
 	if (to->domain.n == 0)		/* <postmaster> */
 		return l->role == ROLE_INBOUND && l->n_domains != 0;
 	return !to->is_literal && !is_routed(to->local) &&
 	    config_domains_hold(l->domains, l->n_domains, to->domain);
+}
+
+/* Who logged in has one connection: copies go over it one after the other. */
+static size_t
+max_copies(const struct relay *r)
+{
+	return inbound_client(r->session)->is_authenticated ? 1
+	    : r->listener->max_copies;
 }
 
 /* Whether one more recipient has room in this transaction. */
@@ -52,7 +61,7 @@ is_full(const struct relay *r)
 	if (r->n_rcpts != 0 && (r->is_single || l->mixed == MIXED_ONE_RCPT))
 		return true;
 	/* where we sign each may need a copy of its own: he may be hidden */
-	return r->n_rcpts >= l->max_copies &&
+	return r->n_rcpts >= max_copies(r) &&
 	    decide_may_sign(l, &r->hub->inventory->domains);
 }
 
@@ -138,7 +147,7 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	while (*at != NULL && !is_like(*at, &like))
 		at = &(*at)->next;
 	*onward = NULL;
-	if (*at == NULL && r->n_asked >= l->max_copies)
+	if (*at == NULL && r->n_asked >= max_copies(r))
 		return 0;
 	if (*at == NULL) {
 		*at = onward_new(r, &like);

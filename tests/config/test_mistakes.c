@@ -289,7 +289,14 @@ t8_proxies_must_be_named(void **state)
 		{"balancers", IN "    proxy: [10.0.0.1, 0.0.0.0/0]\n", "8:23: proxy: `0.0.0.0/0` is everybody, and any client could name another; write the balancers"},
 		{"proxies", IN "    xclient: ::/0\n", "8:14: xclient: `::/0` is everybody, and any client could name another; write the proxies"},
 		{"auth", IN "    auth: off\n", ""},
-		{"auth passed on", IN "    auth: pass\n", "8:11: auth: pass: not built yet; write off"},
+		{"auth passed on", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d verify, auth: pass, tls: {cert: a, key: b}}}\n", ""},
+		{"auth in the clear", IN "    auth: pass\n", "8:11: auth: pass: passwords could go in the clear; write `encrypt` or `verify` behind the next hop"},
+		{"auth for many", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: mx verify, auth: pass}}\n",
+		    "2:86: auth: pass: needs one server that knows the clients; write one next-hop, and no routes"},
+		{"auth of two", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d verify, auth: pass, auth-file: f}}\n",
+		    "2:94: auth: pass: the next hop can know the client or us; remove `auth-file`"},
+		{"auth without TLS", TOP "listeners: {in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d verify, auth: pass}}\n",
+		    "2:94: auth: pass: no client could begin TLS, and none logs in without; write `tls: {cert: FILE, key: FILE}`"},
 	};
 
 	(void)state;

@@ -3,6 +3,7 @@ in its lists."""
 
 import ssl
 import subprocess
+import threading
 
 from smtptools import Closed, Sink, Stream
 
@@ -60,6 +61,7 @@ class NextHop(Sink):
         self.proxy, self.lmtp = proxy, lmtp
         self.headers, self.logins, self.versions = [], [], []
         self.n_secure = 0
+        self._thread = threading.local()
         more = {"starttls": "220 2.0.0 go on", "auth": "235 2.7.0 welcome",
                 "xclient": "220 sink.example ESMTP",
                 "each": ["250 2.0.0 taken"]}
@@ -82,7 +84,14 @@ class NextHop(Sink):
             self._proxied(sock)
         if self.implicit:
             sock, stream = self._wrap(sock, stream)
-        super()._session(sock, stream)
+        try:
+            super()._session(sock, stream)
+        finally:
+            secure = getattr(self._thread, "secure", None)
+            if secure is not None:
+                with self._lock:
+                    self._open.discard(secure)
+                secure.close()
 
     def _proxied(self, sock):
         """Reads the header and no octet more: TLS may stand behind it."""
@@ -106,6 +115,10 @@ class NextHop(Sink):
             secure = self.tls.wrap_socket(sock, server_side=True)
         except (ssl.SSLError, OSError) as e:
             raise Closed from e
+        with self._lock:                # kill() is to find it
+            self._open.discard(sock)
+            self._open.add(secure)
+        self._thread.secure = secure
         self.n_secure += 1
         self.versions.append(secure.version())
         return secure, Stream(secure)

@@ -2,6 +2,7 @@
 connections that serve more than one message."""
 
 import re
+import smtplib
 import socket
 import ssl
 import threading
@@ -320,6 +321,81 @@ def test_P3_auth_files_are_checked(folder, text, mode, why):
     said = (done.stdout + done.stderr).decode().replace(str(folder), "")
     assert done.returncode == 78 and why in said, said
     assert PASSWORD not in said
+
+
+# --- AUTH passed on ----------------------------------------------------------
+
+def submission(folder, sink, pki, *more):
+    """Nobody may relay but who the next hop knows."""
+    ca, _ = pki
+    site = site_for(folder, sink, "smtp://127.0.0.1:PORT verify",
+                    f"tls-ca: {ca.cert}", "auth: pass",
+                    f"tls: {{cert: {ca.folder}/127.0.0.1-30.pem, "
+                    f"key: {ca.folder}/127.0.0.1-30.key}}", *more)
+    site.config = site.config.replace("clients: [127.0.0.1]",
+                                      "clients: [192.0.2.1]")
+    return site
+
+
+def log_in(site, user="tim", password=PASSWORD):
+    c = smtplib.SMTP("127.0.0.1", site.port)
+    c.ehlo()
+    assert not c.has_extn("auth"), "AUTH is offered in the clear"
+    c.starttls(context=ssl._create_unverified_context())
+    c.login(user, password)
+    return c
+
+
+def test_T7_auth_is_passed_on(folder, hopseald, pki):
+    """One connection, the client's own, for one message after the other."""
+    _, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH PLAIN LOGIN")) as sink:
+        site = submission(folder, sink, pki)
+        daemon = hopseald(site.config)
+        with log_in(site) as c:
+            before = sink.connections
+            for _ in range(3):
+                c.sendmail(ALICE, [BOB, "x@elsewhere.example"], MESSAGE)
+        assert sink.logins == [f"AUTH PLAIN {PLAIN}"]
+        assert len(sink.mails) == 3 and sink.connections == before
+        # the connection was hers: nobody else is let through
+        with Client(site.port) as c:
+            assert c.command(f"AUTH PLAIN {PLAIN}")[0] in (503, 530, 538)
+            assert c.envelope(ALICE, BOB)[0] == 554
+        for secret in (PASSWORD, PLAIN):
+            assert secret not in daemon.log()
+
+
+@pytest.mark.parametrize("reply,code", [
+    ("535 5.7.8 bad", 535), ("454 4.7.0 later", 454), ("250 2.0.0 fine", 454),
+    (CLOSE, 454)])
+def test_T7_only_235_of_the_next_hop_counts(folder, hopseald, pki, reply,
+                                            code):
+    _, certs = pki
+    with NextHop(tls=certs["good"], secure=("PIPELINING", "AUTH LOGIN PLAIN"),
+                 auth=reply) as sink:
+        site = submission(folder, sink, pki)
+        hopseald(site.config)
+        with pytest.raises(smtplib.SMTPAuthenticationError) as e:
+            log_in(site)
+        assert e.value.smtp_code == code
+        assert not sink.mails
+
+
+def test_T7_a_connection_lost_is_made_anew_as_the_client(folder, hopseald,
+                                                         pki):
+    _, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH PLAIN")) as sink:
+        site = submission(folder, sink, pki)
+        hopseald(site.config)
+        with log_in(site) as c:
+            c.sendmail(ALICE, [BOB], MESSAGE)
+            sink.kill()
+            sink.restart()
+            c.sendmail(ALICE, [BOB], MESSAGE)
+        assert len(sink.logins) == 2 and len(sink.mails) == 2
 
 
 # --- connections that serve again -------------------------------------------
