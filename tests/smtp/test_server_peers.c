@@ -274,6 +274,31 @@ t7_f5_lines_of_auth_have_a_bound(void **state)
 	}
 }
 
+/* Feeds octets, and leaves the machine its room. */
+static void
+feed_in_place(struct bytes in)
+{
+	enum smtp_server_event event = SMTP_SERVER_AUTH;
+
+	while (event != SMTP_SERVER_MORE) {
+		event = smtp_server_next(&t.s, &in);
+		if (event == SMTP_SERVER_AUTH)
+			session_answer(&t, event);
+	}
+}
+
+static void
+check_is_nowhere(struct bytes what)
+{
+	const struct bytes place[] = {
+		{(const uint8_t *)&t.s, sizeof(t.s)},
+		{(const uint8_t *)t.room, sizeof(t.room)},
+	};
+
+	for (size_t k = 0; k < N(place); k++)
+		assert_int_equal(bytes_find(place[k], what), place[k].n);
+}
+
 /* T7: nothing of a password is left in the machine. */
 static void
 t7_secrets_are_overwritten(void **state)
@@ -289,14 +314,10 @@ t7_secrets_are_overwritten(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < N(row); k++) {
-		struct bytes all_of_it = {(const uint8_t *)&t.s, sizeof(t.s)};
-
 		begin_secured();
-		session_feed(&t, bytes_of(row[k]));
-		assert_int_equal(bytes_find(all_of_it, BYTES_LIT("secret")),
-		    all_of_it.n);
-		assert_int_equal(bytes_find(all_of_it, BYTES_LIT("c2VjcmV0")),
-		    all_of_it.n);
+		feed_in_place(bytes_of(row[k]));
+		check_is_nowhere(BYTES_LIT("secret"));
+		check_is_nowhere(BYTES_LIT("c2VjcmV0"));
 		assert_int_equal(t.s.sasl.mechanism, 0);
 	}
 }
