@@ -63,6 +63,7 @@ begin(struct onward *o, uint64_t size)
 	o->state = ONWARD_OPEN;
 	o->n_asked = 0;
 	o->n_accepted = 0;
+	o->is_8bit = r->is_8bit;
 	outbound_owner(o->outbound, on_outbound, o);
 	outbound_begin(o->outbound, &mail);
 }
@@ -278,11 +279,26 @@ send_signed(struct onward *o)
 		ask_again(o);
 }
 
+/*
+ * Whether the copy may go out as what was asked. Content of 8 bits that the
+ * client did not declare is declared to a next hop that wants to know: it may
+ * change what it takes for 7 bits (RFC 6152 3).
+ */
+static bool
+is_fit(const struct onward *copy, const struct onward *asked)
+{
+	uint64_t max;
+
+	if (asked->state != ONWARD_OPEN || asked->n_accepted != copy->n_rcpts)
+		return false;
+	return asked->is_8bit || !copy->relay->is_8bit ||
+	    (outbound_can(asked->outbound, &max) & SMTP_CAN_8BITMIME) == 0;
+}
+
 void
 onward_take(struct onward *copy, struct onward *asked)
 {
-	if (asked->state == ONWARD_OPEN &&
-	    asked->n_accepted == copy->n_rcpts) {
+	if (is_fit(copy, asked)) {
 		copy->outbound = asked->outbound;
 		copy->state = ONWARD_OPEN;
 		outbound_owner(copy->outbound, on_outbound, copy);

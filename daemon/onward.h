@@ -70,6 +70,7 @@ struct onward {
 	struct outbound *outbound;	/* NULL: none */
 	size_t n_asked;			/* recipients, in what is open */
 	size_t n_accepted;
+	bool is_8bit;			/* said at its MAIL */
 	struct decision decision;	/* once the message is there */
 	unsigned n_sharing;		/* recipients that may share a copy */
 	struct bytes sharing;		/* who they are, as relay_value.h has

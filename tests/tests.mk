@@ -31,7 +31,8 @@ $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 # The daemon's own code, its loop, signer and sockets replaced.
 SCENARIO_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/scenario/*.c)))
-WRAPPED = socket connect accept4 send recv getsockopt setsockopt close write \
+WRAPPED = socket connect accept4 send recv getsockopt setsockopt getsockname \
+	__recv_chk close write \
 	malloc calloc realloc reallocarray
 $(SCENARIO_TESTS): $(B)/%: $(B)/%.o $(SCENARIO_PARTS) $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)

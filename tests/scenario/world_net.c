@@ -31,10 +31,13 @@ ssize_t __real_send(int fd, const void *p, size_t n, int flags);
 ssize_t __wrap_send(int fd, const void *p, size_t n, int flags);
 ssize_t __real_recv(int fd, void *p, size_t n, int flags);
 ssize_t __wrap_recv(int fd, void *p, size_t n, int flags);
+ssize_t __wrap___recv_chk(int fd, void *p, size_t n, size_t room, int flags);
 int __real_getsockopt(int fd, int level, int name, void *p, socklen_t *n);
 int __wrap_getsockopt(int fd, int level, int name, void *p, socklen_t *n);
 int __real_setsockopt(int fd, int level, int name, const void *p, socklen_t n);
 int __wrap_setsockopt(int fd, int level, int name, const void *p, socklen_t n);
+int __real_getsockname(int fd, struct sockaddr *to, socklen_t *n);
+int __wrap_getsockname(int fd, struct sockaddr *to, socklen_t *n);
 int __real_close(int fd);
 int __wrap_close(int fd);
 ssize_t __real_write(int fd, const void *p, size_t n);
@@ -323,6 +326,14 @@ __wrap_recv(int fd, void *p, size_t n, int flags)
 	return (ssize_t)n;
 }
 
+/* What recv() becomes by _FORTIFY_SOURCE. */
+ssize_t
+__wrap___recv_chk(int fd, void *p, size_t n, size_t room, int flags)
+{
+	assert(n <= room);
+	return __wrap_recv(fd, p, n, flags);
+}
+
 int
 __wrap_getsockopt(int fd, int level, int name, void *p, socklen_t *n)
 {
@@ -341,6 +352,21 @@ __wrap_setsockopt(int fd, int level, int name, const void *p, socklen_t n)
 {
 	if (!world_net_is_fake(fd))
 		return __real_setsockopt(fd, level, name, p, n);
+	return 0;
+}
+
+/* Whoever came to us came to 192.0.2.25:25. */
+int
+__wrap_getsockname(int fd, struct sockaddr *to, socklen_t *n)
+{
+	static const struct config_addr ours = {.ip = {0, 0, 0, 0, 0, 0, 0, 0,
+	    0, 0, 0xff, 0xff, 192, 0, 2, 25}, .port = 25};
+	struct sockaddr_storage ss;
+
+	if (!world_net_is_fake(fd))
+		return __real_getsockname(fd, to, n);
+	*n = addr_to_system(&ours, &ss);
+	memcpy(to, &ss, *n);
 	return 0;
 }
 
