@@ -69,6 +69,9 @@ static const struct {
 	    "rcpt 250 [a]; lost; ",
 	    {HELLO "MAIL FROM:<s@t>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n",
 	    HELLO "MAIL FROM:<s@t>\r\nRCPT TO:<a@b>\r\n"}},
+	{{PLAIN "250 m|250 a|!", PLAIN "250 m|!"}, "rcpt 250 [a]; lost; ",
+	    {HELLO "MAIL FROM:<s@t>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n",
+	    HELLO "MAIL FROM:<s@t>\r\nRCPT TO:<a@b>\r\n"}},
 	/* another answer than before */
 	{{PLAIN "250 m|250 a|!", PLAIN "250 m|550 a2"}, "rcpt 250 [a]; lost; ",
 	    {HELLO "MAIL FROM:<s@t>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n",

@@ -70,6 +70,8 @@ idle_ones_may_go(void **state)
 static void
 a_connection_is_not_used_for_ever(void **state)
 {
+	struct bytes seen;
+
 	(void)state;
 	t.listener.max_reuse = 2;
 	script(0, TWICE);
@@ -81,6 +83,17 @@ a_connection_is_not_used_for_ever(void **state)
 	begin(2, 1, false);
 	wait_for(are_over);
 	assert_int_equal(t.server[0].n, 2);
+	seen = buf_bytes(&t.server[0].peers[0]->seen);
+	for (unsigned k = 0; k < 2; k++)
+		seen = bytes_skip(seen, bytes_find(seen,
+		    BYTES_LIT("MAIL FROM")) + 1);
+	assert_int_equal(bytes_find(seen, BYTES_LIT("MAIL FROM")), seen.n);
+}
+
+static bool
+is_one_open(void)
+{
+	return t.server[0].n_open == 1;
 }
 
 static void
@@ -94,6 +107,7 @@ idle_ones_are_bounded(void **state)
 	}
 	wait_for(are_over);
 	assert_int_equal(t.server[0].n, 3);
+	wait_for(is_one_open);
 	begin(0, 1, false);	/* takes the one that is left */
 	outbound_abort(t.runner[0].o);
 	pool_drain(t.hub.pool);
@@ -248,6 +262,7 @@ static void
 a_silent_next_hop_is_not_waited_for(void **state)
 {
 	(void)state;
+	t.listener.reply_timeout_s = 3600;
 	script(0, "");
 	probe();
 }
