@@ -292,7 +292,10 @@ on_conn(void *arg, enum conn_event what)
 		lost(l, why);
 		break;
 	case CONN_TIMEOUT:
-		lost(l, "no answer in time");
+		if (l->state == LINK_GREETED && l->client.n_asked == 0)
+			tell(l, LINK_LOST);	/* QUIT may still be said */
+		else
+			lost(l, "no answer in time");
 		break;
 	}
 }

@@ -27,7 +27,7 @@ cut(struct bytes *kind, const char *word)
 }
 
 static void
-add_signed(struct bytes paths, struct buf *out)
+add_signed(struct bytes message, struct bytes paths, struct buf *out)
 {
 	size_t space = bytes_index(paths, ' ');
 	char from[320], to[320];
@@ -38,7 +38,7 @@ add_signed(struct bytes paths, struct buf *out)
 	    BYTES_FMT(bytes_first(paths, space)));
 	snprintf(to, sizeof(to), "%.*s",
 	    BYTES_FMT(bytes_skip(paths, space + 1)));
-	site_sign(BYTES_LIT(HEADER "\r\n" BODY), from, to, &b);
+	site_sign(message, from, to, &b);
 	/* all but the body, which has a dot to be doubled */
 	buf_add(out, bytes_first(buf_bytes(&b), b.n - strlen(BODY)));
 	buf_add_str(out, SENT);
@@ -54,7 +54,10 @@ message_make(struct bytes kind, struct buf *out)
 	if (space < kind.n)
 		n = strtoul((const char *)kind.p + space + 1, NULL, 10);
 	if (cut(&kind, "signed ")) {
-		add_signed(kind, out);
+		add_signed(BYTES_LIT(HEADER "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "list ")) {
+		add_signed(BYTES_LIT("List-Id: <l.one.example>\r\n" HEADER
+		    "\r\n" BODY), kind, out);
 	} else if (cut(&kind, "to ")) {
 		buf_printf(out, FROM "To: %.*s\r\n" TRACE SUBJECT "\r\n" SENT,
 		    BYTES_FMT(kind));

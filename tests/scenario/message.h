@@ -11,7 +11,7 @@
  *
  * kind     "plain", "8bit", "nul", "big N" (octets of body), "fields N",
  *          "no-from", "no-date" (and no Message-ID), "signed FROM TO" (by
- *          one.example), "report", "received N", "to LIST"
+ *          one.example; "list FROM TO" has a List-Id), "report", "received N", "to LIST"
  * Returns  whether there is such a kind
  */
 bool message_make(struct bytes kind, struct buf *out);

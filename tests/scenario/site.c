@@ -134,16 +134,30 @@ create(const char *name)
 	return f;
 }
 
+/* The record of a key, unless the scenario has another in its place. */
+static void
+write_record(FILE *f, size_t k, struct bytes dns, const char **comma)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "\"" SELECTOR "._domainkey.%s\"",
+	    domains[k]);
+	if (bytes_find(dns, bytes_of(name)) != dns.n)
+		return;
+	fprintf(f, "%s%s: [\"%s\"]", *comma, name, record[k]);
+	*comma = ",\n";
+}
+
 static void
 write_files(struct bytes listeners, struct bytes top, struct bytes dns)
 {
 	FILE *f = create("dns.json");
+	const char *comma = "";
 
 	fprintf(f, "{");
 	for (size_t k = 0; k < KEYS; k++)
-		fprintf(f, "%s\"" SELECTOR "._domainkey.%s\": [\"%s\"]",
-		    k == 0 ? "" : ",\n", domains[k], record[k]);
-	fprintf(f, "%s%.*s}\n", dns.n == 0 ? "" : ",\n", BYTES_FMT(dns));
+		write_record(f, k, dns, &comma);
+	fprintf(f, "%s%.*s}\n", dns.n == 0 ? "" : comma, BYTES_FMT(dns));
 	fclose(f);
 	f = create("hopseal.yaml");
 	fprintf(f, "hostname: hop.example\nstate: %s\nkeys: keys\n"
