@@ -226,6 +226,24 @@ def custody():
          to=("x@b\u00fccher.example",))
     case("m1-utf8-local", "pass", first(rt=["<j\u00f6rg@harbour.example>"]),
          to=("j\u00f6rg@harbour.example",))
+    labels = {"k1._domainkey.xn--bcher-kva.example": [record("xn--bcher-kva.example")]}
+    a_label = "xn--bcher-kva.example"
+    u_mail = "<x@b\u00fccher.example>"
+    for name, author, mf in (
+            ("from", " x@b\u00fccher.example", "<x@xn--bcher-kva.example>"),
+            ("from-below", " <x@a.b\u00fccher.example>", "<x@xn--bcher-kva.example>"),
+            ("mf", " x@xn--bcher-kva.example", u_mail),
+            ("both", " \"\u00fc\" <x@XN--BCHER-kva.example>", "<x@a.b\u00fccher.example>")):
+        case(f"m1-u-label-{name}", "pass", first(
+            fields_with(b"From", author.encode()), d=a_label, mf=mf),
+            by=mf[1:-1], dns=labels)
+    on("m1-u-label-in-custody", "pass", second(
+        first(rt=[u_mail]), d=a_label, mf="<l@xn--bcher-kva.example>"),
+        by="l@xn--bcher-kva.example", dns=labels)
+    case("m1-another-u-label", "fail", first(
+        fields_with(b"From", " x@buecher.example".encode()), d=a_label, mf=u_mail),
+        "DKIM2-Signature i=1 matching From is not authentic", by=u_mail[1:-1],
+        dns=labels)
     case("quoted-local-with-an-at", "pass", first(rt=['<"a@b"@harbour.example>']),
          to=('"a@b"@harbour.example',))
     # N
