@@ -309,15 +309,27 @@ onward_take(struct onward *copy, struct onward *asked)
 	asked->state = ONWARD_OVER;
 }
 
+/* Whose fault it is: that of a message that is too much, or of the signer. */
+static void
+end_unsigned(struct onward *o, int error)
+{
+	if (error == -E_NOMEM)
+		end_saying(o, 452, "4.3.1", "Out of memory");
+	else
+		end_saying(o, 451, "4.3.0",
+		    "The message can not be signed now");
+}
+
 void
 onward_send(struct onward *o)
 {
+	int error = 0;
+
 	o->is_begun = true;
-	if (o->decision.kind != DECIDE_SIGN)
-		send_signed(o);
-	else if (onward_sign(o) != 0)
-		end_saying(o, 451, "4.3.0",
-		    "The message can not be signed now");
+	if (o->decision.kind == DECIDE_SIGN)
+		error = onward_sign(o);
+	if (error != 0)
+		end_unsigned(o, error);
 	else if (o->sign == NULL)
 		send_signed(o);
 }
@@ -325,11 +337,13 @@ onward_send(struct onward *o)
 void
 onward_signature(struct onward *o, size_t k, struct bytes signature)
 {
+	int error;
+
 	if (o->state == ONWARD_OVER || o->state == ONWARD_SENDING)
 		return;
-	if (onward_sign_answer(o, k, signature) != 0)
-		end_saying(o, 451, "4.3.0",
-		    "The message can not be signed now");
+	error = onward_sign_answer(o, k, signature);
+	if (error != 0)
+		end_unsigned(o, error);
 	else if (dkim2_sign_step(o->sign) == DKIM2_DONE)
 		send_signed(o);
 }

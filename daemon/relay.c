@@ -186,21 +186,19 @@ relay_refuse(struct relay *r, const struct relay_answer *a)
 static bool
 mix(struct relay *r, struct relay_answer *out)
 {
-	const struct relay_answer **answers = arena_array(r->arena,
-	    r->n_rcpts, sizeof(*answers));
-	size_t n = 0;
+	bool is_mixed = false;
 
-	*out = relay_answer_say(451, "4.3.1", "Out of memory");
-	if (answers == NULL)
-		return false;
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		const struct relay_answer *two[] = {&r->rcpts->answer,
+		    &k->answer};
+
 		if (k->twin != NULL) {
 			k->answer = k->twin->answer;
 			relay_log_fate(r, k);
 		}
-		answers[n++] = &k->answer;
+		is_mixed = is_mixed || relay_answers_mix(two, 2, out);
 	}
-	return relay_answers_mix(answers, n, out);
+	return is_mixed;
 }
 
 /* What the client is told: with our id, where it was taken. */

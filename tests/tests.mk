@@ -33,7 +33,7 @@ $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 SCENARIO_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/scenario/*.c)))
 WRAPPED = socket connect accept4 send recv getsockopt setsockopt getsockname \
 	__recv_chk close write \
-	malloc calloc realloc reallocarray
+	malloc calloc realloc reallocarray arena_new
 $(SCENARIO_TESTS): $(B)/%: $(B)/%.o $(SCENARIO_PARTS) $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)

@@ -10,200 +10,185 @@
 #include <sodium.h>
 
 #include "tests/scenario/message.h"
-#include "tests/scenario/site.h"
+#include "tests/scenario/peers.h"
 
 #define MOST 5000
+#define CAPS 200	/* of arenas, from nothing to all that is needed */
 
-/* A client that says one line after the other, whatever it is told. */
-struct sender {
-	struct wire *wire;
-	const char *const *lines;
-	struct bytes content;
-	size_t at;
-	bool is_sent;		/* with its final dot */
-	bool is_taken;		/* the reply to that is 250 */
-	bool is_over;
+struct kind {
+	const char *name;
+	const char *listener;	/* what follows its address */
+	const char *scheme;	/* of that address */
+	const char *message;
+	const char *have;	/* letters that the onward recipients begin with */
+	bool is_lmtp_behind;
+	struct peers_mail mail;
 };
 
-/* A next hop that says yes to everything. */
-struct taker {
-	struct wire *wire;
-	bool is_content;
-	size_t n_taken;
+#define EGRESS "clients: [10.0.0.9], role: egress, senders: [one.example], "
+#define ALICE "<alice@one.example>"
+#define SIGNED "signed " ALICE " <bob@two.example>"
+#define SMTP "next-hop: \"smtp://10.0.0.2:25\""
+
+static const struct kind kinds[] = {
+	{"egress", EGRESS SMTP, "", "plain", "b", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"inbound", "role: inbound, verify: enforce, domains: [two.example], "
+	    SMTP, "", SIGNED, "b", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"forward", "role: forward, domains: [two.example], "
+	    "mail-from: back@two.example, "
+	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, " SMTP,
+	    "", SIGNED, "r", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"a large body", EGRESS SMTP, "", "big 400000", "b", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"two in a copy", EGRESS SMTP, "",
+	    "to bob@two.example, carol@two.example", "bc", false,
+	    {NULL, false, false, ALICE, {"bob@two.example",
+	    "carol@two.example"}, {NULL, 0}}},
+	{"three copies", EGRESS SMTP, "", "to x@three.example", "bcd", false,
+	    {NULL, false, false, ALICE, {"bob@two.example",
+	    "carol@two.example", "dave@two.example"}, {NULL, 0}}},
+	{"lmtp in", EGRESS SMTP, "lmtp://", "plain", "bc", false,
+	    {NULL, true, false, ALICE, {"bob@two.example",
+	    "carol@two.example"}, {NULL, 0}}},
+	{"lmtp out", "role: inbound, domains: [two.example], "
+	    "next-hop: \"lmtp://10.0.0.2:25\"", "", "plain", "bc", true,
+	    {NULL, false, false, ALICE, {"bob@two.example",
+	    "carol@two.example"}, {NULL, 0}}},
+	{"proxy in and out", "role: inbound, domains: [two.example], "
+	    "proxy: [10.0.0.9], pass-client: proxy-v1, " SMTP, "", "plain",
+	    "b", false, {"PROXY TCP4 203.0.113.9 192.0.2.1 40000 25", false,
+	    false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"chunks", EGRESS SMTP, "", "no-date", "b", false,
+	    {NULL, false, true, ALICE, {"bob@two.example"}, {NULL, 0}}},
 };
 
-static struct config_addr
-address(uint8_t last, uint16_t port)
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* A worker that is asked for nothing so far. */
+static void
+begin(const struct kind *k, struct peers_mail *mail)
 {
-	return (struct config_addr){.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff,
-	    0xff, 10, 0, 0, last}, .port = port};
+	static uint8_t octets[MESSAGE_MAX];
+	struct buf content = BUF_ON(octets);
+	char listener[600], said[1000];
+	struct buf why = BUF_ON(said);
+
+	snprintf(listener, sizeof(listener),
+	    "  l: {listen: [\"%s127.0.0.1:25\"], %s}\n", k->scheme,
+	    k->listener);
+	assert_true(site_begin(bytes_of(listener), bytes_of(""), bytes_of(""),
+	    &why));
+	assert_true(message_make(bytes_of(k->message), &content));
+	*mail = k->mail;
+	mail->content = buf_bytes(&content);
+	peers_begin(k->is_lmtp_behind);
 }
 
 static void
-say(struct wire *w, const char *line)
+everybody_has_it(const struct kind *k)
 {
-	wire_send(w, bytes_of(line));
-	wire_send(w, BYTES_LIT("\r\n"));
+	for (const char *letter = k->have; *letter != '\0'; letter++)
+		assert_true(peers_has(*letter));
 }
 
-/* The next step, where a reply is complete. Returns whether it moved. */
-static bool
-send_on(struct sender *s)
+/* The day after: each recipient alone, as where answers differed. */
+static void
+life_goes_on(const struct kind *k, const struct peers_mail *mail)
 {
-	struct bytes line = wire_line(s->wire);
-	bool is_last;
-	int code;
+	world_pass(24 * 3600 * 1000);
+	for (size_t r = 0; mail->rcpts[r] != NULL; r++) {
+		struct peers_mail alone = *mail;
+		struct peers_fate fate;
 
-	if (s->is_over || line.n == 0) {
-		s->is_over = s->is_over || s->wire->is_closed;
-		return false;
+		memset(alone.rcpts, 0, sizeof(alone.rcpts));
+		alone.rcpts[0] = mail->rcpts[r];
+		fate = peers_transaction(&alone);
+		if (!fate.is_taken)
+			fail_msg("%s", fate.reply);
 	}
-	is_last = line.n < 4 || line.p[3] == ' ';
-	code = atoi((const char *)line.p);
-	wire_drop(s->wire, line.n);
-	if (!is_last)
-		return true;
-	if (code == 354) {
-		wire_send(s->wire, s->content);
-		s->is_sent = true;
-	} else if (s->is_sent || code >= 400) {
-		s->is_taken = s->is_sent && code == 250;
-		s->is_over = true;
-	} else {
-		say(s->wire, s->lines[s->at++]);
-	}
-	return true;
+	everybody_has_it(k);
+	assert_null(site_end());
 }
-
-static bool
-take_on(struct taker *t, const struct config_addr *at)
-{
-	struct bytes line, out;
-	size_t n;
-
-	if (t->wire == NULL || t->wire->is_closed) {
-		t->wire = world_accept(at);
-		t->is_content = false;
-		if (t->wire != NULL)
-			say(t->wire, "220 mx");
-		return t->wire != NULL;
-	}
-	out = (struct bytes){t->wire->out, t->wire->n_out};
-	if (t->is_content) {
-		n = bytes_find(out, BYTES_LIT("\r\n.\r\n"));
-		if (n == out.n)
-			return false;
-		wire_drop(t->wire, n + 5);
-		t->is_content = false;
-		t->n_taken++;
-		say(t->wire, "250 2.0.0 taken");
-		return true;
-	}
-	line = wire_line(t->wire);
-	if (line.n == 0)
-		return false;
-	t->is_content = bytes_starts(line, BYTES_LIT("DATA"));
-	wire_drop(t->wire, line.n);
-	say(t->wire, t->is_content ? "354 go on" : "250 2.0.0 ok");
-	return true;
-}
-
-/* One message. Returns whether it was acknowledged. */
-static bool
-transaction(const char *const *lines, struct bytes content, struct taker *t)
-{
-	const struct config_addr from = address(9, 4025), hop = address(2, 25);
-	struct sender s = {.lines = lines, .content = content};
-	bool is_moving = true;
-
-	s.wire = world_connect(site_listener(0), &from);
-	while (is_moving) {
-		world_run();
-		is_moving = send_on(&s);
-		is_moving |= take_on(t, &hop);
-		if (!is_moving && !s.is_over && world_has_timer()) {
-			world_pass(60 * 1000);
-			is_moving = true;
-		}
-	}
-	s.wire->is_reset = true;
-	world_run();
-	/* now, or before, which the delivered memory knows */
-	if (s.is_taken)
-		assert_true(t->n_taken != 0);
-	return s.is_taken;
-}
-
-struct kind {
-	const char *listener;
-	const char *const *lines;
-	const char *message;
-};
-
-static const char *const single[] = {"EHLO c",
-    "MAIL FROM:<alice@one.example>", "RCPT TO:<bob@two.example>", "DATA", NULL};
-
-static const struct kind kinds[] = {
-	{"  l: {role: egress, listen: [\"127.0.0.1:25\"], clients: [10.0.0.9], "
-	    "senders: [one.example], next-hop: \"smtp://10.0.0.2:25\"}\n",
-	    single, "plain"},
-	{"  l: {role: inbound, listen: [\"127.0.0.1:25\"], verify: enforce, "
-	    "domains: [two.example], next-hop: \"smtp://10.0.0.2:25\"}\n",
-	    single, "signed <alice@one.example> <bob@two.example>"},
-	{"  l: {role: forward, listen: [\"127.0.0.1:25\"], "
-	    "domains: [two.example], mail-from: back@two.example, "
-	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, "
-	    "next-hop: \"smtp://10.0.0.2:25\"}\n",
-	    single, "signed <alice@one.example> <bob@two.example>"},
-	{"  l: {role: egress, listen: [\"127.0.0.1:25\"], clients: [10.0.0.9], "
-	    "senders: [one.example], next-hop: \"smtp://10.0.0.2:25\"}\n",
-	    single, "big 400000"},
-};
 
 /* P5: each request for memory fails in turn: an answer, and life goes on. */
 static void
 every_request_fails_once(void **state)
 {
 	const struct kind *k = *state;
-	static uint8_t octets[MESSAGE_MAX];
 	bool is_met = true;
 	size_t n = 0;
 
 	for (size_t at = 1; is_met; at++) {
-		struct buf content = BUF_ON(octets);
-		char said[1000];
-		struct buf why = BUF_ON(said);
-		struct taker taker = {0};
-		const struct config_addr hop = address(2, 25);
+		struct peers_mail mail;
 
 		assert_true(at < MOST);
-		assert_true(site_begin(bytes_of(k->listener), bytes_of(""),
-		    bytes_of(""), &why));
-		world_listen(&hop, 0);
-		assert_true(message_make(bytes_of(k->message), &content));
+		begin(k, &mail);
 		world_memory_fail(at);
-		(void)transaction(k->lines, buf_bytes(&content), &taker);
+		if (peers_transaction(&mail).is_taken)
+			everybody_has_it(k);
 		is_met = world_memory_failed();
 		n += is_met;
 		world_memory_fail(0);
-		/* the day after, the same client is served */
-		world_pass(24 * 3600 * 1000);
-		assert_true(transaction(k->lines, buf_bytes(&content), &taker));
-		assert_null(site_end());
+		life_goes_on(k, &mail);
 	}
-	printf("%zu requests for memory failed in turn\n", n);
+	printf("%s: %zu requests for memory failed in turn\n", k->name, n);
 	assert_true(n > 5);
+}
+
+/* Nobody has it, or some have; by LMTP there may be no room to say who. */
+static bool
+is_refusal_for_now(const struct peers_mail *mail, const char *reply)
+{
+	return strncmp(reply, "452 4.3.1", 9) == 0 ||
+	    (mail->rcpts[1] != NULL && strncmp(reply, "451 4.5.3", 9) == 0) ||
+	    (mail->is_lmtp && strncmp(reply, "451 4.3.1", 9) == 0);
+}
+
+/*
+ * P5: a message that needs more than it may have is refused for now, wherever
+ * it comes to that; nobody else is concerned.
+ */
+static void
+every_cap_is_an_answer(void **state)
+{
+	const struct kind *k = *state;
+	size_t n = 0, cap = 16;
+	bool is_taken = false;
+
+	for (; !is_taken; cap += cap / 32 + 16) {
+		struct peers_mail mail;
+		struct peers_fate fate;
+
+		assert_true(n++ < CAPS);
+		begin(k, &mail);
+		world_arena_cap(cap);
+		fate = peers_transaction(&mail);
+		world_arena_cap(0);
+		is_taken = fate.is_taken;
+		if (is_taken)
+			everybody_has_it(k);
+		else if (!is_refusal_for_now(&mail, fate.reply))
+			fail_msg("%zu: %s", cap, fate.reply);
+		life_goes_on(k, &mail);
+	}
+	printf("%s: %zu caps, %zu octets are enough\n", k->name, n, cap);
 }
 
 int
 main(void)
 {
-	struct CMUnitTest tests[sizeof(kinds) / sizeof(kinds[0])];
+	struct CMUnitTest tests[2 * KINDS];
 
 	if (sodium_init() < 0)
 		return 1;
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		tests[k] = (struct CMUnitTest){kinds[k].listener,
+	for (size_t k = 0; k < KINDS; k++) {
+		tests[2 * k] = (struct CMUnitTest){kinds[k].name,
 		    every_request_fails_once, NULL, NULL, (void *)&kinds[k]};
+		tests[2 * k + 1] = (struct CMUnitTest){kinds[k].name,
+		    every_cap_is_an_answer, NULL, NULL, (void *)&kinds[k]};
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

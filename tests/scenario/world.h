@@ -39,6 +39,9 @@ void world_memory_fail(size_t at);
 /* Whether it came to that. */
 bool world_memory_failed(void);
 
+/* Arenas that are made from now on have no more octets; 0: as they want. */
+void world_arena_cap(size_t cap);
+
 /* Memory of the tests themselves, which is always there; for free(). */
 void *world_alloc(size_t n, size_t size);
 void *world_realloc(void *p, size_t n);

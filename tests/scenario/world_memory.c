@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
+
 /* 0: every call succeeds. */
 static size_t left;
 static bool is_met;
+static size_t arena_cap;
 
 void *__real_malloc(size_t n);
 void *__wrap_malloc(size_t n);
@@ -27,6 +30,22 @@ bool
 world_memory_failed(void)
 {
 	return is_met;
+}
+
+struct arena *__real_arena_new(size_t cap);
+struct arena *__wrap_arena_new(size_t cap);
+
+void
+world_arena_cap(size_t cap)
+{
+	arena_cap = cap;
+}
+
+struct arena *
+__wrap_arena_new(size_t cap)
+{
+	return __real_arena_new(arena_cap != 0 && cap > arena_cap ? arena_cap
+								  : cap);
 }
 
 void *
