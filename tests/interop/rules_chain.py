@@ -4,8 +4,8 @@ recipes, custody, authors, canonical forms, times.
 
 import re
 
-from craft import (BODY, FIELDS, T, b64, bad, first, instance, record,
-                   revised, second, signature, whole)
+from craft import (BODY, FIELDS, T, b64, bad, first, hashes, instance,
+                   record, revised, second, signature, whole)
 from rules import (FOOTER, IDA, LIST, SAM, case, fields_with, k, more, on, one,
                    sub)
 
@@ -383,6 +383,35 @@ def canonical():
        "DKIM2-Signature i=1 no group of signatures passed")
 
 
+# ---- V22: older drafts and other proposals -----------------------------------
+
+def ancestors():
+    def old(name, expected, message, text=None, **kw):
+        case(f"V22-{name}", expected, message, text, **kw)
+
+    bare = [f for f in FIELDS if f[0] != b"Auto-Submitted"]
+    head = "Message-Instance m=1 header hash sha256 mismatch"
+    # -06 did not hash it, and took tags in any case
+    old("06-auto-submitted", "fail", first(h=hashes(bare, BODY)), head)
+    old("06-tags-in-capitals", "permerror",
+        first(edit=lambda t: [(a.upper(), v) for a, v in t]),
+        "DKIM2-Signature i=1 tag=i missing")
+    old("06-flags", "pass", first(f="donotmodify,donotexplode"))
+    old("07-composite", "permerror", first(s=[[k(), k(
+        "k2", algorithm="mldsa44-ed25519-sha512")]]),
+        "DKIM2-Signature i=1 selector k2 algorithm unknown")
+    old("02-signature", "permerror", [(
+        b"DKIM2-Signature", b" v=1; a=rsa-sha256; d=quay.example; s=k1;"
+        b" hh=AAAA; bh=AAAA; b=AAAA; mf=mia@quay.example; rt=sam@harbour.example"),
+        *FIELDS], "DKIM2-Signature i=1 tag=i missing")
+    # fields of other names are fields like any other
+    for name in (b"DKIM2-Sig", b"DKIM2-Signature-1", b"DKIM2", b"Mailversion"):
+        field = [(name, b" i=1; m=1; s=k1:x:AAAA")]
+        said = name.decode().lower()
+        old(f"{said}-signed", "pass", first(fields=FIELDS + field))
+        old(f"{said}-added", "fail", field + first(), head)
+
+
 # ---- I: times ---------------------------------------------------------------
 
 def times():
@@ -410,4 +439,5 @@ recipes()
 custody()
 authors()
 canonical()
+ancestors()
 times()
