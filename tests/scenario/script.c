@@ -17,7 +17,7 @@
 #define ACTORS 32
 #define HOPS 16
 #define BLOCK 16384
-#define DEEP 8		/* words in words */
+#define DEEP 16	/* words in words */
 
 struct actor {
 	struct bytes name;
