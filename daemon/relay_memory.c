@@ -204,7 +204,8 @@ relay_memory_forget(struct relay *r)
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
 		struct memory_key key = key_of(r, k);
 
-		if (k->twin == NULL)
+		/* who has it not may be another session's, or in doubt */
+		if (k->twin == NULL && k->answer.code / 100 == 2)
 			memory_forget(r->hub->memory, &key);
 	}
 }
