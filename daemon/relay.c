@@ -585,17 +585,30 @@ drop(struct relay *r, const struct relay_answer *a)
 	return r->n_under_way != 0;
 }
 
+/* The last copy's end is not told yet, but will be in this turn. */
+static bool
+is_just_settled(const struct relay *r)
+{
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->twin == NULL && k->state != RCPT_SETTLED)
+			return false;
+	return true;
+}
+
 static void
 too_late(void *arg)
 {
 	struct relay *r = arg;
 	struct relay_answer a = relay_answer_say(451, "4.4.2",
 	    "This takes too long, try again later");
-	bool is_awaited = drop(r, &a);
 	struct verdict *v = NULL;
 	struct inbound *s;
+	bool is_awaited;
 	size_t n = 0;
 
+	if (is_just_settled(r))
+		return;
+	is_awaited = drop(r, &a);
 	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
 	    r->id, r->listener->through_wait_s, is_awaited
 	    ? ": the next hop's answer is awaited" : "");

@@ -42,29 +42,72 @@ lines_of(struct bytes row)
 	return buf_bytes(&b);
 }
 
+struct rows {
+	const char *file;
+	unsigned no;
+	struct bytes common;
+	struct scenario *list;
+	size_t n, max;
+};
+
+static void
+add_row(struct rows *r, struct bytes row)
+{
+	struct scenario *s = &r->list[r->n++];
+
+	assert(r->n <= r->max);
+	*s = (struct scenario){.file = r->file, .line = r->no,
+	    .common = r->common, .text = lines_of(row)};
+	snprintf(s->title, sizeof(s->title), "%.*s", BYTES_FMT(row));
+}
+
+/* A row for each of what stands in the first braces, and so on. */
+static void
+add_rows(struct rows *r, struct bytes row)
+{
+	size_t open = bytes_index(row, '{'), close = bytes_index(row, '}');
+	struct bytes before = bytes_first(row, open);
+	struct bytes behind = bytes_skip(row, close + 1);
+	struct bytes inside = bytes_skip(bytes_first(row, close), open + 1);
+
+	if (open == row.n) {
+		add_row(r, row);
+		return;
+	}
+	while (inside.n != 0) {
+		struct bytes one = bytes_first(inside, bytes_index(inside,
+		    ';'));
+		size_t room = row.n;
+		struct buf b = {malloc(room), 0, room, false};
+
+		assert(b.p != NULL);
+		inside = bytes_skip(inside, one.n + 1);
+		buf_add(&b, before);
+		buf_add(&b, trim(one));
+		buf_add(&b, behind);
+		add_rows(r, buf_bytes(&b));
+		free(b.p);
+	}
+}
+
 /* Rows have bars; nothing else does. */
 size_t
 cells_make(const char *file, struct bytes text, struct scenario *list,
     size_t max)
 {
-	struct bytes common = text;
-	size_t n = 0;
-	unsigned no = 0;
+	struct rows r = {.file = file, .common = text, .list = list,
+	    .max = max};
 
 	for (struct bytes rest = text; rest.n != 0;) {
 		struct bytes line = line_of(&rest);
 
-		no++;
+		r.no++;
 		if (line.n == 0 || line.p[0] == '#' || ascii_is_wsp(line.p[0]) ||
 		    bytes_index(line, '|') == line.n)
 			continue;
-		assert(n < max);
-		if (n == 0)
-			common.n = (size_t)(line.p - text.p);
-		list[n] = (struct scenario){.file = file, .line = no,
-		    .common = common, .text = lines_of(line)};
-		snprintf(list[n++].title, sizeof(list[0].title), "%.*s",
-		    BYTES_FMT(line));
+		if (r.n == 0)
+			r.common.n = (size_t)(line.p - text.p);
+		add_rows(&r, line);
 	}
-	return n;
+	return r.n;
 }

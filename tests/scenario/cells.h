@@ -2,6 +2,7 @@
  * Scenarios made from tables: a file *.cells has a row for each.
  *
  *     A | B | C        a scenario of the lines A, B and C, most of them words
+ *     {A; B} | {C; D}  four: each of the first with each of the others
  *
  * What stands before the first row is common to all, as in other files.
  */

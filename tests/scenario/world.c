@@ -167,7 +167,6 @@ world_pass(int64_t ms)
 	int64_t until = l->now_ms + ms;
 	struct loop_timer *t;
 
-	world_run();
 	while ((t = first_timer(l)) != NULL && t->due_ms <= until) {
 		l->now_ms = t->due_ms;
 		world_run();

@@ -24,7 +24,8 @@ void world_begin(void);
 /* Runs what is ready until nothing is. Aborts where that never ends. */
 void world_run(void);
 
-/* Lets time pass, timers in their order, and runs what is ready. */
+/* Lets time pass, timers in their order, and runs what is ready: what has come
+ * by now, together with the first of them. */
 void world_pass(int64_t ms);
 
 /* Whether a timer is set; when nothing else moves, nothing ever will. */
