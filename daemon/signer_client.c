@@ -9,6 +9,7 @@
 #include "daemon/signer_wire.h"
 
 #define WAIT_MS 5000
+#define ERRORS_MAX 3
 #define QUEUE_MAX 1024		/* asked and not answered */
 /* Sent and not answered: so few that the answers fit into the socket. */
 #define SENT_MAX 64
@@ -32,6 +33,7 @@ struct signer_client {
 	struct loop_timer *timer;	/* runs while there are questions */
 	signer_answer *answer;
 	void *arg;
+	unsigned n_errors;		/* of recv(), one behind the other */
 	bool is_dying;
 	struct loop_deferred destroy;
 	uint64_t head;			/* the oldest that is open */
@@ -124,12 +126,15 @@ on_ready(void *arg, unsigned what)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		/* one that died says end of file behind its error; without a
+		 * signer this worker could not sign until the next reload */
+		if (n < 0 && (errno == EAGAIN || ++c->n_errors < ERRORS_MAX))
 			break;
 		if (n <= 0) {
 			gone(c, n == 0 ? "end of file" : strerror(errno));
 			return;
 		}
+		c->n_errors = 0;
 		if ((size_t)n != sizeof(a) || a.n > sizeof(a.signature)) {
 			gone(c, "a reply that is none");
 			return;
