@@ -152,13 +152,18 @@ on_rcpt(struct onward *o)
 	relay_rcpt_heard(o->relay, rcpt);
 }
 
-/* MAIL, or the connection, was refused: no recipient had been accepted. */
+/*
+ * MAIL, or the connection, was refused. Where that was one made anew while
+ * nobody waits for an answer of it, who was accepted is asked for again.
+ */
 static void
 on_mail_refused(struct onward *o)
 {
 	struct relay_rcpt *rcpt = o->relay->asking;
 
 	o->state = ONWARD_IDLE;
+	if (rcpt == NULL || rcpt->onward != o)
+		return;
 	rcpt->answer = relay_answer_of(&outbound_result(o->outbound)->reply,
 	    o->relay->arena);
 	rcpt->state = RCPT_REFUSED;

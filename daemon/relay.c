@@ -87,7 +87,6 @@ leave(struct relay *r)
 		return;
 	r->state = RELAY_OVER;
 	slots_leave(&r->hub->slots, r->tag);
-	loop_timer_stop(r->timer);
 	close_all(r);
 	outbound_free(&r->spare);
 	loop_defer(r->hub->loop, &r->deferred, destroy, r);
@@ -103,6 +102,7 @@ part(struct relay *r, struct relay *watching)
 {
 	struct inbound *s = r->session;
 
+	loop_timer_stop(r->timer);	/* it was for who waits */
 	if (r->n_under_way == 0)
 		close_all(r);
 	r->session = NULL;
@@ -128,7 +128,6 @@ part_and_watch(struct relay *r, bool is_delivered)
 	}
 	r->state = RELAY_ANSWERED;
 	slots_leave(&r->hub->slots, r->tag);
-	loop_timer_stop(r->timer);
 	s = part(r, r);
 	content_fini(&r->content);	/* a device may stay for minutes */
 	return s;
