@@ -292,10 +292,13 @@ on_conn(void *arg, enum conn_event what)
 		lost(l, why);
 		break;
 	case CONN_TIMEOUT:
-		if (l->state == LINK_GREETED && l->client.n_asked == 0)
+		if (l->state == LINK_GREETED && l->client.n_asked == 0) {
+			snprintf(l->fault, sizeof(l->fault),
+			    "takes no content in time");
 			tell(l, LINK_LOST);	/* QUIT may still be said */
-		else
+		} else {
 			lost(l, "no answer in time");
+		}
 		break;
 	}
 }

@@ -531,13 +531,16 @@ end_claim(struct memory *m, const struct memory_request *r)
 		return;		/* somebody else's, who waits for his answer */
 	if (q == NULL && r->op == MEMORY_OP_RELEASE)
 		return;
-	if (q == NULL)
-		q = question_new(m, r);
 	if (q == NULL) {
-		count_lost(m, "there is no memory");
-	} else {
-		tell_keeper(m, q, r->op);
+		q = question_new(m, r);
+		/* with its claim is lost for how long it may be remembered */
+		if (q != NULL)
+			q->request.is_short = true;
 	}
+	if (q == NULL)
+		count_lost(m, "there is no memory");
+	else
+		tell_keeper(m, q, r->op);
 }
 
 void

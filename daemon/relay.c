@@ -177,24 +177,34 @@ relay_refuse(struct relay *r, const struct relay_answer *a)
 	relay_conclude(r);
 }
 
+/* Who goes with another has his answer. */
+static void
+settle_twins(struct relay *r)
+{
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+		if (k->twin == NULL || k->state == RCPT_SETTLED ||
+		    k->twin->state != RCPT_SETTLED)
+			continue;
+		k->state = RCPT_SETTLED;
+		k->answer = k->twin->answer;
+		relay_log_fate(r, k);
+	}
+}
+
 /*
  * One answer for all recipients.
  *
  * Returns  whether they differed; what is to be told is in out
  */
 static bool
-mix(struct relay *r, struct relay_answer *out)
+mix(const struct relay *r, struct relay_answer *out)
 {
 	bool is_mixed = false;
 
-	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
 		const struct relay_answer *two[] = {&r->rcpts->answer,
 		    &k->answer};
 
-		if (k->twin != NULL) {
-			k->answer = k->twin->answer;
-			relay_log_fate(r, k);
-		}
 		is_mixed = is_mixed || relay_answers_mix(two, 2, out);
 	}
 	return is_mixed;
@@ -228,9 +238,8 @@ answer_each(struct relay *r, const struct relay_answer *late, size_t *n)
 	*n = 0;
 	for (const struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
 	    k = k->next) {
-		const struct relay_rcpt *of = k->twin == NULL ? k : k->twin;
-		const struct relay_answer *a = of->state == RCPT_SETTLED
-		    ? &of->answer : late;
+		const struct relay_answer *a = k->state == RCPT_SETTLED
+		    ? &k->answer : late;
 
 		v[(*n)++] = (struct verdict){a->code, a->enhanced,
 		    told(r, a)};
@@ -259,6 +268,7 @@ relay_conclude(struct relay *r)
 	struct inbound *s;
 	bool is_mixed;
 
+	settle_twins(r);
 	if (r->session == NULL) {
 		leave(r);
 		return;
@@ -581,6 +591,7 @@ drop(struct relay *r, const struct relay_answer *a)
 		if (k->twin == NULL && k->state != RCPT_SETTLED &&
 		    (k->onward == NULL || !onward_is_committed(k->onward)))
 			relay_settle(r, k, a);
+	settle_twins(r);
 	return r->n_under_way != 0;
 }
 

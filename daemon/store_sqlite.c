@@ -49,7 +49,8 @@ static const char *const texts[STATEMENT__N] = {
 	[TOUCH] = "UPDATE entry SET id = ?1, last = ?2, seal = ?3 "
 	    "WHERE id = ?4",
 	[REMOVE] = "DELETE FROM entry WHERE key = ?1",
-	[KNOWN] = "SELECT kind, last FROM entry WHERE pair = ?1 LIMIT 16",
+	[KNOWN] = "SELECT kind, last FROM entry WHERE pair = ?1 "
+	    "ORDER BY id DESC LIMIT 16",
 	[OLDEST] = "SELECT id, last FROM entry ORDER BY id LIMIT ?1",
 	[DROP] = "DELETE FROM entry WHERE id <= ?1",
 	[PAGES] = "PRAGMA page_count",

@@ -707,6 +707,25 @@ a_delivery_outlives_its_worker(void **state)
 	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_DELIVERED, "");
 }
 
+/* Whether it has a name of its own was known to its claim alone. */
+static void
+without_its_claim_it_is_short(void **state)
+{
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one");
+
+	kill_keeper(f, SIGKILL);
+	f->limits.short_s = 0;
+	start_keeper(f);
+	settle(f, 0);
+	memory_delivered(f->clients[0].m, &k);
+	settle(f, 0);
+	claim_is(f, 0, "b@b.example", "one", "v1", MEMORY_NEW, "v1");
+	memory_delivered(f->clients[0].m, &k);
+	settle(f, 0);
+	claim_is(f, 0, "b@b.example", "one", "v2", MEMORY_DELIVERED, "v1");
+}
+
 int
 main(void)
 {
@@ -739,6 +758,8 @@ main(void)
 		    start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_delivery_outlives_its_worker, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    without_its_claim_it_is_short, start, stop),
 	};
 
 	srandom((unsigned)getpid());

@@ -116,6 +116,25 @@ short_ones_are_kept_for_minutes(void **state)
 	assert_int_equal(fate, STORE_NEW);
 }
 
+/* A device that says much to one recipient does not hide what is known now. */
+static void
+old_ones_hide_no_young_one(void **state)
+{
+	struct kit *k = *state;
+	char room[32];
+	struct store_entry e = kit_entry(0, room);
+	uint64_t pair = e.pair;
+
+	for (unsigned n = 0; n < 40; n++) {
+		e = kit_entry(n, room);
+		e.pair = pair;
+		e.is_short = true;
+		assert_int_equal(store_deliver(k->store, &e, NOW +
+		    (n == 39 ? 3600 : 0)), 0);
+	}
+	assert_int_equal(store_known(k->store, pair, NOW + 3600), 1);
+}
+
 static void
 the_old_are_dropped(void **state)
 {
@@ -655,6 +674,7 @@ main(void)
 		TEST(removed_is_removed),
 		TEST(kept_from_the_last_attempt),
 		TEST(short_ones_are_kept_for_minutes),
+		TEST(old_ones_hide_no_young_one),
 		TEST(the_old_are_dropped),
 		TEST(the_oldest_give_way_to_the_size),
 		TEST(a_smaller_size_is_reached_step_by_step),
