@@ -188,6 +188,9 @@ smtp_client_next(struct smtp_client *c, struct bytes *in)
 		event = take_reply(c);
 		if (c->state == ST_TLS && in->n != 0)
 			continue;	/* is broken */
+		if (c->is_content && in->n != 0)
+			return smtp_client_broken(c,
+			    "a reply to content that was not sent");
 		if (event != SMTP_CLIENT_MORE)
 			return event;
 	}

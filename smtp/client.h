@@ -93,7 +93,8 @@ void smtp_client_init(struct smtp_client *c, const char *hostname,
  * Returns  an event; c->reply is good until the next call
  *
  * A 4xx or 5xx to EHLO but 421 falls back to HELO by itself. SMTP_CLIENT_BROKEN
- * is also any octet behind the 220 to STARTTLS (attacks.md T2), a code outside 200 to 599, one that the command can not have (354 to
+ * is also any octet behind the 220 to STARTTLS (attacks.md T2) or the 354 to
+ * DATA, a code outside 200 to 599, one that the command can not have (354 to
  * the dot), what is no reply line, a bare LF, lines with different codes, a
  * line that does not end within 64 KiB, more than 128 lines, and a reply
  * that nobody asked for; that one is in c->reply, so that the 421 of a host
