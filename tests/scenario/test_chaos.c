@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "base/buf.h"
+#include "tests/scenario/memory.h"
 #include "tests/scenario/site.h"
 
 #define MAILS 5
@@ -58,6 +59,7 @@ static struct fate fates[MAILS][RCPTS];
 static struct client clients[MAILS];
 static struct hop hops[HOPS];
 static bool is_lmtp, is_lmtp_in, is_signing;
+static bool is_flaky;		/* the memory: then doubles may be */
 static uint64_t seed, state;
 static unsigned n_doubts, n_second;
 
@@ -271,11 +273,12 @@ look_at_content(const struct hop *h, struct bytes content, unsigned m,
 
 		if (!h->rcpts[r])
 			continue;
-		if (f->n_sure != 0)
+		if (f->n_sure != 0 && !is_flaky)
 			wrong(m, "delivered a second time");
 		if (f->doubt[0] != '\0') {
 			n_second++;
-			if (!bytes_eq(content, bytes_of(f->doubt)))
+			if (!is_flaky &&
+			    !bytes_eq(content, bytes_of(f->doubt)))
 				wrong(m, "the retry is another message");
 		}
 		if (is_answered)
@@ -417,6 +420,7 @@ begin(void)
 	is_lmtp = dice(2) == 0;
 	is_lmtp_in = dice(3) == 0;
 	is_signing = dice(2) == 0;
+	is_flaky = dice(5) == 0;
 	snprintf(listener, sizeof(listener), "  l: {listen: "
 	    "[\"%s127.0.0.1:25\"], max-per-destination: %u, max-idle: %u, "
 	    "through-wait: %um, %s, next-hop: \"%s://10.0.0.2:25\"}\n",
@@ -448,6 +452,8 @@ turn(void)
 		if (clients[m].wire == NULL && dice(4) == 0)
 			connect_client(m);
 	}
+	if (is_flaky && dice(30) == 0)
+		scenario_memory_is_out(dice(2) == 0);
 	if (dice(3) != 0)	/* else two things come in one turn */
 		world_run();
 	if (!is_moving)
