@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/nexthop.h"
 
 /* More than a signature and an instance take: 8 signatures of 1,024 octets
  * (draft 10.11) and the paths of 20 recipients, in base64. */
@@ -109,32 +110,11 @@ onward_ask(struct onward *o, struct relay_rcpt *rcpt)
 	return ask(o, rcpt);
 }
 
-/* What the next hop lacks for this message; code 0: nothing. */
-static struct relay_answer
-lacks(const struct onward *o, uint64_t size)
-{
-	const struct relay *r = o->relay;
-	uint64_t max;
-	unsigned can = outbound_can(o->outbound, &max);
-
-	if (r->is_8bit && !(can & SMTP_CAN_8BITMIME))
-		return relay_answer_say(550, "5.6.3",
-		    "The next hop does not take 8-bit content");
-	if (r->mail.is_utf8 && !(can & SMTP_CAN_SMTPUTF8))
-		return relay_answer_say(550, "5.6.7",
-		    "The next hop does not take UTF-8 addresses");
-	if ((can & SMTP_CAN_SIZE) && max != 0 && size > max)
-		return relay_answer_say(552, "5.3.4",
-		    "The message is larger than the next hop takes");
-	return (struct relay_answer){0};
-}
-
 static void
 on_rcpt(struct onward *o)
 {
 	const struct smtp_reply *reply = &outbound_result(o->outbound)->reply;
 	struct relay_rcpt *rcpt = o->relay->asking;
-	struct relay_answer lack;
 
 	rcpt->answer = relay_answer_of(reply, o->relay->arena);
 	if (reply->code / 100 != 2) {
@@ -142,12 +122,6 @@ on_rcpt(struct onward *o)
 	} else {
 		o->n_accepted++;
 		rcpt->state = RCPT_ACCEPTED;
-		lack = lacks(o, size_onward(o->relay));
-		if (lack.code != 0) {
-			rcpt->answer = lack;
-			rcpt->state = RCPT_REFUSED;
-			(void)onward_abort(o);
-		}
 	}
 	relay_rcpt_heard(o->relay, rcpt);
 }
@@ -231,10 +205,15 @@ size_of(const struct onward *o)
 static void
 send_content(struct onward *o)
 {
-	struct relay_answer lack = lacks(o, size_of(o));
+	const struct outbound_mail mail = {
+	    .size = size_of(o),
+	    .is_8bit = o->relay->is_8bit,
+	    .is_utf8 = o->relay->mail.is_utf8,
+	};
+	const struct nexthop_refusal *lack = outbound_lacks(o->outbound, &mail);
 
-	if (lack.code != 0) {
-		end_with(o, &lack);
+	if (lack != NULL) {
+		end_saying(o, lack->code, lack->enhanced, lack->text);
 		return;
 	}
 	o->state = ONWARD_SENDING;
@@ -370,19 +349,22 @@ on_rcpt_again(struct onward *o)
 		send_content(o);
 }
 
-/* MAIL was refused, which it was not before; or DATA, which is an answer. */
+/*
+ * MAIL was refused, which it was not before; or DATA, which is an answer, as
+ * is what the next hop lacks for this copy.
+ */
 static void
 on_refused(struct onward *o)
 {
+	const struct outbound_result *result = outbound_result(o->outbound);
 	struct relay_answer a;
 
-	if (o->state != ONWARD_SENDING) {
+	if (o->state != ONWARD_SENDING && !result->is_lack) {
 		end_saying(o, 451, "4.4.2", "The next hop accepted the "
 		    "recipient, and did not when it was asked again");
 		return;
 	}
-	a = relay_answer_of(&outbound_result(o->outbound)->reply,
-	    o->relay->arena);
+	a = relay_answer_of(&result->reply, o->relay->arena);
 	end_with(o, &a);
 }
 

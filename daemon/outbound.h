@@ -13,6 +13,7 @@
 struct outbound;
 struct inbound_client;
 struct login;
+struct nexthop_refusal;
 
 /* Where to; what does not differ may share a connection. */
 struct outbound_destination {
@@ -57,6 +58,7 @@ struct outbound_result {
 	struct smtp_reply reply;
 	const char *fault;	/* for people; the outbound's */
 	bool is_ambiguous;	/* LOST: the final dot may be out */
+	bool is_lack;		/* REFUSED: by us, as outbound_lacks() says */
 };
 
 /* The pieces of a message, sent one behind the other: at most that many. */
@@ -112,6 +114,17 @@ bool outbound_is_idle(const struct outbound *o);
 
 /* Whether the final dot may be out, so that the answer has to be awaited. */
 bool outbound_is_committed(const struct outbound *o);
+
+/*
+ * What a message asks for and the next hop has not, once a RCPT was answered:
+ * nothing is ever converted.
+ *
+ * m        size and the two flags are looked at
+ * Returns  the answer that this deserves; NULL: it has it all
+ * Source   RFC 6152 3, RFC 6531 3.5, RFC 1870 6.1
+ */
+const struct nexthop_refusal *outbound_lacks(const struct outbound *o,
+    const struct outbound_mail *m);
 
 /* The SMTP_CAN_* of the next hop and its SIZE, once a RCPT was answered. */
 unsigned outbound_can(const struct outbound *o, uint64_t *max_size);

@@ -216,12 +216,8 @@ on_data(struct outbound *o)
 	}
 }
 
-/*
- * What MAIL asks for and the next hop has not: nothing is ever converted.
- * NULL: it has it all. Source RFC 6152 3, RFC 6531 3.5, RFC 1870 6.1
- */
-static const struct nexthop_refusal *
-what_it_lacks(const struct outbound *o)
+const struct nexthop_refusal *
+outbound_lacks(const struct outbound *o, const struct outbound_mail *m)
 {
 	static const struct nexthop_refusal utf8 = {550, "5.6.7",
 	    "The next hop does not take addresses and headers in UTF-8"};
@@ -230,12 +226,12 @@ what_it_lacks(const struct outbound *o)
 	static const struct nexthop_refusal size = {552, "5.3.4",
 	    "The message is larger than the next hop takes"};
 
-	if (o->mail.is_utf8 && !(o->can & SMTP_CAN_SMTPUTF8))
+	if (m->is_utf8 && !(o->can & SMTP_CAN_SMTPUTF8))
 		return &utf8;
-	if (o->mail.is_8bit && !(o->can & SMTP_CAN_8BITMIME))
+	if (m->is_8bit && !(o->can & SMTP_CAN_8BITMIME))
 		return &octets;
 	if ((o->can & SMTP_CAN_SIZE) && o->max_size != 0 &&
-	    o->mail.size > o->max_size)
+	    m->size > o->max_size)
 		return &size;
 	return NULL;
 }
@@ -243,9 +239,10 @@ what_it_lacks(const struct outbound *o)
 void
 outbound_talk(struct outbound *o)
 {
-	const struct nexthop_refusal *lack = what_it_lacks(o);
+	const struct nexthop_refusal *lack = outbound_lacks(o, &o->mail);
 
 	if (lack != NULL) {
+		o->result.is_lack = true;
 		o->result.reply = (struct smtp_reply){.code = lack->code,
 		    .enhanced = bytes_of(lack->enhanced),
 		    .text = bytes_of(lack->text)};
