@@ -93,7 +93,8 @@ static bool
 is_same_way(const struct dkim2_signature_result *a,
     const struct dkim2_signature_result *b)
 {
-	if (a->n_rt == 0 || a->n_rt != b->n_rt || !bytes_case_eq(a->d, b->d))
+	if (a->n_rt == 0 || a->n_rt > LOOPCHECK_RT_MAX ||
+	    a->n_rt != b->n_rt || !bytes_case_eq(a->d, b->d))
 		return false;
 	for (size_t k = 0; k < a->n_rt; k++)
 		if (!has_path(b, a->rt[k]))

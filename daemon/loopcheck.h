@@ -14,6 +14,13 @@
  */
 #define LOOPCHECK_OWN_MAX 10
 
+/*
+ * Recipients of a signature that is compared with others: a header of 1 MiB
+ * in which all pairs are would hold a worker for minutes. More than ours have
+ * unless max-copies was raised; such a loop ends by Received fields.
+ */
+#define LOOPCHECK_RT_MAX 32
+
 struct loopcheck {
 	const struct dkim2_message *message;
 	const char *hostname;		/* ours */

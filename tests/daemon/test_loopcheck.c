@@ -179,6 +179,36 @@ the_same_signature_twice_is_a_loop(void **state)
 	arena_free(&a);
 }
 
+/* F6: or a header full of recipients would be compared for minutes. */
+static void
+signatures_for_very_many_are_not_compared(void **state)
+{
+	static const struct keydir_entry entry = {
+	    .domain = BYTES_LIT("own.example")};
+	const struct keydir keys = {&entry, 1};
+	struct bytes rt[LOOPCHECK_RT_MAX + 1];
+	struct arena *a = arena_new(1 << 16);
+	struct dkim2_message m = parse(a, "From: a@b.example\r\n");
+
+	(void)state;
+	for (size_t n = LOOPCHECK_RT_MAX; n <= LOOPCHECK_RT_MAX + 1; n++) {
+		const struct dkim2_signature_result s = {
+		    .d = BYTES_LIT("own.example"), .rt = rt, .n_rt = n};
+		const struct dkim2_signature_result two[] = {s, s};
+		const struct dkim2_result result = {.signatures = two,
+		    .n_signatures = 2};
+		const struct loopcheck c = {.message = &m, .hostname = HOST,
+		    .max_received = 50, .result = &result, .keys = &keys};
+
+		for (size_t k = 0; k < n; k++)
+			rt[k] = A;
+		assert_int_equal(loopcheck_message(&c),
+		    n == LOOPCHECK_RT_MAX ? LOOPCHECK_SIGNED :
+		    LOOPCHECK_NONE);
+	}
+	arena_free(&a);
+}
+
 static void
 who_had_it_is_named(void **state)
 {
@@ -233,6 +263,7 @@ main(void)
 		cmocka_unit_test(our_own_received_fields_are_counted),
 		cmocka_unit_test(what_came_back_has_our_id),
 		cmocka_unit_test(the_same_signature_twice_is_a_loop),
+		cmocka_unit_test(signatures_for_very_many_are_not_compared),
 		cmocka_unit_test(who_had_it_is_named),
 		cmocka_unit_test(each_finding_has_a_text),
 	};
