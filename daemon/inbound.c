@@ -25,6 +25,7 @@ struct inbound {
 	struct inbound_ends came;	/* before any XCLIENT */
 	uint8_t said[2 * SMTP_XCLIENT_MAX];	/* HELO and LOGIN of XCLIENT */
 	bool has_helo;			/* of XCLIENT */
+	bool has_addr;			/* likewise, or it said there is none */
 	struct relay *relay;		/* the transaction, or NULL */
 	struct outbound *outbound;	/* idle, for the next one, or NULL */
 	struct relay *watching;		/* one that is over, or NULL */
@@ -107,6 +108,7 @@ identify(struct inbound *s)
 	};
 	addr_text(&s->client.addr, s->client.ip);
 	s->has_helo = false;
+	s->has_addr = false;
 }
 
 /* ---- TLS ---- */
@@ -193,6 +195,7 @@ secured(struct inbound *s)
 	struct tls_facts f;
 
 	identify(s);
+	outbound_free(&s->outbound);	/* the next hop was told that, too */
 	if (conn_tls_facts(s->conn, &f)) {
 		s->client.tls = f.version;
 		s->client.cipher = f.cipher;
@@ -215,8 +218,9 @@ keep(struct inbound *s, struct bytes b, size_t at)
 }
 
 /*
- * An address that is not available is nobody's: a client of an unknown
- * address must not have the rights of the proxy.
+ * An address that is not available, or was never named, is nobody's: a client
+ * of an unknown address must not have the rights of the proxy. Nor has it the
+ * login of whom this connection was before.
  */
 static void
 take_xclient(struct inbound *s)
@@ -224,10 +228,13 @@ take_xclient(struct inbound *s)
 	const struct smtp_xclient *x = &s->server.xclient;
 	struct inbound_client *c = &s->client;
 
-	c->is_authenticated = false;	/* that was somebody else */
+	if (c->is_authenticated)
+		c->login.n = 0;
+	c->is_authenticated = false;
 	outbound_free(&s->outbound);
-	if (x->said & SMTP_XCLIENT_ADDR)
+	if (!s->has_addr || (x->said & SMTP_XCLIENT_ADDR))
 		memcpy(c->addr.ip, x->ip, sizeof(c->addr.ip));
+	s->has_addr = true;
 	if (x->said & SMTP_XCLIENT_PORT)
 		c->addr.port = x->port;
 	if (x->said & SMTP_XCLIENT_DESTADDR)

@@ -222,6 +222,32 @@ def test_xclient_tells_the_client(folder, hopseald):
             b"EHLO", b"XCLI", b"EHLO", b"MAIL", b"RCPT", b"DATA"]
 
 
+def test_T1_who_was_told_in_clear_is_forgotten_behind_us_too(folder, hopseald,
+                                                             pki):
+    """STARTTLS forgets XCLIENT, and so the connection that says it."""
+    ca, _ = pki
+    with NextHop(extensions=("PIPELINING", "XCLIENT ADDR")) as sink:
+        site = site_for(folder, sink, "smtp://127.0.0.1:PORT none",
+                        "pass-client: xclient", "xclient: [127.0.0.1]",
+                        f"tls: {{cert: {ca.folder}/127.0.0.1-30.pem, "
+                        f"key: {ca.folder}/127.0.0.1-30.key}}")
+        site.config = site.config.replace("clients: [127.0.0.1]",
+                                          "clients: [127.0.0.0/24]")
+        hopseald(site.config)
+        with smtplib.SMTP("127.0.0.1", site.port) as c:
+            c.ehlo()
+            assert c.docmd("XCLIENT", "ADDR=127.0.0.7")[0] == 220
+            c.ehlo()
+            for addr in ("127.0.0.7", "127.0.0.1"):
+                assert c.mail(ALICE)[0] == 250
+                assert c.rcpt(BOB)[0] == 250
+                assert sink.headers[-1] == f"XCLIENT ADDR={addr}"
+                c.rset()
+                if addr == "127.0.0.7":
+                    c.starttls(context=ssl._create_unverified_context())
+                    c.ehlo()
+
+
 def test_refused_xclient_is_temporary(folder, hopseald):
     with NextHop(extensions=("XCLIENT ADDR",),
                  xclient="550 5.7.0 not from you") as sink:
@@ -365,6 +391,27 @@ def test_T7_auth_is_passed_on(folder, hopseald, pki):
             assert c.envelope(ALICE, BOB)[0] == 554
         for secret in (PASSWORD, PLAIN):
             assert secret not in daemon.log()
+
+
+def test_T7_who_xclient_names_did_not_log_in(folder, hopseald, pki):
+    _, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH PLAIN")) as sink:
+        site = submission(folder, sink, pki, "xclient: [127.0.0.1]")
+        hopseald(site.config)
+        with log_in(site) as c:
+            c.sendmail(ALICE, [BOB], MESSAGE)
+            for addr, code in ("192.0.2.1", 250), ("192.0.2.2", 554):
+                assert c.docmd("XCLIENT", f"ADDR={addr}")[0] == 220
+                c.ehlo()
+                assert c.mail(ALICE)[0] == 250
+                assert c.rcpt(BOB)[0] == code
+                if code == 250:
+                    assert c.data(MESSAGE)[0] == 250
+                c.rset()
+        assert [b" with ESMTPSA id " in m.content for m in sink.mails
+                ] == [True, False]
+        assert len(sink.logins) == 1
 
 
 @pytest.mark.parametrize("reply,code", [
