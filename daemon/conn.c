@@ -214,6 +214,16 @@ transfer(struct conn *c, unsigned what)
 		receive(c);
 }
 
+/* Under TLS a password may have stood in it. */
+static void
+free_input(struct conn *c)
+{
+	if (c->in.p != NULL && c->tls != NULL)
+		explicit_bzero(c->in.p, c->in.cap);
+	free(c->in.p);
+	c->in.p = NULL;
+}
+
 /* A turn: the callbacks, then what is not needed any more. */
 static void
 turn(struct conn *c, unsigned what)
@@ -226,10 +236,8 @@ turn(struct conn *c, unsigned what)
 	else
 		transfer(c, what);
 	c->is_inside = false;
-	if (c->in.n == 0) {
-		free(c->in.p);
-		c->in.p = NULL;
-	}
+	if (c->in.n == 0)
+		free_input(c);
 }
 
 static void
@@ -392,9 +400,9 @@ destroy(void *arg)
 	struct conn *c = arg;
 
 	loop_timer_free(&c->timer);
+	free_input(c);
 	conn_tls_free(c);
 	close(c->fd);
-	free(c->in.p);
 	free(c);
 }
 

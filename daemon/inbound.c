@@ -52,6 +52,8 @@ destroy(void *arg)
 
 	s->gone(s->arg, s);
 	verdicts_fini(&s->verdicts);
+	if (s->server.room != NULL)	/* AUTH may have been under way */
+		explicit_bzero(s->server.room, sizeof(*s->server.room));
 	free(s->server.room);
 	free(s);
 }

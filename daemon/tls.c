@@ -369,8 +369,11 @@ server_new(const struct tls_way *w)
 	const struct pairs *p = find_pairs(w->tls, w->listener->tls);
 	SSL *ssl = p == NULL ? NULL : SSL_new(p->pair[0].ctx);
 
-	if (ssl != NULL)
-		SSL_set_accept_state(ssl);
+	if (ssl == NULL)
+		return NULL;
+	SSL_set_accept_state(ssl);
+	if (w->listener->auth == AUTH_PASS)	/* passwords stand in records */
+		SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
 	return ssl;
 }
 

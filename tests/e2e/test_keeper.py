@@ -182,6 +182,14 @@ def scalar(key):
     return bytes.fromhex(re.sub(r"[:\s]", "", digits))[-32:]
 
 
+def needs_memory():
+    """Skips a test where holds() can not be asked."""
+    if os.geteuid() != 0:
+        pytest.skip("only root sees the memory of others")
+    if os.environ.get("SAN"):
+        pytest.skip("a sanitizer's memory is too large to look through")
+
+
 def holds(pid, number):
     """Whether a process has a number in its memory, in either order."""
     with open(f"/proc/{pid}/maps") as maps, \
@@ -200,10 +208,7 @@ def holds(pid, number):
 
 def test_V23_no_keys_of_certificates(folder, hopseald):
     """Neither the first keeper nor one that the master forks later."""
-    if os.geteuid() != 0:
-        pytest.skip("only root sees the memory of others")
-    if os.environ.get("SAN"):
-        pytest.skip("a sanitizer's memory is too large to look through")
+    needs_memory()
     with Sink() as sink:
         pair = Authority(folder).pair("first", "hop.example.net")
         site = inbound(folder, sink.port, f"tls: {pair}", common=[])

@@ -1,6 +1,7 @@
 """The way onward: TLS as the policy has it, who the client is, LMTP, and
 connections that serve more than one message."""
 
+import base64
 import re
 import smtplib
 import socket
@@ -13,6 +14,8 @@ import harness
 from configs import egress
 from nexthop import Authority, NextHop
 from smtptools import CLOSE, Client, Sink, header_fields
+from test_keeper import holds, needs_memory
+from test_process import children
 
 ALICE, BOB = "alice@one.example", "bob@two.example"
 MESSAGE = (b"From: Alice <alice@one.example>\r\nTo: bob@two.example\r\n"
@@ -428,6 +431,35 @@ def test_T7_only_235_of_the_next_hop_counts(folder, hopseald, pki, reply,
             log_in(site)
         assert e.value.smtp_code == code
         assert not sink.mails
+
+
+def test_T7_passwords_are_not_left_in_memory(folder, hopseald, pki):
+    """Of a session that is over, and of one cut off amid AUTH. What is freed
+    is soon written over, but not all of it."""
+    needs_memory()
+    password = 200 * "x" + PASSWORD
+    said = base64.b64encode(f"\0tim\0{password}".encode())
+    half = 200 * "QUJD" + "aGFsZiBvZiBhIHBhc3N3b3Jk"
+    _, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH PLAIN")) as sink:
+        site = submission(folder, sink, pki)
+        daemon = hopseald(site.config)
+        (worker,) = children(daemon, "hopseald-worker")
+        with log_in(site, password=password) as c:
+            assert holds(worker, PASSWORD.encode())
+            assert not holds(worker, said[-20:])
+            c.sendmail(ALICE, [BOB], MESSAGE)
+        with smtplib.SMTP("127.0.0.1", site.port) as c:
+            c.starttls(context=ssl._create_unverified_context())
+            c.ehlo()
+            assert c.docmd("AUTH", "LOGIN")[0] == 334
+            assert c.docmd("dGlt")[0] == 334
+            c.send(half)
+            c.close()
+        harness.until(lambda: not any(
+            holds(worker, x) for x in (PASSWORD.encode(), said[-20:],
+                                       half[-20:].encode())), "clean memory")
 
 
 def test_T7_a_connection_lost_is_made_anew_as_the_client(folder, hopseald,
