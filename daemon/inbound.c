@@ -299,6 +299,12 @@ pass_auth(struct inbound *s)
 		    BYTES_LIT("Nobody acts as somebody else here"));
 		return;
 	}
+	if (said->user.n > SMTP_SASL_PART_MAX ||
+	    said->password.n > SMTP_SASL_PART_MAX) {
+		inbound_answer(s, 535, "5.7.8",
+		    BYTES_LIT("Nobody has so long a name or password"));
+		return;
+	}
 	s->outbound = outbound_new(s->hub, s->listener, &to);
 	if (s->outbound == NULL) {
 		inbound_answer(s, 454, "4.7.0",

@@ -204,6 +204,10 @@ on_said(struct link *l, enum smtp_client_event what)
 		on_hello(l);
 		break;
 	case SMTP_CLIENT_REFUSED:
+		if (l->login != NULL) {		/* it was not even said */
+			not_let_in(l);
+			break;
+		}
 		l->reply = l->client.reply;
 		tell(l, LINK_REFUSED);
 		break;

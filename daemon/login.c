@@ -6,15 +6,15 @@
 
 #include "config/file.h"
 #include "config/keydir.h"
+#include "smtp/sasl.h"
 
 #define FILE_MAX 1024
-#define PART_MAX 255	/* of a name, or of a password (RFC 4616 2) */
 
 struct entry {
 	size_t n_user;		/* 0: no auth-file */
 	size_t n_password;
-	uint8_t user[PART_MAX];
-	uint8_t password[PART_MAX];
+	uint8_t user[SMTP_SASL_PART_MAX];
+	uint8_t password[SMTP_SASL_PART_MAX];
 };
 
 struct logins {
@@ -52,7 +52,7 @@ cut_line(struct bytes *rest)
 static bool
 is_part(struct bytes b)
 {
-	return b.n != 0 && b.n <= PART_MAX && bytes_index(b, 0) == b.n;
+	return b.n != 0 && b.n <= SMTP_SASL_PART_MAX && bytes_index(b, 0) == b.n;
 }
 
 static bool

@@ -1,9 +1,8 @@
 #include "smtp/client_state.h"
 
 #include "base/b64.h"
+#include "smtp/sasl.h"
 
-/* A name and a password have no more octets. */
-#define CREDENTIAL_MAX 255
 /* A line of AUTH has no more, CRLF left out (RFC 4954 4). */
 #define AUTH_LINE_MAX 12286
 /* An initial response that makes the line longer waits for its 334. */
@@ -81,7 +80,7 @@ smtp_client_on_xclient(struct smtp_client *c)
 static void
 add_plain(struct smtp_client *c)
 {
-	uint8_t octets[2 + 2 * CREDENTIAL_MAX];
+	uint8_t octets[2 + 2 * SMTP_SASL_PART_MAX];
 	struct buf b = BUF_ON(octets);
 
 	buf_add_octet(&b, 0);
@@ -95,7 +94,7 @@ add_plain(struct smtp_client *c)
 static bool
 is_credential(struct bytes b)
 {
-	return b.n != 0 && b.n <= CREDENTIAL_MAX && bytes_index(b, 0) == b.n;
+	return b.n != 0 && b.n <= SMTP_SASL_PART_MAX && bytes_index(b, 0) == b.n;
 }
 
 bool

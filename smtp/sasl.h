@@ -13,6 +13,9 @@
  */
 unsigned smtp_sasl_find(struct bytes name);
 
+/* Octets of a name, and of a password (RFC 4616 2). */
+#define SMTP_SASL_PART_MAX 255
+
 /* What a client proves itself with. */
 struct smtp_sasl_said {
 	struct bytes authzid;	/* PLAIN: who to act as; empty: the user */

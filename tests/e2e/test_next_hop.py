@@ -417,6 +417,22 @@ def test_T7_who_xclient_names_did_not_log_in(folder, hopseald, pki):
         assert len(sink.logins) == 1
 
 
+@pytest.mark.parametrize("user,password", [(256, 255), (255, 256)])
+def test_T7_what_is_too_long_is_not_asked(folder, hopseald, pki, user,
+                                          password):
+    """Or guesses would cost a connection, and no error."""
+    _, certs = pki
+    with NextHop(tls=certs["good"],
+                 secure=("PIPELINING", "AUTH PLAIN")) as sink:
+        site = submission(folder, sink, pki)
+        hopseald(site.config)
+        log_in(site, 255 * "u", 255 * "p").close()
+        before = sink.connections
+        with pytest.raises(smtplib.SMTPAuthenticationError) as e:
+            log_in(site, user * "u", password * "p")
+        assert e.value.smtp_code == 535 and sink.connections == before
+
+
 @pytest.mark.parametrize("reply,code", [
     ("535 5.7.8 bad", 535), ("454 4.7.0 later", 454), ("250 2.0.0 fine", 454),
     (CLOSE, 454)])
@@ -460,6 +476,17 @@ def test_T7_passwords_are_not_left_in_memory(folder, hopseald, pki):
         harness.until(lambda: not any(
             holds(worker, x) for x in (PASSWORD.encode(), said[-20:],
                                        half[-20:].encode())), "clean memory")
+
+
+def test_T7_a_next_hop_that_takes_nobody_says_nothing_of_a_password(
+        folder, hopseald, pki):
+    _, certs = pki
+    with NextHop(tls=certs["good"], banner="554 5.3.2 not now") as sink:
+        site = submission(folder, sink, pki)
+        hopseald(site.config)
+        with pytest.raises(smtplib.SMTPAuthenticationError) as e:
+            log_in(site)
+        assert e.value.smtp_code == 454 and not sink.logins
 
 
 def test_T7_a_connection_lost_is_made_anew_as_the_client(folder, hopseald,
