@@ -321,6 +321,9 @@ greeted(struct inbound *s)
 {
 	if (s->has_helo)
 		return;
+	/* that was told who the client was: before STARTTLS, by XCLIENT */
+	if (!s->client.is_authenticated)
+		outbound_free(&s->outbound);
 	s->client.helo = s->server.helo;
 	s->client.is_esmtp = s->server.is_esmtp;
 }
