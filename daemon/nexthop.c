@@ -434,9 +434,11 @@ ask_mx(struct nexthop_request *q, struct bytes domain)
 {
 	struct buf out = BUF_ON(q->domain);
 	struct config_addr literal = {.port = 0};
+	char text[ADDR_TEXT_MAX];
 
 	if (literal_read(domain, &literal)) {
-		know(q, domain, &literal);
+		addr_text(&literal, text);	/* as certificates have it */
+		know(q, bytes_of(text), &literal);
 		conclude(q);
 		return;
 	}

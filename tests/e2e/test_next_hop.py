@@ -352,6 +352,17 @@ def test_P3_auth_files_are_checked(folder, text, mode, why):
     assert PASSWORD not in said
 
 
+@pytest.mark.parametrize("cert,code", [("good", 250), ("wrong name", 451)])
+def test_T5_a_domain_that_is_an_address(folder, hopseald, pki, cert, code):
+    """bob@[127.0.0.1]: certificates name it without brackets."""
+    ca, certs = pki
+    with NextHop(tls=certs[cert]) as sink:
+        site = site_for(folder, sink, "mx verify", f"tls-ca: {ca.cert}",
+                        f"mx-port: {sink.port}")
+        hopseald(site.config)
+        assert send(site, "bob@[127.0.0.1]")[0] == code
+
+
 # --- AUTH passed on ----------------------------------------------------------
 
 def submission(folder, sink, pki, *more):
