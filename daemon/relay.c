@@ -288,32 +288,38 @@ relay_conclude(struct relay *r)
 
 /* ---- MAIL and DATA ---- */
 
-static int
-copy(struct arena *a, struct bytes *b)
+int
+relay_keep(struct relay *r, struct bytes *b)
 {
-	*b = arena_copy(a, *b);
+	*b = arena_copy(r->arena, *b);
 	return b->p == NULL ? -E_NOMEM : 0;
+}
+
+int
+relay_keep_path(struct relay *r, struct smtp_path *path)
+{
+	const uint8_t *was = path->raw.p;
+
+	if (relay_keep(r, &path->raw) != 0)
+		return -E_NOMEM;
+	if (path->local.n != 0)
+		path->local.p = path->raw.p + (path->local.p - was);
+	if (path->domain.n != 0)
+		path->domain.p = path->raw.p + (path->domain.p - was);
+	return 0;
 }
 
 /* Keeps what MAIL said. */
 static int
 take_down(struct relay *r, const struct smtp_server_mail *mail)
 {
-	const struct smtp_path *from = &mail->from;
-
 	r->mail = *mail;
 	r->is_8bit = mail->is_8bit;
-	if (copy(r->arena, &r->mail.from.raw) != 0 ||
-	    copy(r->arena, &r->mail.ret) != 0 ||
-	    copy(r->arena, &r->mail.envid) != 0 ||
-	    copy(r->arena, &r->mail.auth) != 0)
+	if (relay_keep_path(r, &r->mail.from) != 0 ||
+	    relay_keep(r, &r->mail.ret) != 0 ||
+	    relay_keep(r, &r->mail.envid) != 0 ||
+	    relay_keep(r, &r->mail.auth) != 0)
 		return -E_NOMEM;
-	if (from->local.n != 0)
-		r->mail.from.local.p = r->mail.from.raw.p +
-		    (from->local.p - from->raw.p);
-	if (from->domain.n != 0)
-		r->mail.from.domain.p = r->mail.from.raw.p +
-		    (from->domain.p - from->raw.p);
 	return 0;
 }
 

@@ -67,35 +67,21 @@ is_full(const struct relay *r)
 
 /* ---- a new recipient ---- */
 
-static int
-copy(struct arena *a, struct bytes *b)
-{
-	*b = arena_copy(a, *b);
-	return b->p == NULL ? -E_NOMEM : 0;
-}
-
 /* Keeps what RCPT said. Returns NULL without memory. */
 static struct relay_rcpt *
 take_down(struct relay *r, const struct smtp_server_rcpt *said)
 {
 	struct relay_rcpt *rcpt = arena_alloc(r->arena, sizeof(*rcpt));
-	const struct smtp_path *from = &said->to;
 
 	if (rcpt == NULL)
 		return NULL;
-	rcpt->to = *from;
+	rcpt->to = said->to;
 	rcpt->said.notify = said->notify;
 	rcpt->said.orcpt = said->orcpt;
-	if (copy(r->arena, &rcpt->to.raw) != 0 ||
-	    copy(r->arena, &rcpt->said.notify) != 0 ||
-	    copy(r->arena, &rcpt->said.orcpt) != 0)
+	if (relay_keep_path(r, &rcpt->to) != 0 ||
+	    relay_keep(r, &rcpt->said.notify) != 0 ||
+	    relay_keep(r, &rcpt->said.orcpt) != 0)
 		return NULL;
-	if (from->local.n != 0)
-		rcpt->to.local.p = rcpt->to.raw.p +
-		    (from->local.p - from->raw.p);
-	if (from->domain.n != 0)
-		rcpt->to.domain.p = rcpt->to.raw.p +
-		    (from->domain.p - from->raw.p);
 	if (rewrite_envelope(&rcpt->out, r->listener, &r->mail.from,
 	        &rcpt->to, r->arena) != 0)
 		return NULL;

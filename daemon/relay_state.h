@@ -66,6 +66,11 @@ struct relay {
 
 /* ---- relay.c ---- */
 
+/* Copies octets, or a path, into the arena: what the client said goes with
+ * its next command. 0 or -E_NOMEM. */
+int relay_keep(struct relay *r, struct bytes *b);
+int relay_keep_path(struct relay *r, struct smtp_path *path);
+
 /* Refuses the message for every recipient; their last answer. */
 void relay_refuse(struct relay *r, const struct relay_answer *a);
 
