@@ -1,47 +1,12 @@
-#include "daemon/inbound.h"
+#include "daemon/inbound_state.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/conn.h"
 #include "daemon/log.h"
-#include "daemon/login.h"
 #include "daemon/offers.h"
 #include "daemon/relay.h"
-#include "smtp/server.h"
-
-/* What the session waits for. */
-enum stage { STAGE_NONE, STAGE_COMMAND, STAGE_CONTENT, STAGE_OURS,
-    STAGE_REPLY };
-
-struct inbound {
-	struct hub *hub;
-	const struct config_listener *listener;
-	struct conn *conn;
-	struct smtp_server server;
-	struct smtp_server_config config;
-	struct inbound_client client;
-	struct inbound_ends came;	/* before any XCLIENT */
-	uint8_t said[2 * SMTP_XCLIENT_MAX];	/* HELO and LOGIN of XCLIENT */
-	bool has_helo;			/* of XCLIENT */
-	bool has_addr;			/* likewise, or it said there is none */
-	struct relay *relay;		/* the transaction, or NULL */
-	struct outbound *outbound;	/* idle, for the next one, or NULL */
-	struct relay *watching;		/* one that is over, or NULL */
-	struct verdicts verdicts;	/* LMTP's */
-	struct inbound_link link;
-	inbound_gone *gone;
-	void *arg;
-	enum stage stage;
-	uint64_t mark;			/* how far the stage had come */
-	bool is_greeted;	/* the machine is there */
-	bool is_pumping;
-	bool is_closing;	/* the last reply is on its way out */
-	bool is_draining;
-	bool is_dying;
-	struct loop_deferred deferred;
-};
 
 static void pump(struct inbound *s);
 
@@ -97,20 +62,6 @@ begin(struct inbound *s)
 	}
 	s->outbound = NULL;
 	relay_mail(s->relay, &s->server.mail);
-}
-
-/* Who it is by the connection alone; XCLIENT and TLS come later. */
-static void
-identify(struct inbound *s)
-{
-	s->client = (struct inbound_client){
-	    .addr = s->came.client,
-	    .local = s->came.local,
-	    .is_lmtp = s->config.is_lmtp,
-	};
-	addr_text(&s->client.addr, s->client.ip);
-	s->has_helo = false;
-	s->has_addr = false;
 }
 
 /* ---- TLS ---- */
@@ -196,8 +147,7 @@ secured(struct inbound *s)
 {
 	struct tls_facts f;
 
-	identify(s);
-	outbound_free(&s->outbound);	/* the next hop was told that, too */
+	inbound_identify(s);
 	if (conn_tls_facts(s->conn, &f)) {
 		s->client.tls = f.version;
 		s->client.cipher = f.cipher;
@@ -206,126 +156,6 @@ secured(struct inbound *s)
 		return;
 	s->stage = STAGE_NONE;
 	smtp_server_secured(&s->server);
-}
-
-/* ---- XCLIENT ---- */
-
-/* Copies what is kept behind what is there. */
-static struct bytes
-keep(struct inbound *s, struct bytes b, size_t at)
-{
-	if (b.n != 0)
-		memcpy(s->said + at, b.p, b.n);
-	return (struct bytes){s->said + at, b.n};
-}
-
-/*
- * An address that is not available, or was never named, is nobody's: a client
- * of an unknown address must not have the rights of the proxy. Nor has it the
- * login of whom this connection was before.
- */
-static void
-take_xclient(struct inbound *s)
-{
-	const struct smtp_xclient *x = &s->server.xclient;
-	struct inbound_client *c = &s->client;
-
-	if (c->is_authenticated)
-		c->login.n = 0;
-	c->is_authenticated = false;
-	outbound_free(&s->outbound);
-	if (!s->has_addr || (x->said & SMTP_XCLIENT_ADDR))
-		memcpy(c->addr.ip, x->ip, sizeof(c->addr.ip));
-	s->has_addr = true;
-	if (x->said & SMTP_XCLIENT_PORT)
-		c->addr.port = x->port;
-	if (x->said & SMTP_XCLIENT_DESTADDR)
-		memcpy(c->local.ip, x->dest_ip, sizeof(c->local.ip));
-	if (x->said & SMTP_XCLIENT_DESTPORT)
-		c->local.port = x->dest_port;
-	if (x->said & SMTP_XCLIENT_HELO) {
-		c->helo = keep(s, x->helo, 0);
-		s->has_helo = x->helo.n != 0;
-	}
-	if (x->said & SMTP_XCLIENT_LOGIN)
-		c->login = keep(s, x->login, SMTP_XCLIENT_MAX);
-	if (x->said & SMTP_XCLIENT_PROTO)
-		c->is_esmtp = x->is_esmtp;
-	addr_text(&c->addr, c->ip);
-	inbound_answer(s, 220, NULL, (struct bytes){0});
-}
-
-/* Only the next hop's 235 counts; its connection is this session's then. */
-static void
-on_login(void *arg, enum outbound_event what)
-{
-	struct inbound *s = arg;
-	int code = outbound_result(s->outbound)->reply.code;
-
-	if (what == OUTBOUND_ENDED) {
-		outbound_owner(s->outbound, NULL, NULL);
-		s->client.login = keep(s, bytes_first(
-		    s->server.sasl.said.user, SMTP_XCLIENT_MAX),
-		    SMTP_XCLIENT_MAX);
-		s->client.is_authenticated = true;
-		inbound_answer(s, 235, "2.7.0",
-		    BYTES_LIT("Authentication successful"));
-		return;
-	}
-	outbound_free(&s->outbound);
-	if (what == OUTBOUND_REFUSED && code / 100 == 5)
-		inbound_answer(s, 535, "5.7.8",
-		    BYTES_LIT("Authentication credentials invalid"));
-	else
-		inbound_answer(s, 454, "4.7.0",
-		    BYTES_LIT("Temporary authentication failure"));
-}
-
-/* Asks the next hop whether it knows the client (product.md, AUTH). */
-static void
-pass_auth(struct inbound *s)
-{
-	const struct smtp_sasl_said *said = &s->server.sasl.said;
-	const struct login login = {said->user, said->password};
-	const struct outbound_destination to = {
-	    .hop = &s->listener->next_hop,
-	    .client = &s->client,
-	    .login = &login,
-	};
-
-	outbound_free(&s->outbound);
-	if (said->authzid.n != 0 && !bytes_eq(said->authzid, said->user)) {
-		inbound_answer(s, 535, "5.7.8",
-		    BYTES_LIT("Nobody acts as somebody else here"));
-		return;
-	}
-	if (said->user.n > SMTP_SASL_PART_MAX ||
-	    said->password.n > SMTP_SASL_PART_MAX) {
-		inbound_answer(s, 535, "5.7.8",
-		    BYTES_LIT("Nobody has so long a name or password"));
-		return;
-	}
-	s->outbound = outbound_new(s->hub, s->listener, &to);
-	if (s->outbound == NULL) {
-		inbound_answer(s, 454, "4.7.0",
-		    BYTES_LIT("Temporary authentication failure"));
-		return;
-	}
-	outbound_owner(s->outbound, on_login, s);
-	outbound_probe(s->outbound);
-}
-
-/* The proxy's own EHLO says nothing of a client that XCLIENT named. */
-static void
-greeted(struct inbound *s)
-{
-	if (s->has_helo)
-		return;
-	/* that was told who the client was: before STARTTLS, by XCLIENT */
-	if (!s->client.is_authenticated)
-		outbound_free(&s->outbound);
-	s->client.helo = s->server.helo;
-	s->client.is_esmtp = s->server.is_esmtp;
 }
 
 /* ---- LMTP ---- */
@@ -362,10 +192,10 @@ handle(struct inbound *s, enum smtp_server_event what)
 		begin_tls(s);
 		break;
 	case SMTP_SERVER_AUTH:
-		pass_auth(s);
+		inbound_pass_auth(s);
 		break;
 	case SMTP_SERVER_XCLIENT:
-		take_xclient(s);
+		inbound_take_xclient(s);
 		break;
 	case SMTP_SERVER_END_RCPT:
 		answer_next(s);
@@ -382,7 +212,7 @@ handle(struct inbound *s, enum smtp_server_event what)
 		close_after_reply(s);
 		break;
 	case SMTP_SERVER_HELO:
-		greeted(s);
+		inbound_greeted(s);
 		break;
 	case SMTP_SERVER_MORE:
 		break;
@@ -602,7 +432,7 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 	s->arg = arg;
 	s->came = *ends;
 	configure(s, socket);
-	identify(s);
+	inbound_identify(s);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
 	if (s->conn == NULL) {
 		free(s);
