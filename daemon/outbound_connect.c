@@ -101,10 +101,12 @@ on_greeted(struct outbound *o)
 	offers_learn(o->hub->offers, o->hop, o->can, o->max_size);
 	snprintf(o->tls, sizeof(o->tls), "%s", l->tls);
 	snprintf(o->relay, sizeof(o->relay), "%s", l->relay);
-	if (o->is_probe)
+	if (o->is_probe) {
+		l->n_mails++;	/* it will be idle as one that had one */
 		outbound_finish(o, OUTBOUND_ENDED, true);
-	else
+	} else {
 		outbound_talk(o);
+	}
 }
 
 /* Lost before it was greeted. */

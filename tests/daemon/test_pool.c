@@ -267,6 +267,19 @@ a_silent_next_hop_is_not_waited_for(void **state)
 	probe();
 }
 
+/* What was idle since the start may have ended, as one that was used may. */
+static void
+one_that_was_only_asked_may_go(void **state)
+{
+	(void)state;
+	script(0, "220 x|250 x|!421 idle for too long");
+	script(0, PIPED "250 m|250 a");
+	probe();
+	begin(0, 1, false);
+	wait_for(are_over);
+	expect(0, "rcpt 250 [a]; ");
+}
+
 /* Q15: nothing is converted, whatever the next hop lacks. */
 static void
 q15_what_the_next_hop_lacks_is_refused(void **state)
@@ -326,6 +339,7 @@ main(void)
 		TEST(drained_connections_say_quit),
 		TEST(we_offer_what_the_next_hop_has),
 		TEST(a_silent_next_hop_is_not_waited_for),
+		TEST(one_that_was_only_asked_may_go),
 		TEST(q15_what_the_next_hop_lacks_is_refused),
 	};
 
