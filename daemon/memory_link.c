@@ -12,6 +12,7 @@
 #include "daemon/passfd.h"
 
 #define QUEUE_MAX (256U * 1024)
+#define ERRORS_MAX 3
 #define PACKETS_A_TURN 16	/* so that the net has its turn too */
 
 struct memory_link {
@@ -22,6 +23,7 @@ struct memory_link {
 	struct loop_watch *channel_watch;
 	int fd;				/* of the keeper; -1: none */
 	struct loop_watch *watch;
+	unsigned n_errors;		/* one behind the other */
 	bool is_up;			/* it said hello */
 	bool is_dying;
 	bool is_flush_due;
@@ -95,8 +97,11 @@ on_ready(void *arg, unsigned what)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		/* one that died says end of file behind its error; one that
+		 * lives is not started again for us */
+		if (n < 0 && (errno == EAGAIN || ++k->n_errors < ERRORS_MAX))
 			break;
+		k->n_errors = 0;
 		if (n <= 0)
 			disconnect(k, n == 0 ? "end of file" : strerror(errno));
 		else if ((size_t)n > sizeof(room))

@@ -33,7 +33,7 @@ struct signer_client {
 	struct loop_timer *timer;	/* runs while there are questions */
 	signer_answer *answer;
 	void *arg;
-	unsigned n_errors;		/* of recv(), one behind the other */
+	unsigned n_errors;		/* of the socket, one behind the other */
 	bool is_dying;
 	struct loop_deferred destroy;
 	uint64_t head;			/* the oldest that is open */
@@ -84,7 +84,7 @@ send_some(struct signer_client *c)
 		    MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 			if (errno == EINTR)
 				continue;
-			if (errno != EAGAIN)
+			if (errno != EAGAIN && ++c->n_errors >= ERRORS_MAX)
 				return -E_SYSTEM;
 			loop_want(c->watch, LOOP_READ | LOOP_WRITE);
 			return 0;
