@@ -282,10 +282,8 @@ conn_new(struct loop *l, int fd, struct buf *out, conn_call *call, void *arg)
 	struct conn *c = calloc(1, sizeof(*c));
 	int on = 1;
 
-	if (c == NULL) {
-		close(fd);
+	if (c == NULL)
 		return NULL;
-	}
 	c->loop = l;
 	c->fd = fd;
 	c->out = out;
@@ -295,6 +293,7 @@ conn_new(struct loop *l, int fd, struct buf *out, conn_call *call, void *arg)
 	c->timer = loop_timer_new(l, timeout, c);
 	c->watch = loop_watch(l, fd, ready, c);
 	if (c->timer == NULL || c->watch == NULL) {
+		c->fd = -1;	/* the caller's */
 		conn_kill(&c);
 		return NULL;
 	}
@@ -336,6 +335,7 @@ conn_connect(struct loop *l, const struct config_addr *to, struct buf *out,
 		return NULL;
 	c = conn_new(l, fd, out, call, arg);
 	if (c == NULL) {
+		close(fd);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -402,7 +402,8 @@ destroy(void *arg)
 	loop_timer_free(&c->timer);
 	free_input(c);
 	conn_tls_free(c);
-	close(c->fd);
+	if (c->fd >= 0)
+		close(c->fd);
 	free(c);
 }
 

@@ -55,7 +55,7 @@ struct conn {
  * Takes over a connected or connecting non-blocking socket.
  *
  * out      the owner's buffer of octets to send; outlives the conn
- * Returns  NULL without memory; fd is then closed
+ * Returns  NULL without memory; fd is then still the caller's
  */
 struct conn *conn_new(struct loop *l, int fd, struct buf *out,
     conn_call *call, void *arg);

@@ -422,10 +422,8 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 {
 	struct inbound *s = calloc(1, sizeof(*s));
 
-	if (s == NULL) {
-		close(fd);
+	if (s == NULL)
 		return NULL;
-	}
 	s->hub = h;
 	s->listener = socket->listener;
 	s->gone = gone;

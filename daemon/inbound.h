@@ -42,7 +42,7 @@ struct inbound_ends {
  *
  * socket   what accepted it: whose it is, and what is spoken there
  * gone     told at the end, never before this returns
- * Returns  NULL without memory; fd is then closed
+ * Returns  NULL without memory; fd is then still the caller's
  */
 struct inbound *inbound_new(struct hub *h, const struct worker_socket *socket,
     int fd, const struct inbound_ends *ends, inbound_gone *gone, void *arg);

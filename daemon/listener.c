@@ -1,7 +1,9 @@
 #include "daemon/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <sys/socket.h>
@@ -47,6 +49,7 @@ struct listener_set {
 	struct hub hub;
 	struct acceptor *acceptors;
 	size_t n;
+	int spare;		/* a descriptor for nothing; -1: none */
 	bool is_draining;
 	bool is_drained;
 	struct loop_deferred deferred;
@@ -96,14 +99,14 @@ session_gone(void *arg, struct inbound *s)
 	look_whether_drained(a->set);
 }
 
-static void
-turn_away(const struct acceptor *a, int fd)
-{
-	static const char full[] = "421 4.7.0 Too many connections\r\n";
+#define TOO_MANY "421 4.7.0 Too many connections\r\n"
+#define NO_ROOM "421 4.3.2 No memory or descriptors, try again later\r\n"
 
+static void
+turn_away(const struct acceptor *a, int fd, const char *why)
+{
 	if (!a->socket->is_tls)
-		(void)send(fd, full, sizeof(full) - 1,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -123,12 +126,13 @@ begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
 
 	if (!is_free && crowd_count(&a->crowd, &ends->client) >=
 	    a->socket->listener->max_per_network) {
-		turn_away(a, fd);
+		turn_away(a, fd, TOO_MANY);
 		return;
 	}
 	s = inbound_new(&a->set->hub, a->socket, fd, ends, session_gone, a);
 	if (s == NULL) {
 		log_line(LOG_ERROR_, "no memory for a session");
+		turn_away(a, fd, NO_ROOM);
 		return;
 	}
 	inbound_link(s)->behind = a->first;
@@ -181,7 +185,7 @@ await_header(struct acceptor *a, int fd, const struct inbound_ends *ends)
 	struct newcomer *n = calloc(1, sizeof(*n));
 
 	if (n == NULL) {
-		close(fd);
+		turn_away(a, fd, NO_ROOM);
 		return;
 	}
 	n->proxied = proxied_new(a->set->hub.loop, fd,
@@ -208,7 +212,7 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 
 	addr_of_socket(fd, &ends.local);
 	if (a->n_sessions >= l->max_connections)
-		turn_away(a, fd);
+		turn_away(a, fd, TOO_MANY);
 	else if (config_nets_hold(l->proxy, l->n_proxy, peer->ip))
 		await_header(a, fd, &ends);
 	else
@@ -222,6 +226,30 @@ rested(void *arg)
 
 	if (a->watch != NULL)
 		loop_want(a->watch, LOOP_READ);
+}
+
+/* One of them lets a newcomer hear why, where there is none left. */
+static void
+keep_spare(struct listener_set *set)
+{
+	if (set->spare < 0)
+		set->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+apologise(struct acceptor *a)
+{
+	int fd = 0;
+
+	for (unsigned k = 0; k < ACCEPTS_A_TURN && fd >= 0 &&
+	    a->set->spare >= 0; k++) {
+		close(a->set->spare);
+		a->set->spare = -1;
+		fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			turn_away(a, fd, NO_ROOM);
+		keep_spare(a->set);
+	}
 }
 
 static void
@@ -245,8 +273,12 @@ on_ready(void *arg, unsigned what)
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
 		if (errno != EAGAIN) {
+			bool is_full = errno == EMFILE || errno == ENFILE;
+
 			log_line(LOG_ERROR_, "listener %s: accept: %m",
 			    a->socket->listener->name);
+			if (is_full)
+				apologise(a);
 			loop_want(a->watch, 0);
 			loop_timer_start(a->timer, REST_MS);
 		}
@@ -340,6 +372,8 @@ listener_set_new(const struct worker_env *env)
 
 	if (set == NULL)
 		return NULL;
+	set->spare = -1;
+	keep_spare(set);
 	slots_init(&set->hub.slots);
 	set->hub.env = env;
 	set->hub.loop = env->loop;
@@ -434,5 +468,7 @@ listener_set_free(struct listener_set **setp)
 	memory_free(&set->hub.memory);
 	slots_fini(&set->hub.slots);
 	free(set->acceptors);
+	if (set->spare >= 0)
+		close(set->spare);
 	free(set);
 }

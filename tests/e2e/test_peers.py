@@ -405,11 +405,13 @@ def test_T10_all_have_their_share(hopseald, folder, sink, keys):
 
 
 def test_T11_out_of_descriptors(hopseald, folder, sink, keys):
-    """The listener rests and goes on; it does not spin, nobody is lost."""
-    site = inbound(folder, sink.port)
+    """Newcomers hear 421; the listener rests and goes on, it does not spin."""
+    site = inbound(folder, sink.port, "max-per-network: 1000")
     daemon = hopseald(site.config, wrapper=["prlimit", "--nofile=64"])
     held = [Raw(site.port) for _ in range(100)]
     daemon.wait_log("accept:")
+    banners = {c.sock.recv(100)[:9] for c in held}
+    assert banners == {b"220 hop.e", b"421 4.3.2"}
     time.sleep(1)                               # to see whether it spins
     assert daemon.log().count("accept:") < 20
     for c in held:
