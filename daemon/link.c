@@ -156,11 +156,15 @@ on_hello(struct link *l)
 			return;
 		}
 	}
-	if (l->who != NULL && !l->is_introduced &&
-	    smtp_client_xclient(c, l->who)) {
+	if (l->who != NULL && !l->is_introduced) {
 		l->is_introduced = true;
-		await(l, l->listener->reply_timeout_s);
-		return;
+		if (smtp_client_xclient(c, l->who)) {
+			await(l, l->listener->reply_timeout_s);
+			return;
+		}
+		log_line(LOG_WARNING_, "%s does not offer us XCLIENT and takes "
+		    "us for the client; it must list us (Postfix: "
+		    "smtpd_authorized_xclient_hosts)", l->relay);
 	}
 	if (has_login(l, &login) && !l->is_known) {
 		log_in(l, &login);
