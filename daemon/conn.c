@@ -199,15 +199,16 @@ static void
 transfer(struct conn *c, unsigned what)
 {
 	if ((what & LOOP_WRITE) && has_unsent(c)) {
-		size_t had = c->out->n;
-
+		c->is_out_due |= c->out->n != 0;
 		if (!send_some(c)) {
 			broken(c);
 			return;
 		}
 		interest(c);
-		if (had != 0 && c->out->n == 0)
-			c->call(c->arg, CONN_OUT);
+	}
+	if (c->is_out_due && c->out->n == 0) {
+		c->is_out_due = false;
+		c->call(c->arg, CONN_OUT);
 	}
 	if ((what & LOOP_READ) && !c->is_dying && !c->is_broken &&
 	    wants_octets(c))
@@ -373,8 +374,13 @@ conn_flush(struct conn *c)
 	if (c->is_connecting || c->is_dying || c->is_broken ||
 	    is_securing(c) || c->out->n == 0)
 		return;
-	/* The owner is on the stack: an error is told by the next turn. */
+	/* The owner is on the stack: an error is told by the next turn, and so
+	 * is the end of what had to wait at an earlier flush. */
 	if (!send_some(c) && c->fault != NULL)
+		ask_again(c);
+	if (c->out->n != 0)
+		c->is_out_due = true;
+	else if (c->is_out_due)
 		ask_again(c);
 	interest(c);
 }

@@ -43,6 +43,7 @@ struct conn {
 	const char *fault;	/* where it is not errno's */
 	int fd;
 	int error;		/* errno's value at CONN_BROKEN */
+	bool is_out_due;	/* octets had to wait: CONN_OUT follows */
 	bool is_connecting;
 	bool is_eof;
 	bool is_broken;

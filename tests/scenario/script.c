@@ -562,6 +562,9 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_verify(r, a, rest);
 	if (is(verb, "window"))
 		a->wire->window = strtoul((const char *)rest.p, NULL, 10);
+	else if (is(verb, "fails"))
+		a->wire->fails_at = (unsigned)strtoul((const char *)rest.p,
+		    NULL, 10);
 	else if (is(verb, "fin"))
 		a->wire->has_fin = true;
 	else if (is(verb, "reset"))

@@ -58,6 +58,8 @@ struct wire {
 	uint8_t *out;		/* from the daemon, not read by us yet */
 	size_t n_out, cap_out;
 	size_t window;		/* octets of out that the daemon may fill */
+	unsigned fails_at;	/* that send() of the daemon fails once; 0:
+				   none does */
 	bool is_connecting;
 	int refusal;		/* errno of a connection that is not made */
 	bool has_fin;		/* we say no more */

@@ -284,7 +284,7 @@ __wrap_send(int fd, const void *p, size_t n, int flags)
 	if (!world_net_is_fake(fd))
 		return __real_send(fd, p, n, flags);
 	w = wire_of(fd);
-	if (w->is_reset) {
+	if (w->is_reset || (w->fails_at != 0 && --w->fails_at == 0)) {
 		errno = ECONNRESET;
 		return -1;
 	}
