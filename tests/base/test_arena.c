@@ -8,6 +8,15 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+/* A sanitizer would abort where malloc() says no. */
+const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 /* P6: no size is so large that less than it is handed out. */
 static void
 sizes_do_not_wrap(void **state)

@@ -364,6 +364,16 @@ class Sink:
             except OSError:
                 pass
             listener.close()
+        self._reset(victims)
+
+    def hang_up(self):
+        """Resets every connection, and goes on to take others."""
+        with self._lock:
+            victims = list(self._open)
+        self._reset(victims)
+
+    @staticmethod
+    def _reset(victims):
         for sock in victims:
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,

@@ -358,8 +358,7 @@ def test_Q19_next_hop_tires_while_the_client_uploads(folder, hopseald, one):
             assert c.envelope(ALICE, BOB, CAROL)[0] == 250
             assert c.command("DATA")[0] == 354
             c.send(message()[:100])
-            sink.kill()
-            sink.restart()
+            sink.hang_up()
             daemon.wait_log("connecting again")
             c.send(message()[100:] + b".\r\n")
             assert c.reply()[0] == 250

@@ -130,9 +130,9 @@ run(struct run *r, struct bytes in, size_t piece)
 	while (in.n != 0 && !r->is_over) {
 		struct bytes now = bytes_first(in, piece);
 
-		/* what stands behind STARTTLS's answer in a read counts */
-		if (r->mode & 2)
-			now = bytes_first(now, bytes_index(now, '\n') + 1);
+		/* what stands behind the answer to STARTTLS or DATA in one
+		 * read counts */
+		now = bytes_first(now, bytes_index(now, '\n') + 1);
 		in = bytes_skip(in, now.n);
 		while (!r->is_over) {
 			enum smtp_client_event event =
