@@ -48,9 +48,9 @@ endif
 CFLAGS = $(OPT) $(WARN) $(HARDEN) $(SANFLAGS)
 LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS)
 
-FOLDERS = base dkim2 smtp dsn config
+FOLDERS = base dkim2 smtp dsn config queue
 obj = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
-CORES = $(foreach f,config dsn dkim2 smtp base,$(if $(wildcard $(f)/*.c),$(B)/lib$(f).a))
+CORES = $(foreach f,queue config dsn dkim2 smtp base,$(if $(wildcard $(f)/*.c),$(B)/lib$(f).a))
 
 ## all           hopseald and hopseal, under build/ (B=DIR, CC=clang, SAN=1)
 all: $(B)/hopseald $(B)/hopseal

@@ -47,6 +47,9 @@ enum config_tls_policy {
 	TLS_VERIFY,		/* with a certificate for the host's name */
 };
 
+/* While the client waits, or from the queue. */
+enum config_delivery { DELIVERY_THROUGH, DELIVERY_QUEUE };
+
 /* What becomes of a client's name and password. */
 enum config_auth { AUTH_OFF, AUTH_PASS };
 
@@ -133,6 +136,8 @@ struct config_listener {
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
 	bool has_aliases;
 	struct config_aliases aliases;
+	enum config_delivery delivery;
+	unsigned is_repairing;		/* what devices get wrong */
 	enum config_replay replay;
 	enum config_mixed mixed;
 	uint32_t max_recipients;	/* of a transaction */
@@ -180,6 +185,11 @@ struct config {
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;
 	struct config_kept memory;	/* of deliveries */
+	uint32_t queue_retry_s;		/* after the first failure, doubling */
+	uint32_t queue_retry_max_s;	/* up to this */
+	uint32_t queue_expire_s;	/* no try after this */
+	uint32_t queue_connections;	/* of the queue, at once */
+	uint64_t queue_min_free;	/* octets that stay free for others */
 	const struct config_listener *listeners;
 	size_t n_listeners;
 	struct arena *arena;		/* all of the above lives here */

@@ -49,15 +49,18 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopsea
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core smtp
+	@$(CHECK) structure core smtp queue
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
 ## check-smtp    SMTP, the daemon, real MTAs on loopback
 check-smtp: $(tested)
 	@$(CHECK) smtp
-## check-queue check-lists check-dsn check-ops   come with their issues
-check-queue check-lists check-dsn check-ops:
+## check-queue   the spool, the schedule, delivery from the queue
+check-queue: $(tested)
+	@$(CHECK) queue
+## check-lists check-dsn check-ops   come with their issues
+check-lists check-dsn check-ops:
 	@:
 ## check-asan    the same programs and one end-to-end run under sanitizers
 check-asan:
@@ -71,7 +74,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

@@ -140,13 +140,17 @@ for group; do
 		programs smtp daemon scenario
 		pytests smtp smtp daemon e2e
 		;;
+	queue)
+		programs queue
+		pytests queue e2e/queue
+		;;
 	cores)
-		programs base dkim2 dsn config smtp
+		programs base dkim2 dsn config queue smtp
 		replays
 		;;
-	unit) programs base dkim2 dsn config cli smtp daemon scenario vectors interop ;;
+	unit) programs base dkim2 dsn config queue cli smtp daemon scenario vectors interop ;;
 	san)
-		programs base dkim2 dsn config cli vectors smtp daemon scenario interop
+		programs base dkim2 dsn config queue cli vectors smtp daemon scenario interop
 		replays
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon

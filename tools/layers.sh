@@ -25,7 +25,7 @@ there() { # the folders of a list that exist
 	done
 }
 
-cores=$(there base dkim2 smtp dsn config)
+cores=$(there base dkim2 smtp dsn config queue)
 
 # Our own folders.
 ban "$(there base)" '(dkim2|smtp|dsn|config|daemon|cli)/' \
@@ -33,8 +33,9 @@ ban "$(there base)" '(dkim2|smtp|dsn|config|daemon|cli)/' \
 ban "$(there dkim2)" '(smtp|dsn|config|daemon|cli)/' 'dkim2 knows only base'
 ban "$(there smtp)" '(dkim2|dsn|config|daemon|cli)/' 'smtp knows only base'
 ban "$(there dsn)" '(smtp|config|daemon|cli)/' 'dsn knows only dkim2 and base'
-ban "$(there config)" '(dkim2|smtp|dsn|daemon|cli)/' 'config knows only base'
-ban "$(there cli)" '(smtp|daemon)/' 'cli knows only dkim2, dsn, config, base'
+ban "$(there config)" '(dkim2|smtp|dsn|queue|daemon|cli)/' 'config knows only base'
+ban "$(there queue)" '(dkim2|smtp|dsn|config|daemon|cli)/' 'queue knows only base'
+ban "$(there cli)" '(smtp|daemon)/' 'cli knows only dkim2, dsn, config, queue, base'
 ban "$(there daemon)" 'cli/' 'daemon does not know cli'
 ban "$cores $(there daemon cli)" 'tests/' 'no code includes a test'
 
