@@ -1,4 +1,4 @@
-/* What all sessions of one worker share. */
+/* What all sessions of one worker share, or all tries of the queue process. */
 #ifndef DAEMON_HUB_H
 #define DAEMON_HUB_H
 
@@ -15,6 +15,18 @@ struct nexthop_request;
 struct probe;
 struct pool;
 
+struct hub;
+
+/* Answers for those who asked, by their tags. NULL: nobody asks. */
+struct hub_calls {
+	void (*txt)(struct hub *, uint64_t tag, const struct resolve_txt *);
+	void (*signature)(struct hub *, uint64_t tag, struct bytes);
+	/* as memory_answer */
+	bool (*memory)(struct hub *, uint64_t tag,
+	    const struct memory_reply *);
+	void (*relay_gone)(struct hub *);	/* a relay less */
+};
+
 struct hub {
 	const struct worker_env *env;
 	struct loop *loop;
@@ -29,7 +41,7 @@ struct hub {
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */
-	struct probe *probe;	/* at the start, what those can */
+	struct probe *probe;	/* at the start, what those can; the owner's */
 	struct slots slots;	/* TXT, memory: a relay; signatures: an onward;
 				   ways: an outbound; look-ups: nexthop */
 	struct nexthop_request *ways;	/* under way */
@@ -37,7 +49,19 @@ struct hub {
 	void (*way_found)(struct hub *, uint64_t tag,
 	    const struct nexthop_answer *);
 	size_t n_relays;	/* under way, also those nobody waits for */
-	void (*relay_gone)(struct hub *);	/* one less */
+	struct hub_calls calls;
 };
+
+/*
+ * Makes what is shared but for the probe; takes no connection.
+ *
+ * env      lives as long; signer_fd may be -1
+ * Returns  false without memory: hub_fini() is to be called all the same
+ */
+bool hub_init(struct hub *h, const struct worker_env *env,
+    const struct hub_calls *calls);
+
+/* Whoever uses it, an outbound too, has been freed before. */
+void hub_fini(struct hub *h);
 
 #endif

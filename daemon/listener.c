@@ -10,9 +10,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/log.h"
-#include "daemon/offers.h"
 #include "daemon/proxied.h"
-#include "daemon/nexthop.h"
 #include "daemon/onward.h"
 #include "daemon/pool.h"
 #include "daemon/probe.h"
@@ -22,8 +20,6 @@
 #define REST_MS 200
 /* Connections taken from one socket a turn, so that sessions get theirs. */
 #define ACCEPTS_A_TURN 16
-/* Public keys a worker keeps, of a few KiB each. */
-#define KEYS_KEPT 256
 
 /* A connection whose PROXY header has not come. */
 struct newcomer {
@@ -287,55 +283,27 @@ on_ready(void *arg, unsigned what)
 }
 
 static void
-on_txt(void *arg, uint64_t tag, const struct resolve_txt *txt)
+on_txt(struct hub *h, uint64_t tag, const struct resolve_txt *txt)
 {
-	struct listener_set *set = arg;
-	struct relay *r = slots_find(&set->hub.slots, tag);
+	struct relay *r = slots_find(&h->slots, tag);
 
 	if (r != NULL)
 		relay_key(r, SLOT_PART(tag), txt);
 }
 
 static void
-on_records(void *arg, uint64_t tag, const struct dnsanswer_records *records)
+on_signature(struct hub *h, uint64_t tag, struct bytes signature)
 {
-	struct listener_set *set = arg;
-
-	nexthop_records(&set->hub, tag, records);
-}
-
-static void
-on_addrs(void *arg, uint64_t tag, const struct resolve_addrs *addrs)
-{
-	struct listener_set *set = arg;
-
-	nexthop_addrs(&set->hub, tag, addrs);
-}
-
-static void
-way_found(struct hub *h, uint64_t tag, const struct nexthop_answer *way)
-{
-	struct outbound *o = slots_find(&h->slots, tag);
-
-	if (o != NULL)
-		outbound_way(o, way);
-}
-
-static void
-on_signature(void *arg, uint64_t tag, struct bytes signature)
-{
-	struct listener_set *set = arg;
-	struct onward *o = slots_find(&set->hub.slots, tag);
+	struct onward *o = slots_find(&h->slots, tag);
 
 	if (o != NULL)
 		onward_signature(o, SLOT_PART(tag), signature);
 }
 
 static bool
-on_memory(void *arg, uint64_t tag, const struct memory_reply *reply)
+on_memory(struct hub *h, uint64_t tag, const struct memory_reply *reply)
 {
-	struct listener_set *set = arg;
-	struct relay *r = slots_find(&set->hub.slots, tag);
+	struct relay *r = slots_find(&h->slots, tag);
 
 	return r != NULL && relay_memory_reply(r, SLOT_PART(tag), reply);
 }
@@ -356,14 +324,12 @@ begin(struct acceptor *a, struct listener_set *set,
 	return true;
 }
 
-/* Returns false without memory. */
-static bool
-make_keyring(struct hub *h)
-{
-	h->arena = arena_new(KEYS_KEPT * 1024);
-	return h->arena != NULL &&
-	    dkim2_keyring_new(&h->keyring, h->arena, KEYS_KEPT) == 0;
-}
+static const struct hub_calls calls = {
+	.txt = on_txt,
+	.signature = on_signature,
+	.memory = on_memory,
+	.relay_gone = relay_gone,
+};
 
 struct listener_set *
 listener_set_new(const struct worker_env *env)
@@ -374,31 +340,10 @@ listener_set_new(const struct worker_env *env)
 		return NULL;
 	set->spare = -1;
 	keep_spare(set);
-	slots_init(&set->hub.slots);
-	set->hub.env = env;
-	set->hub.loop = env->loop;
-	set->hub.config = env->config;
-	set->hub.tls = env->tls;
-	set->hub.logins = env->logins;
-	set->hub.inventory = env->inventory;
-	set->hub.relay_gone = relay_gone;
-	set->hub.way_found = way_found;
-	set->hub.resolve = resolve_new(env->loop, env->config,
-	    &(struct resolve_from){.keys = env->keysfile},
-	    &(struct resolve_calls){on_txt, on_records, on_addrs}, set);
-	set->hub.memory = memory_new(env->loop, env->keeper_fd, on_memory, set);
-	set->hub.pool = pool_new();
-	set->hub.offers = offers_new(env->config);
-	set->hub.probe = probe_new(&set->hub);
-	if (env->signer_fd >= 0)
-		set->hub.signer = signer_client_new(env->loop, env->signer_fd,
-		    on_signature, set);
+	if (hub_init(&set->hub, env, &calls))
+		set->hub.probe = probe_new(&set->hub);
 	set->acceptors = calloc(env->n_sockets, sizeof(*set->acceptors));
-	if (!make_keyring(&set->hub) || set->hub.offers == NULL ||
-	    set->hub.resolve == NULL || set->hub.pool == NULL ||
-	    set->acceptors == NULL || set->hub.memory == NULL ||
-	    set->hub.probe == NULL ||
-	    (env->signer_fd >= 0 && set->hub.signer == NULL)) {
+	if (set->acceptors == NULL || set->hub.probe == NULL) {
 		listener_set_free(&set);
 		return NULL;
 	}
@@ -457,16 +402,8 @@ listener_set_free(struct listener_set **setp)
 		return;
 	for (size_t k = 0; k < set->n; k++)
 		stop_accepting(&set->acceptors[k]);
-	nexthop_drop(&set->hub);
 	probe_free(&set->hub.probe);
-	pool_free(&set->hub.pool);
-	offers_free(&set->hub.offers);
-	resolve_free(&set->hub.resolve);
-	signer_client_free(&set->hub.signer);
-	dkim2_keyring_fini(set->hub.keyring);
-	arena_free(&set->hub.arena);
-	memory_free(&set->hub.memory);
-	slots_fini(&set->hub.slots);
+	hub_fini(&set->hub);
 	free(set->acceptors);
 	if (set->spare >= 0)
 		close(set->spare);

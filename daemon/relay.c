@@ -37,7 +37,7 @@ destroy(void *arg)
 	arena_free(&r->arena);
 	free(r);
 	h->n_relays--;
-	h->relay_gone(h);
+	h->calls.relay_gone(h);
 }
 
 static void too_late(void *arg);
