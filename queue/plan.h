@@ -4,15 +4,20 @@
  * something ready. All times are of a monotonic clock in milliseconds; no I/O
  * and no clock here.
  *
- * A destination that can not be talked to (no connection, no greeting) is left
- * alone for a time that doubles; then one job of it alone is tried, and what
- * becomes of that decides for all. How much it is given at once grows by one
- * for each window full of good ends and shrinks by half for each bad one.
+ * How much a destination is given at once grows by one for each window full of
+ * good ends and shrinks by half for each bad one. Where a bad end comes and one
+ * at a time is all it is given already, it is dead: left alone for a time that
+ * doubles. Then one job of it alone is tried, and what becomes of that decides
+ * for all. Of tries that began before it last died or recovered a bad end says
+ * nothing.
  */
 #ifndef QUEUE_PLAN_H
 #define QUEUE_PLAN_H
 
-#include "base/bytes.h"
+#include "base/arena.h"
+#include "queue/heap.h"
+
+#define PLAN_NAME_MAX 640U	/* octets of a destination's name */
 
 struct plan;
 struct plan_destination;
@@ -34,11 +39,11 @@ enum plan_state {
 
 /* One thing to try. The owner's; all zero before the first use. */
 struct plan_job {
-	enum plan_state state;
-	int64_t due_ms;
+	enum plan_state state;		/* to be read; all else is the plan's */
+	unsigned era;			/* ACTIVE: of the destination, then */
 	struct plan_destination *destination;
-	struct plan_job *before, *behind;	/* READY: the line */
-	size_t heap_at;				/* LATER */
+	struct heap_node later;		/* LATER; ->due_ms stays */
+	struct plan_job *before, *behind;	/* READY, ACTIVE: the line */
 };
 
 enum plan_end {
@@ -48,17 +53,24 @@ enum plan_end {
 	PLAN_NO_MATTER,		/* we gave up ourselves: says nothing of it */
 };
 
-/* NULL without memory. */
-struct plan *plan_new(const struct plan_rules *rules);
+/*
+ * Makes a plan in an arena, which also has its destinations: about 200 octets
+ * and the name for each. What is not used any more is used again.
+ *
+ * Returns  NULL without memory
+ */
+struct plan *plan_new(const struct plan_rules *rules, struct arena *a);
 
-/* Frees *p; jobs that are still in it are then PLAN_NOWHERE. */
+/* Ends *p; jobs that are still in it are then PLAN_NOWHERE. The arena has the
+ * memory until it is freed itself. */
 void plan_free(struct plan **p);
 
 /*
  * Puts a job into the plan. Those that are due stand in the order of adding.
  *
  * name     of the destination: octets that differ where it does; copied
- * Returns  0 or -E_NOMEM: the job is then PLAN_NOWHERE
+ * Returns  0, -E_NOMEM, or -E_LIMIT where the name is longer than
+ *          PLAN_NAME_MAX: the job is then PLAN_NOWHERE
  */
 int plan_add(struct plan *p, struct plan_job *j, struct bytes name,
     int64_t due_ms);
@@ -66,8 +78,8 @@ int plan_add(struct plan *p, struct plan_job *j, struct bytes name,
 /* Takes a job out that is LATER or READY. */
 void plan_remove(struct plan *p, struct plan_job *j);
 
-/* Makes a job that is LATER ready, whatever its time; and where its
- * destination rests, ends that rest. */
+/* Makes a job that is LATER or READY the first of its destination, whatever
+ * its time; and where that rests, ends the rest. */
 void plan_hurry(struct plan *p, struct plan_job *j);
 
 /* The next job to try, ACTIVE then; NULL: none now. */
