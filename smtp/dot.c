@@ -131,6 +131,23 @@ decode_text(struct dot *d, struct bytes *in, struct buf *out)
 	return true;
 }
 
+/*
+ * An LF alone. For those who look for the end of the message, or for dots that
+ * were put there, its line goes on. False where out has no room.
+ */
+static bool
+repair(struct dot *d, struct bytes *in, struct buf *out)
+{
+	if (buf_room(out) < 2)
+		return false;
+	*in = bytes_skip(*in, 1);
+	buf_add(out, BYTES_LIT("\r\n"));
+	d->line = 0;
+	d->at = d->is_stuffed ? DOT_AT_TEXT : DOT_AT_BOL;
+	d->is_repaired = true;
+	return true;
+}
+
 enum dot_step
 dot_decode(struct dot *d, struct bytes *in, struct buf *out)
 {
@@ -161,10 +178,14 @@ dot_decode(struct dot *d, struct bytes *in, struct buf *out)
 			continue;
 		case DOT_AT_BOL:
 		case DOT_AT_TEXT:
-			if (in->p[0] == '\n')
+			if (in->p[0] == '\n' && !d->is_repairing)
 				return DOT_BARE_LF;
-			if (!decode_text(d, in, out))
+			if (in->p[0] == '\n') {
+				if (!repair(d, in, out))
+					return DOT_MORE;
+			} else if (!decode_text(d, in, out)) {
 				return DOT_MORE;
+			}
 			continue;
 		}
 	}

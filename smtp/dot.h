@@ -22,6 +22,8 @@ struct dot {
 	size_t longest;		/* octets of the longest line so far */
 	bool is_stuffed;	/* DATA: a dot at the beginning of a line is
 				   not text */
+	bool is_repairing;	/* an LF alone becomes CRLF */
+	bool is_repaired;	/* one did */
 	bool has_8bit;
 	bool has_nul;
 };
@@ -30,6 +32,10 @@ struct dot {
  * Ready for the first octet behind the 354. Where nothing is stuffed, as in
  * BDAT, the octets go through as they are, looked at for the same faults, and
  * no dot ends them: ->at says whether they ended a line.
+ *
+ * Where ->is_repairing is set then, an LF that no CR precedes ends a line of
+ * the message as CRLF does, and nothing else: CRLF "." CRLF alone still ends
+ * the message, a dot behind such an LF is text, and a CR alone is refused.
  */
 void dot_init(struct dot *d, bool is_stuffed);
 

@@ -597,6 +597,7 @@ accept_step(struct smtp_server *s, int asked)
 		break;
 	case SMTP_SERVER_DATA:
 		dot_init(&s->dot, !s->is_chunked);
+		s->dot.is_repairing = s->config->is_repairing;
 		step_to(s, s->is_chunked ? SMTP_VERB_BDAT : SMTP_VERB_DATA);
 		break;
 	case SMTP_SERVER_STARTTLS:

@@ -39,6 +39,8 @@ struct smtp_server_config {
 				   always are */
 	bool is_lmtp;		/* LHLO, and a reply for each recipient */
 	bool needs_tls;		/* 530 to all but greetings before it */
+	bool is_repairing;	/* an LF alone in content becomes CRLF, and
+				   ->dot.is_repaired says so at END */
 	uint64_t max_message;	/* octets; announced as SIZE; 0: no limit */
 	size_t max_line;	/* octets of a text line without CRLF; 0: those
 				   of SMTP_TEXT_LINE_MAX */
@@ -184,7 +186,7 @@ void smtp_server_secured(struct smtp_server *s);
  * SMTP_LINE_MAX (421 and CLOSE), BDAT that is not offered (502 5.5.1 and
  * CLOSE, since octets follow unasked) or whose size can not be read (521). Of
  * content: a bare CR or LF in DATA (550 5.5.2 and CLOSE, since what follows
- * can not be told from data); at the dot a message over max_message (552
+ * can not be told from data; an LF is none where is_repairing); at the dot a message over max_message (552
  * 5.3.4), a line over max_line or a NUL (550 5.6.0); a message over twice
  * max_message or a line over SMTP_TEXT_LINE_MAX (421 and CLOSE). Then RESET
  * is the event, or CLOSE, and END never comes; CONTENT stops as soon as the

@@ -1,7 +1,8 @@
 /*
  * DATA undone and done: at once, octet by octet and into small buffers it is
  * the same; what an octet-at-a-time reading of the rule says; and what is
- * encoded is one message that decodes to what it was.
+ * encoded is one message that decodes to what it was. Where an LF alone is
+ * repaired none is left, and the message ends no earlier.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,13 +29,15 @@ check(bool good)
 }
 
 static void
-decode(struct bytes in, size_t piece, size_t room, struct made *m)
+decode(struct bytes in, size_t piece, size_t room, bool is_repairing,
+    struct made *m)
 {
 	size_t used = 0;
 
 	m->out = BUF_ON(m->octets);
 	m->step = DOT_MORE;
 	dot_init(&m->dot, true);
+	m->dot.is_repairing = is_repairing;
 	while (used < in.n && m->step == DOT_MORE) {
 		struct bytes now = bytes_first(bytes_skip(in, used), piece);
 		size_t n = now.n;
@@ -60,7 +63,8 @@ same(const struct made *a, const struct made *b)
 	    bytes_eq(buf_bytes(&a->out), buf_bytes(&b->out)) &&
 	    a->dot.line == b->dot.line && a->dot.longest == b->dot.longest &&
 	    a->dot.has_8bit == b->dot.has_8bit &&
-	    a->dot.has_nul == b->dot.has_nul;
+	    a->dot.has_nul == b->dot.has_nul &&
+	    a->dot.is_repaired == b->dot.is_repaired;
 }
 
 /* Where the message ends, or is refused, by the rule. */
@@ -89,6 +93,33 @@ check_rule(struct bytes in, const struct made *m)
 		bol = ++k + 1;
 	}
 	check(m->step == DOT_MORE && m->used == in.n);
+}
+
+/* Nothing else changes: what needs no repair is as it was, and what does goes on. */
+static void
+check_repaired(struct bytes in, size_t size, const struct made *strict)
+{
+	static struct made whole, bits;
+	struct bytes out;
+
+	decode(in, MAX, MAX, true, &whole);
+	decode(in, 1, 2, true, &bits);
+	check(same(&whole, &bits));
+	decode(in, size, size, true, &bits);
+	check(same(&whole, &bits));
+	check(whole.step != DOT_BARE_LF);
+	check(whole.dot.is_repaired == (strict->step == DOT_BARE_LF));
+	if (!whole.dot.is_repaired)
+		check(same(&whole, strict));
+	check(whole.used >= strict->used);
+	out = buf_bytes(&whole.out);
+	check(bytes_starts(out, buf_bytes(&strict->out)));
+	for (size_t k = 0; k < out.n; k++)
+		check(out.p[k] != '\n' || (k != 0 && out.p[k - 1] == '\r'));
+	if (whole.step == DOT_END)
+		check(whole.used >= 3 && bytes_ends(bytes_first(in,
+		    whole.used), whole.used == 3 ? BYTES_LIT(".\r\n") :
+		    BYTES_LIT("\r\n.\r\n")));
 }
 
 static bool
@@ -131,7 +162,7 @@ check_encoded(struct bytes in, bool good, struct bytes sent)
 		check(sent.p[k] != '\r' ||
 		    (k + 1 < sent.n && sent.p[k + 1] == '\n'));
 	}
-	decode(sent, MAX, MAX, &m);
+	decode(sent, MAX, MAX, false, &m);
 	check(good ? m.step == DOT_END && m.used == sent.n :
 	    m.step == DOT_MORE);
 	check(bytes_starts(good ? buf_bytes(&m.out) : in,
@@ -150,12 +181,13 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	size_t size = n == 0 ? 2 : 2 + p[0] % 19u;
 	bool good;
 
-	decode(in, MAX, MAX, &whole);
+	decode(in, MAX, MAX, false, &whole);
 	check_rule(in, &whole);
-	decode(in, 1, 2, &bits);
+	decode(in, 1, 2, false, &bits);
 	check(same(&whole, &bits));
-	decode(in, size, size, &bits);
+	decode(in, size, size, false, &bits);
 	check(same(&whole, &bits));
+	check_repaired(in, size, &whole);
 
 	good = encode(in, MAX, MAX, &sent);
 	check(good == encode(in, 1, size, &more));

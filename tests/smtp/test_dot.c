@@ -10,6 +10,8 @@
 #define N(row) (sizeof(row) / sizeof((row)[0]))
 #define OUT_MAX 4096
 
+static bool is_repairing;	/* what decoders are told */
+
 /* What a decoder made of its input. */
 struct made {
 	enum dot_step step;
@@ -31,6 +33,7 @@ decode(struct bytes in, size_t cut, size_t piece, size_t room,
 	size_t used = 0;
 
 	dot_init(&made->dot, true);
+	made->dot.is_repairing = is_repairing;
 	made->step = DOT_MORE;
 	while (used < in.n && made->step == DOT_MORE) {
 		struct bytes now = bytes_first(bytes_skip(in, used),
@@ -67,7 +70,10 @@ decode_plainly(struct bytes in, struct made *made)
 	for (size_t k = 0; k < in.n && made->step == DOT_MORE; k++) {
 		bool is_dot_line = k == bol + 1 && in.p[bol] == '.';
 
-		if (in.p[k] == '\n') {
+		if (in.p[k] == '\n' && is_repairing) {
+			buf_add(&out, BYTES_LIT("\r\n"));
+			bol = in.n;	/* no dot was put behind it */
+		} else if (in.p[k] == '\n') {
 			made->step = DOT_BARE_LF;
 			made->used = k;
 		} else if (in.p[k] != '\r') {
@@ -188,13 +194,102 @@ f1_all_short_strings_agree_with_the_rule(void **state)
 
 			for (size_t k = 0; k < n; k++)
 				octets[k] = letter[(code >> (2 * k)) & 3];
-			decode_plainly(in, &plain);
-			decode(in, n, n, OUT_MAX, &got);
-			check_same(in, &plain, &got);
-			decode(in, n, 1, 2, &got);
-			check_same(in, &plain, &got);
+			for (int mode = 0; mode < 2; mode++) {
+				is_repairing = mode == 1;
+				decode_plainly(in, &plain);
+				decode(in, n, n, OUT_MAX, &got);
+				check_same(in, &plain, &got);
+				decode(in, n, 1, 2, &got);
+				check_same(in, &plain, &got);
+			}
+			is_repairing = false;
 		}
 	}
+}
+
+/*
+ * Where an LF alone is repaired the end of the message is still CRLF "." CRLF
+ * and nothing else, at every split, and what is sent on is one message.
+ */
+static void
+f1_repair_ends_nothing_and_takes_no_dot(void **state)
+{
+	static const struct {
+		struct bytes in;
+		struct bytes out;
+		struct bytes sent;
+		enum dot_step step;
+		bool is_repaired;
+	} row[] = {
+		{LIT("a\nb\r\n.\r\n"), LIT("a\r\nb\r\n"),
+		    LIT("a\r\nb\r\n.\r\n"), DOT_END, true},
+		{LIT("a\r\n.\r\n"), LIT("a\r\n"),
+		    LIT("a\r\n.\r\n"), DOT_END, false},
+		{LIT("\n\n\r\n.\r\n"), LIT("\r\n\r\n\r\n"),
+		    LIT("\r\n\r\n\r\n.\r\n"), DOT_END, true},
+		/* no end, and a dot that leaves as two */
+		{LIT("a\n.\n" NEXT), LIT("a\r\n.\r\nMAIL FROM:<evil@b>\r\n"
+		    "RCPT TO:<c@d>\r\nDATA\r\nx\r\n"),
+		    LIT("a\r\n..\r\nMAIL FROM:<evil@b>\r\n"
+		    "RCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n"), DOT_END, true},
+		{LIT("a\n.\r\nb\r\n.\r\n"), LIT("a\r\n.\r\nb\r\n"),
+		    LIT("a\r\n..\r\nb\r\n.\r\n"), DOT_END, true},
+		{LIT("a\n..b\r\n.\r\n"), LIT("a\r\n..b\r\n"),
+		    LIT("a\r\n...b\r\n.\r\n"), DOT_END, true},
+		/* a dot that was put there, by the rule of CRLF lines */
+		{LIT("a\r\n.\nb\r\n.\r\n"), LIT("a\r\n\r\nb\r\n"),
+		    LIT("a\r\n\r\nb\r\n.\r\n"), DOT_END, true},
+		/* a CR alone is never repaired */
+		{LIT("a\n\rb"), LIT("a\r\n"), LIT(""), DOT_BARE_CR, true},
+		{LIT("a\n.\r.\r\n"), LIT("a\r\n."), LIT(""), DOT_BARE_CR, true},
+		{LIT("a\r\n.\r\r\n"), LIT("a\r\n"), LIT(""), DOT_BARE_CR, false},
+	};
+	static const size_t room[] = {OUT_MAX, 2, 3, 7};
+
+	(void)state;
+	is_repairing = true;
+	for (size_t k = 0; k < N(row); k++) {
+		struct bytes in = row[k].in;
+		uint8_t octets[OUT_MAX];
+		struct dot_encoder e;
+		struct made got;
+
+		for (size_t cut = 0; cut <= in.n; cut++)
+			for (size_t r = 0; r < N(room); r++) {
+				struct buf sent = BUF_ON(octets);
+				struct bytes out;
+
+				decode(in, cut, in.n, room[r], &got);
+				out = (struct bytes){got.octets, got.n};
+				assert_int_equal(got.step, row[k].step);
+				assert_true(bytes_eq(out, row[k].out));
+				assert_int_equal(got.dot.is_repaired,
+				    row[k].is_repaired);
+				if (got.step != DOT_END)
+					continue;
+				assert_int_equal(got.used, in.n);
+				dot_encoder_init(&e);
+				assert_true(dot_encode(&e, &out, &sent) &&
+				    dot_encode_end(&e, &sent));
+				assert_true(bytes_eq(buf_bytes(&sent),
+				    row[k].sent));
+			}
+	}
+	is_repairing = false;
+}
+
+/* The end of a line, for whoever looks at how long lines are. */
+static void
+repair_ends_a_line(void **state)
+{
+	struct made got;
+
+	(void)state;
+	is_repairing = true;
+	decode(BYTES_LIT("abc\nde\nfghi\r\nj"), 0, 3, OUT_MAX, &got);
+	is_repairing = false;
+	assert_int_equal(got.dot.longest, 4);
+	assert_int_equal(got.dot.line, 1);
 }
 
 static uint32_t
@@ -250,6 +345,7 @@ long_strings_agree_with_the_rule(void **state)
 	for (int round = 0; round < 3000; round++) {
 		struct bytes in = {octets, 0};
 
+		is_repairing = round % 2 == 1;
 		in.n = random_text(&seed, octets, sizeof(octets), true);
 		decode_plainly(in, &plain);
 		decode(in, random_next(&seed) % 2000,
@@ -257,6 +353,7 @@ long_strings_agree_with_the_rule(void **state)
 		    2 + random_next(&seed) % 2000, &got);
 		check_same(in, &plain, &got);
 	}
+	is_repairing = false;
 }
 
 static void
@@ -420,6 +517,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f1_only_crlf_dot_crlf_ends),
 		cmocka_unit_test(f1_all_short_strings_agree_with_the_rule),
+		cmocka_unit_test(f1_repair_ends_nothing_and_takes_no_dot),
+		cmocka_unit_test(repair_ends_a_line),
 		cmocka_unit_test(long_strings_agree_with_the_rule),
 		cmocka_unit_test(the_decoder_says_what_it_saw),
 		cmocka_unit_test(encoding_is_octet_exact),

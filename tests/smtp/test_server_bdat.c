@@ -109,6 +109,34 @@ f10_chunks_at_every_split(void **state)
 	check_rows(&chunking, rows, N(rows));
 }
 
+/* F2 where it is repaired: by DATA and by BDAT, a CR alone never. */
+static void
+f2_bare_lf_is_repaired_where_asked(void **state)
+{
+	static const struct smtp_server_config repairing = {
+	    .hostname = "hop.example", .max_message = 1000, .max_line = 100,
+	    .offer = SMTP_CAN_CHUNKING, .is_repairing = true};
+	static const struct row row[] = {
+		{LIT(ENVELOPE "BDAT 4 LAST\r\nx\ny\nNOOP\r\n"), SAID "bdat; end; ",
+		    "220 250 250 250 250 250 ", "x\r\ny\r\n."},
+		{LIT(ENVELOPE "BDAT 1\r\n\nBDAT 3\r\n.\nyBDAT 1 LAST\r\n\nNOOP\r\n"),
+		    SAID "bdat; end; ", "220 250 250 250 250 250 250 250 ",
+		    "\r\n.\r\ny\r\n."},
+		{LIT(ENVELOPE "BDAT 2\r\nx\rBDAT 2\r\n\n\nBDAT 0 LAST\r\nNOOP\r\n"),
+		    SAID "bdat; end; ", "220 250 250 250 250 250 250 250 ",
+		    "x\r\n\r\n."},
+		{LIT(ENVELOPE "BDAT 4 LAST\r\nx\ryyNOOP\r\n"), SAID "bdat; reset; ",
+		    "220 250 250 250 550 250 ", ""},
+		{LIT(ENVELOPE "BDAT 3 LAST\r\nx\nyNOOP\r\n"), SAID "bdat; reset; ",
+		    "220 250 250 250 550 250 ", ""},
+		{LIT(ENVELOPE "BDAT 3 LAST\r\nx\0\nNOOP\r\n"), SAID "bdat; reset; ",
+		    "220 250 250 250 550 250 ", ""},
+	};
+
+	(void)state;
+	check_rows(&repairing, row, N(row));
+}
+
 static void
 replies_to_bdat_say_what_and_why(void **state)
 {
@@ -219,6 +247,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f10_chunks_at_every_split),
+		cmocka_unit_test(f2_bare_lf_is_repaired_where_asked),
 		cmocka_unit_test(replies_to_bdat_say_what_and_why),
 		cmocka_unit_test(f10_chunks_keep_the_bound_of_a_message),
 		cmocka_unit_test(f5_lines_across_chunks_have_a_bound),
