@@ -267,7 +267,9 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->config = c;
 	env->inventory = &g->inventory;
 	env->signer_fd = -1;
+	env->queue_fd = -1;
 	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	env->state_fd = env->spool_fd;
 	g->n_children = c->workers != 0 ? c->workers : count_cores();
 	g->children = calloc(g->n_children, sizeof(*g->children));
 	if (g->children == NULL)

@@ -31,6 +31,9 @@ struct worker_env {
 	int signer_fd;				/* -1: no signer */
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
+	int state_fd;	/* the same folder, also where that does not work */
+	int queue_fd;	/* where sockets to queue processes come; -1: no
+			   listener queues */
 	const struct worker_socket *sockets;
 	size_t n_sockets;
 	loop_call *drained;	/* the last session is gone after a drain */
