@@ -122,7 +122,7 @@ put_listener(const struct config_listener *l, const struct keydir *k,
 	if (l->role == ROLE_FORWARD) {
 		puts("signs as the domain that a message was sent to, "
 		    "whoever sent it");
-	} else if (l->role != ROLE_EGRESS) {
+	} else if (!config_role_originates(l->role)) {
 		puts("does not sign");
 	} else if (!is_sender(l, k, domain)) {
 		puts("refuses this sender (550 5.7.1)");

@@ -225,6 +225,10 @@ void config_dump(const struct config *c, void (*put)(void *, const char *),
 /* "inbound" ...; static storage. */
 const char *config_role_name(enum config_role r);
 
+/* Whether a listener of this role takes new mail from those it is for, and
+ * signs it (i=1). */
+bool config_role_originates(enum config_role r);
+
 /* Whether one of the blocks holds the address (mapped form). */
 bool config_nets_hold(const struct config_net *nets, size_t n,
     const uint8_t ip[16]);

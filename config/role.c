@@ -62,3 +62,9 @@ config_role_name(enum config_role role)
 
 	return role < ROLE__N ? names[role] : "unknown";
 }
+
+bool
+config_role_originates(enum config_role role)
+{
+	return role == ROLE_EGRESS || role == ROLE_APPLIANCE;
+}

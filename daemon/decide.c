@@ -72,8 +72,20 @@ decide_identity(const struct config_listener *l, const struct keydir *keys,
 bool
 decide_may_sign(const struct config_listener *l, const struct keydir *keys)
 {
-	return keys->n != 0 &&
-	    (l->role == ROLE_EGRESS || l->role == ROLE_FORWARD);
+	return keys->n != 0 && (config_role_originates(l->role) ||
+	    l->role == ROLE_FORWARD);
+}
+
+bool
+decide_may_queue(const struct config_listener *l, const struct keydir *keys,
+    bool is_known, struct bytes mail_from)
+{
+	struct bytes domain = dkim2_path_domain(mail_from);
+
+	return l->delivery == DELIVERY_QUEUE &&
+	    config_role_originates(l->role) && is_known && domain.n != 0 &&
+	    (l->has_senders || keys->n != 0) &&
+	    decide_is_sender(l, keys, domain);
 }
 
 /* What the verdict alone decides. Returns whether it did. */
@@ -110,8 +122,8 @@ is_report(const struct dkim2_message *m)
 	return bytes_case_starts(v, BYTES_LIT("multipart/report"));
 }
 
-static bool
-has_chain(const struct dkim2_message *m)
+bool
+decide_has_chain(const struct dkim2_message *m)
 {
 	const struct dkim2_field *first;
 
@@ -141,7 +153,7 @@ originate(struct decision *d, const struct decide_facts *f)
 	} else if (!decide_is_sender(f->listener, f->keys, name[0])) {
 		refuse(d, 550, "5.7.1",
 		    "The domain of From is not one that this client may use");
-	} else if (has_chain(f->message)) {
+	} else if (decide_has_chain(f->message)) {
 		decide_unsignable(d, f->listener,
 		    "a chain without an arrival record");
 	} else if (keydir_cover(f->keys, &name[0], 1).n == 0) {
@@ -163,7 +175,7 @@ extend(struct decision *d, const struct decide_facts *f)
 	const struct dkim2_field *list;
 
 	d->kind = DECIDE_PASS;
-	if (!has_chain(f->message))
+	if (!decide_has_chain(f->message))
 		return;
 	if (f->result == NULL) {
 		decide_unsignable(d, f->listener,
@@ -192,7 +204,7 @@ decide(struct decision *d, const struct decide_facts *f)
 	*d = (struct decision){.kind = DECIDE_PASS};
 	if (f->result != NULL && by_verdict(d, f))
 		return;
-	if (f->listener->role == ROLE_EGRESS)
+	if (config_role_originates(f->listener->role))
 		originate(d, f);
 	else if (f->listener->role == ROLE_FORWARD)
 		extend(d, f);

@@ -54,7 +54,21 @@ struct bytes decide_identity(const struct config_listener *l,
 bool decide_may_sign(const struct config_listener *l,
     const struct keydir *keys);
 
-/* Whether a sender's domain may be used at an egress listener. */
+/*
+ * Whether mail may be taken into the queue: what can not be delivered later
+ * must be somebody's here whom we can tell (attacks.md Q20). All else goes
+ * through, or is refused.
+ *
+ * is_known the client is one of `clients`, or has logged in
+ * mail_from a path, with brackets
+ */
+bool decide_may_queue(const struct config_listener *l,
+    const struct keydir *keys, bool is_known, struct bytes mail_from);
+
+/* Whether a message carries fields of DKIM2. */
+bool decide_has_chain(const struct dkim2_message *m);
+
+/* Whether a sender's domain may be used where mail of ours is signed. */
 bool decide_is_sender(const struct config_listener *l,
     const struct keydir *keys, struct bytes domain);
 

@@ -342,7 +342,7 @@ relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 		refuse_mail(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
-	if (r->listener->role == ROLE_EGRESS && !mail->from.is_null &&
+	if (config_role_originates(r->listener->role) && !mail->from.is_null &&
 	    !decide_is_sender(r->listener, &r->hub->inventory->domains,
 	        mail->from.domain)) {
 		refuse_mail(r, 550, "5.7.1",

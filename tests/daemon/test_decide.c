@@ -66,6 +66,9 @@ static const struct row rows[] = {
 	{"egress signs new mail of ours", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
 	    DECIDE_SIGN, 0, "example.org", NULL},
+	{"as an appliance does", ROLE_APPLIANCE, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
+	    DECIDE_SIGN, 0, "example.org", NULL},
 	{"and with a null reverse-path", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, "<>", B, "<>",
 	    DECIDE_SIGN, 0, "example.org", NULL},
@@ -223,6 +226,8 @@ identities_come_from_the_envelope(void **state)
 	    BYTES_LIT(OUT)).n, 0);
 	assert_true(decide_may_sign(&l, &keys));
 	assert_false(decide_may_sign(&l, &(struct keydir){NULL, 0}));
+	l.role = ROLE_APPLIANCE;
+	assert_true(decide_may_sign(&l, &keys));
 	l.role = ROLE_INBOUND;
 	assert_false(decide_may_sign(&l, &keys));
 }
@@ -245,6 +250,35 @@ senders_cover_what_lies_below_them(void **state)
 	assert_true(decide_is_sender(&silent, &none, BYTES_LIT("any.example")));
 }
 
+/* Q20: what could neither be delivered nor reported is not queued. */
+static void
+q20_only_mail_of_ours_is_queued(void **state)
+{
+	const struct bytes list[] = {BYTES_LIT("example.com")};
+	const struct config_listener by_key = {.role = ROLE_EGRESS,
+	    .delivery = DELIVERY_QUEUE};
+	const struct config_listener by_list = {.role = ROLE_APPLIANCE,
+	    .delivery = DELIVERY_QUEUE, .senders = list, .n_senders = 1,
+	    .has_senders = true};
+	const struct config_listener through = {.role = ROLE_APPLIANCE};
+	const struct config_listener inbound = {.role = ROLE_INBOUND,
+	    .delivery = DELIVERY_QUEUE};
+	const struct keydir none = {NULL, 0};
+	const struct bytes a = BYTES_LIT(A), c = BYTES_LIT("<x@b.example.com>");
+
+	(void)state;
+	assert_true(decide_may_queue(&by_key, &keys, true, a));
+	assert_true(decide_may_queue(&by_list, &none, true, c));
+	assert_false(decide_may_queue(&by_key, &keys, false, a));
+	assert_false(decide_may_queue(&by_key, &keys, true, c));
+	assert_false(decide_may_queue(&by_list, &keys, true, a));
+	assert_false(decide_may_queue(&by_key, &none, true, a));
+	assert_false(decide_may_queue(&by_key, &keys, true, BYTES_LIT("<>")));
+	assert_false(decide_may_queue(&by_list, &none, true, BYTES_LIT("<>")));
+	assert_false(decide_may_queue(&through, &keys, true, a));
+	assert_false(decide_may_queue(&inbound, &keys, true, a));
+}
+
 int
 main(void)
 {
@@ -255,6 +289,7 @@ main(void)
 		cmocka_unit_test(a_list_id_says_exploded),
 		cmocka_unit_test(identities_come_from_the_envelope),
 		cmocka_unit_test(senders_cover_what_lies_below_them),
+		cmocka_unit_test(q20_only_mail_of_ours_is_queued),
 	};
 
 	return cmocka_run_group_tests_name("daemon/decide", tests, NULL, NULL);
