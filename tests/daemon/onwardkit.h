@@ -96,7 +96,7 @@ setup(void **state)
 	t.listener.data_timeout_s = 30;
 	t.listener.send_timeout_s = 30;
 	t.listener.end_timeout_s = 30;
-	t.listener.idle_reuse_s = 30;
+	t.listener.idle_reuse_s = 600;	/* longer than a test may take */
 	t.listener.max_per_destination = 20;
 	t.listener.max_idle = 4;
 	t.listener.max_reuse = 100;
