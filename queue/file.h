@@ -5,11 +5,22 @@
  * a write in place that needs no room.
  *
  *	hopseal-queue 1 HEAD ADDED CONTENT	octets of the three parts
- *	id 4fqk2x...				and so on: see file.c
+ *	id 4fqk2x...
  *	hold -					H while it is held
+ *	listener NAME
+ *	arrived 1795664097			time of day
+ *	signed 1795664097			likewise
+ *	client [10.0.8.7]:4321
+ *	mail-from <...>
+ *	ret FULL				the word alone where there is
+ *	envid QQ314159				no value: these three
+ *	digest 9f86d081...
+ *	body 8bitmime				or 7bit
+ *	smtputf8 no				or yes
+ *	count 1 1				copies, recipients of all
  *	copy ADDED mail-from=<...> signed="..."	one for each signed copy,
- *	rcpt q 0003 1795664097 <bob@two.example> ...	then its recipients
- *	 450 4.2.0 Mailbox busy                  	padded to QUEUE_REPLY_SIZE
+ *	rcpt <bob@two.example> to=<bob@one.example> notify=NEVER orcpt=rfc822;b
+ *	 q 0003 1795664097 450 4.2.0 Mailbox busy	then its recipients
  *						an empty line ends the head
  *	(octets that we add, those of one copy behind the other)
  *	(header and body, as every copy has them)
@@ -27,6 +38,10 @@
 #define QUEUE_HEAD_MAX (16U << 20)	/* octets of the text lines */
 #define QUEUE_COPIES_MAX 10000U
 #define QUEUE_RCPTS_MAX 10000U	/* of all copies together */
+#define QUEUE_FIELD_MAX 1024U	/* octets of a path or another field */
+#define QUEUE_PART_MAX 999999999999999U	/* octets added, or of content */
+#define QUEUE_TIME_MAX 9999999999	/* seconds: 10 digits */
+#define QUEUE_TRIES_MAX 9999U
 
 enum queue_status {
 	QUEUE_WAITING,		/* q: to be tried at ->due_s */
@@ -98,7 +113,8 @@ size_t queue_file_room(const struct queue_message *m);
  *          n_content count
  * Returns  0; -E_SYNTAX where a field holds an octet that has no place in a
  *          line (control octets; a blank in a path that is not quoted), or a
- *          number is out of its bounds; -E_LIMIT past QUEUE_*_MAX or the room
+ *          number is out of its bounds, or there is no copy, or one without
+ *          recipients; -E_LIMIT past QUEUE_*_MAX or the room
  */
 int queue_file_write(const struct queue_message *m, struct buf *out);
 
@@ -114,8 +130,9 @@ int64_t queue_file_head(struct bytes start);
 /*
  * Reads a head. Strict: whatever queue_file_write() would not have written so
  * is refused, but for the fields of fixed width, which an earlier kill may
- * have left half written: there a number that can not be read is 0, and a
- * status that is none is QUEUE_UNSURE.
+ * have left half written: there a number that can not be read is 0, a status
+ * that is none is QUEUE_UNSURE, a reply that is not printable is empty, and
+ * what is not H is not held.
  *
  * head     all octets of the head; n_file is what the file must have in all
  * m        views of head, and arrays in the arena
@@ -133,7 +150,8 @@ struct queue_patch {
 
 /*
  * The change that writes status, tries, due and reply of a recipient as they
- * are now. One write of it stands for all of them.
+ * are now, numbers past their bounds as the bound. One write of it stands for
+ * all of them.
  */
 void queue_file_patch_rcpt(const struct queue_rcpt *r, struct queue_patch *p);
 
