@@ -23,8 +23,8 @@ enum spool_fault {
 	SPOOL_LOCKED,		/* another daemon has it: EX_TEMPFAIL */
 	SPOOL_NEWER,		/* a later version wrote it: EX_CONFIG */
 	SPOOL_UNFIT,		/* a file system that can not do what we need:
-				   network, overlay, or mail/ on another than
-				   new/ (row Q4): EX_CONFIG */
+				   network, FUSE, or mail/ on another than new/
+				   (row Q4); or of another user: EX_CONFIG */
 	SPOOL_BROKEN,		/* errno: EX_OSERR */
 };
 
@@ -38,6 +38,10 @@ enum spool_fault {
  */
 enum spool_fault spool_prepare(const char *state, unsigned uid, unsigned gid,
     int *lock);
+
+/* What a check of the configuration can say of it, without making it; where
+ * STATE can not be opened: SPOOL_BROKEN, without a word. */
+enum spool_fault spool_check(const char *state);
 
 /* ---- a worker ------------------------------------------------------------ */
 
@@ -53,9 +57,12 @@ int spool_write(int state, const char *id, const struct bytes pieces[],
     size_t n);
 
 /*
- * Takes a message back that nobody said yes to.
+ * Takes a message back that nobody said yes to. May wait for a commit that is
+ * under way, up to a second.
  *
- * Returns  true where it is gone for good; false: it is in the queue
+ * Returns  true where it is gone, or nobody can tell: it is tried again, and
+ *          at worst arrives twice; false: it is in the queue, or was, and is
+ *          delivered
  */
 bool spool_take_back(int state, const char *id);
 
@@ -74,7 +81,8 @@ void spool_close(struct spool **s);
 struct spool_commit {
 	char id[QUEUE_ID_MAX + 1];
 	int result;		/* 0: it is in mail/, and will be after a power
-				   cut; -E_ABSENT: there is no new/ID and no
+				   cut, or it was, and we removed it;
+				   -E_ABSENT: there is no new/ID and no
 				   mail/ID; -E_SYSTEM: it is not in the queue */
 	int error;		/* errno */
 };
@@ -85,7 +93,8 @@ struct spool_commit {
  * was committed before is found there and is 0. A file whose sync failed is
  * moved to corrupt/ and never tried again, since the next sync might lie
  * (row Q3); where the folder's sync fails no result is 0, and what was renamed
- * is taken back.
+ * is moved there too. So is what could not be read again. For lack of room it
+ * is emptied, and left to spool_sweep().
  *
  * Source   architecture.md, crash order
  */
