@@ -26,14 +26,6 @@ write_head(const struct queue_message *m)
 }
 
 static void
-assert_bytes(struct bytes a, struct bytes b)
-{
-	assert_int_equal(a.n, b.n);
-	if (a.n != 0)
-		assert_memory_equal(a.p, b.p, a.n);
-}
-
-static void
 assert_rcpt(const struct queue_rcpt *a, const struct queue_rcpt *b)
 {
 	assert_int_equal(a->status, b->status);
