@@ -141,8 +141,10 @@ read_answer(struct queue_link *k)
 		take_answer(k, &a);
 		return true;
 	}
-	log_line(LOG_ERROR_, "the queue process is gone (%s)", n == 0 ?
-	    "end of file" : n < 0 ? strerror(errno) : "an answer that is none");
+	/* each reload has another one; the master says of what one died */
+	log_line(n == 0 ? LOG_DEBUG_ : LOG_ERROR_,
+	    "the queue process is gone (%s)", n == 0 ? "end of file" : n < 0 ?
+	    strerror(errno) : "an answer that is none");
 	disconnect(k);
 	return false;
 }
