@@ -113,6 +113,7 @@ unblock_signals(void)
 
 	signal(SIGINT, SIG_IGN);	/* of a terminal; the master tells us */
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a file too large is an error */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
