@@ -201,7 +201,8 @@ handle(struct inbound *s, enum smtp_server_event what)
 		answer_next(s);
 		break;
 	case SMTP_SERVER_END:
-		relay_end(s->relay, s->server.dot.has_8bit);
+		relay_end(s->relay, s->server.dot.has_8bit,
+		    s->server.dot.is_repaired);
 		break;
 	case SMTP_SERVER_RESET:
 		if (s->relay != NULL)
@@ -386,6 +387,7 @@ configure(struct inbound *s, const struct worker_socket *socket)
 	    .offer = offer.can,
 	    .is_lmtp = socket->is_lmtp,
 	    .needs_tls = l->is_tls_required,
+	    .is_repairing = l->is_repairing,
 	    .max_message = offer.max_message,
 	    .max_line = l->max_line,
 	    .max_rcpt = l->max_recipients,

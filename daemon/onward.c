@@ -253,10 +253,12 @@ send_signed(struct onward *o)
 		o->pieces[0] = dkim2_sign_fields(o->sign);
 	o->pieces[1] = r->annotation.field;
 	o->pieces[2] = o->value.received;
-	o->pieces[3] = r->annotation.header;
-	o->pieces[4] = bytes_skip(content_header(&r->content),
+	if (o->repaired != NULL)
+		o->pieces[3] = o->repaired->fields;
+	o->pieces[ONWARD_CONTENT] = r->annotation.header;
+	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */
-	o->pieces[5] = content_body(&r->content);
+	o->pieces[6] = content_body(&r->content);
 	if (o->state == ONWARD_OPEN)
 		send_content(o);
 	else
@@ -307,10 +309,10 @@ end_unsigned(struct onward *o, int error)
 void
 onward_send(struct onward *o)
 {
-	int error = 0;
+	int error = relay_repair(o->relay, &o->value, &o->repaired);
 
 	o->is_begun = true;
-	if (o->decision.kind == DECIDE_SIGN)
+	if (error == 0 && o->decision.kind == DECIDE_SIGN)
 		error = onward_sign(o);
 	if (error != 0)
 		end_unsigned(o, error);

@@ -16,6 +16,9 @@
 #include "daemon/signer.h"
 
 struct relay;
+struct relay_repaired;
+
+#define ONWARD_CONTENT 4	/* of the pieces */
 
 /* What becomes of a recipient. */
 enum rcpt_state {
@@ -84,13 +87,16 @@ struct onward {
 	bool is_begun;			/* by onward_send() */
 	bool is_ending;			/* relay_copy_over() comes */
 	struct relay_value value;	/* time, id and Received it has */
+	const struct relay_repaired *repaired;	/* what it has on top of what
+					   came; NULL: nothing */
 	struct dkim2_envelope leaves;	/* the envelope it is signed for */
 	struct dkim2_sign *sign;
 	size_t n_signatures;		/* asked for */
 	const struct signer_key *keys;
 	bool has_tag;
 	uint64_t tag;			/* of questions to the signer */
-	struct bytes pieces[6];		/* what is sent */
+	struct bytes pieces[7];		/* what is sent: what we add, then
+					   from ONWARD_CONTENT on what came */
 	char signed_as[400];		/* for the log */
 	struct loop_deferred deferred;
 };

@@ -82,6 +82,9 @@ begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 		keys[k] = (struct dkim2_signing_key){o->keys[k].selector,
 		    o->keys[k].algorithm};
 	o->n_signatures = n;
+	if (o->repaired != NULL)
+		return dkim2_sign_new(&o->sign, r->arena,
+		    &o->repaired->message, &o->repaired->digests, &opts, why);
 	return dkim2_sign_new(&o->sign, r->arena, &r->message,
 	    dkim2_verify_digests(r->verify), &opts, why);
 }

@@ -537,7 +537,7 @@ go_on(struct relay *r)
 }
 
 void
-relay_end(struct relay *r, bool has_8bit)
+relay_end(struct relay *r, bool has_8bit, bool has_bare_lf)
 {
 	bool had_header = r->content.has_header;
 	int error;
@@ -556,6 +556,8 @@ relay_end(struct relay *r, bool has_8bit)
 		if (error != 0)
 			fail(r, error);
 	}
+	if (r->fault.code == 0)
+		relay_repair_look(r, has_bare_lf);
 	r->state = RELAY_VERIFYING;
 	go_on(r);
 }

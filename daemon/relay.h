@@ -28,7 +28,7 @@ void relay_mail(struct relay *r, const struct smtp_server_mail *mail);
 void relay_rcpt(struct relay *r, const struct smtp_server_rcpt *rcpt);
 void relay_data(struct relay *r);
 void relay_content(struct relay *r, struct bytes octets);
-void relay_end(struct relay *r, bool has_8bit);
+void relay_end(struct relay *r, bool has_8bit, bool has_bare_lf);
 
 /*
  * The client gave the transaction up, or is gone. What went out with its

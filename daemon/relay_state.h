@@ -8,6 +8,17 @@
 #include "daemon/memory.h"
 #include "daemon/onward.h"
 #include "daemon/relay.h"
+#include "daemon/repair.h"
+
+/* A message with what it lacked, as copies of one time and id have it. */
+struct relay_repaired {
+	struct relay_repaired *next;
+	int64_t time_s;
+	struct bytes id;
+	struct bytes fields;		/* that are new, on top */
+	struct dkim2_message message;	/* they, and the header that came */
+	struct dkim2_digests digests;
+};
 
 /* Named after what was just done. */
 enum relay_state {
@@ -46,7 +57,9 @@ struct relay {
 	struct content content;
 	bool is_8bit;			/* said at MAIL, or found */
 	struct relay_answer fault;	/* what it is refused for at its dot */
-	struct dkim2_message message;
+	struct dkim2_message message;	/* as it came */
+	struct repair repair;		/* what it lacks */
+	struct relay_repaired *repaired;
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
 	struct annotation annotation;	/* of all copies */
@@ -127,6 +140,21 @@ void relay_memory_answered(struct relay *r, const struct relay_rcpt *rcpt);
 
 /* Forgets what was delivered: an honest repeat may follow. */
 void relay_memory_forget(struct relay *r);
+
+/* ---- relay_repair.c ---- */
+
+/* The message is all there: looks what is to be repaired, where it is at all;
+ * sets the fault where it can not be. */
+void relay_repair_look(struct relay *r, bool has_bare_lf);
+
+/*
+ * The message as a copy has it.
+ *
+ * out      NULL: as it came; lives as long as r
+ * Returns  0 or -E_*
+ */
+int relay_repair(struct relay *r, const struct relay_value *value,
+    const struct relay_repaired **out);
 
 /* ---- relay_log.c ---- */
 
