@@ -55,6 +55,15 @@ on_memory(void *arg, uint64_t tag, const struct memory_reply *reply)
 	return h->calls.memory != NULL && h->calls.memory(h, tag, reply);
 }
 
+static void
+on_queue(void *arg, uint64_t tag, enum queue_answer a)
+{
+	struct hub *h = arg;
+
+	if (h->calls.queue != NULL)
+		h->calls.queue(h, tag, a);
+}
+
 /* Returns false without memory. */
 static bool
 make_keyring(struct hub *h)
@@ -88,9 +97,13 @@ hub_init(struct hub *h, const struct worker_env *env,
 	if (env->signer_fd >= 0)
 		h->signer = signer_client_new(env->loop, env->signer_fd,
 		    on_signature, h);
+	if (env->queue_fd >= 0)
+		h->queue = queue_link_new(env->loop, env->queue_fd, on_queue,
+		    h);
 	return make_keyring(h) && h->offers != NULL && h->resolve != NULL &&
 	    h->pool != NULL && h->memory != NULL &&
-	    (env->signer_fd < 0 || h->signer != NULL);
+	    (env->signer_fd < 0 || h->signer != NULL) &&
+	    (env->queue_fd < 0 || h->queue != NULL);
 }
 
 void
@@ -104,5 +117,6 @@ hub_fini(struct hub *h)
 	dkim2_keyring_fini(h->keyring);
 	arena_free(&h->arena);
 	memory_free(&h->memory);
+	queue_link_free(&h->queue);
 	slots_fini(&h->slots);
 }

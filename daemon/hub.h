@@ -3,6 +3,7 @@
 #define DAEMON_HUB_H
 
 #include "daemon/memory.h"
+#include "daemon/queue_link.h"
 #include "daemon/resolve.h"
 #include "daemon/signer.h"
 #include "daemon/slots.h"
@@ -24,6 +25,7 @@ struct hub_calls {
 	/* as memory_answer */
 	bool (*memory)(struct hub *, uint64_t tag,
 	    const struct memory_reply *);
+	void (*queue)(struct hub *, uint64_t tag, enum queue_answer);
 	void (*relay_gone)(struct hub *);	/* a relay less */
 };
 
@@ -42,7 +44,8 @@ struct hub {
 	struct signer_client *signer;	/* NULL: there are no keys */
 	struct pool *pool;	/* connections to next hops */
 	struct probe *probe;	/* at the start, what those can; the owner's */
-	struct slots slots;	/* TXT, memory: a relay; signatures: an onward;
+	struct queue_link *queue;	/* NULL: no listener queues */
+	struct slots slots;	/* TXT, memory, queue: a relay; signatures: an onward;
 				   ways: an outbound; look-ups: nexthop */
 	struct nexthop_request *ways;	/* under way */
 	/* an answer of nexthop_ask() */

@@ -308,6 +308,15 @@ on_memory(struct hub *h, uint64_t tag, const struct memory_reply *reply)
 	return r != NULL && relay_memory_reply(r, SLOT_PART(tag), reply);
 }
 
+static void
+on_queue(struct hub *h, uint64_t tag, enum queue_answer a)
+{
+	struct relay *r = slots_find(&h->slots, tag);
+
+	if (r != NULL)
+		relay_queue_answer(r, a);
+}
+
 static bool
 begin(struct acceptor *a, struct listener_set *set,
     const struct worker_socket *socket)
@@ -328,6 +337,7 @@ static const struct hub_calls calls = {
 	.txt = on_txt,
 	.signature = on_signature,
 	.memory = on_memory,
+	.queue = on_queue,
 	.relay_gone = relay_gone,
 };
 

@@ -196,7 +196,7 @@ size_of(const struct onward *o)
 {
 	uint64_t n = 0;
 
-	for (size_t k = 0; k < sizeof(o->pieces) / sizeof(o->pieces[0]); k++)
+	for (size_t k = 0; k < ONWARD_PIECES; k++)
 		n += o->pieces[k].n;
 	return n;
 }
@@ -217,8 +217,7 @@ send_content(struct onward *o)
 		return;
 	}
 	o->state = ONWARD_SENDING;
-	outbound_send(o->outbound, o->pieces,
-	    sizeof(o->pieces) / sizeof(o->pieces[0]));
+	outbound_send(o->outbound, o->pieces, ONWARD_PIECES);
 }
 
 static void
@@ -259,7 +258,9 @@ send_signed(struct onward *o)
 	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */
 	o->pieces[6] = content_body(&r->content);
-	if (o->state == ONWARD_OPEN)
+	if (r->is_queued)
+		end(o);
+	else if (o->state == ONWARD_OPEN)
 		send_content(o);
 	else
 		ask_again(o);

@@ -18,7 +18,8 @@
 struct relay;
 struct relay_repaired;
 
-#define ONWARD_CONTENT 4	/* of the pieces */
+#define ONWARD_CONTENT 4	/* the first piece of the content */
+#define ONWARD_PIECES 7
 
 /* What becomes of a recipient. */
 enum rcpt_state {
@@ -95,8 +96,8 @@ struct onward {
 	const struct signer_key *keys;
 	bool has_tag;
 	uint64_t tag;			/* of questions to the signer */
-	struct bytes pieces[7];		/* what is sent: what we add, then
-					   from ONWARD_CONTENT on what came */
+	struct bytes pieces[ONWARD_PIECES];	/* what is sent: what we add,
+					   then what came */
 	char signed_as[400];		/* for the log */
 	struct loop_deferred deferred;
 };
@@ -125,7 +126,8 @@ void onward_take(struct onward *copy, struct onward *asked);
 /*
  * Signs a copy where its decision says so, asks for its recipients again
  * where nothing is open, and sends it. Each recipient is then settled, and
- * relay_copy_over() is called, never before this returns.
+ * relay_copy_over() is called, never before this returns. A copy for the
+ * queue is over once its pieces are there, or its recipients are settled.
  */
 void onward_send(struct onward *o);
 

@@ -9,6 +9,8 @@
 
 /* A chain may have changed the largest message we take that many times. */
 #define UNDONE_BODIES 4
+/* More than a recipient of the queue takes, with a copy and its signatures. */
+#define QUEUED_COPY (16U << 10)
 
 /* ---- beginning and end ---- */
 
@@ -40,6 +42,18 @@ destroy(void *arg)
 	h->calls.relay_gone(h);
 }
 
+/* Octets that a message may take beside its content. */
+static size_t
+room_for(const struct config_listener *l)
+{
+	size_t room = (16U << 20) + 4 * (size_t)l->max_header;
+
+	/* each recipient may have a copy of its own */
+	if (l->delivery == DELIVERY_QUEUE)
+		room += (size_t)l->max_recipients * QUEUED_COPY;
+	return room;
+}
+
 static void too_late(void *arg);
 
 struct relay *
@@ -59,7 +73,7 @@ relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
 	r->begun_ms = loop_now_ms(h->loop);
 	content_init(&r->content, h->env->spool_fd);
 	make_id(r);
-	r->arena = arena_new((16U << 20) + 4 * (size_t)l->max_header);
+	r->arena = arena_new(room_for(l));
 	r->timer = loop_timer_new(h->loop, too_late, r);
 	if (r->arena == NULL || r->timer == NULL ||
 	    !slots_take(&h->slots, r, &r->tag)) {
@@ -349,6 +363,12 @@ relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 		    "This client may not send from that domain");
 		return;
 	}
+	r->is_queued = relay_queue_is_for(r);
+	if (r->is_queued && !relay_queue_has_room(r, mail->size +
+	    onward_growth(r->hub, r->listener))) {
+		refuse_mail(r, 452, "4.3.1", "No room in the queue now");
+		return;
+	}
 	inbound_answer(r->session, 250, "2.1.0", BYTES_LIT("Ok"));
 }
 
@@ -579,25 +599,35 @@ relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 
 /* ---- the client does not wait any longer ---- */
 
+/* Whether an answer of the next hop is to be waited for in any case. */
+static bool
+is_due(const struct relay *r, const struct onward *o)
+{
+	return !r->is_queued && onward_is_committed(o);
+}
+
 /*
- * What went out with its final dot is still awaited; all else is dropped.
+ * What went out with its final dot, or is in the queue by now, is still
+ * awaited; all else is dropped.
  *
  * Returns  whether there is something to wait for
  */
 static bool
 drop(struct relay *r, const struct relay_answer *a)
 {
+	if (r->state == RELAY_COMMITTING && !relay_queue_take_back(r))
+		return true;
 	r->n_under_way = 0;
 	r->next_copy = NULL;
 	for (struct onward *o = r->copies; o != NULL; o = o->next) {
-		if (onward_is_committed(o))
+		if (is_due(r, o))
 			r->n_under_way++;
 		else
 			onward_close(o);
 	}
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
 		if (k->twin == NULL && k->state != RCPT_SETTLED &&
-		    (k->onward == NULL || !onward_is_committed(k->onward)))
+		    (k->onward == NULL || !is_due(r, k->onward)))
 			relay_settle(r, k, a);
 	settle_twins(r);
 	return r->n_under_way != 0;
@@ -628,8 +658,9 @@ too_late(void *arg)
 		return;
 	is_awaited = drop(r, &a);
 	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
-	    r->id, r->listener->through_wait_s, is_awaited
-	    ? ": the next hop's answer is awaited" : "");
+	    r->id, r->listener->through_wait_s, !is_awaited ? "" :
+	    r->is_queued ? ": the queue's answer is awaited"
+	    : ": the next hop's answer is awaited");
 	if (inbound_client(r->session)->is_lmtp)
 		v = answer_each(r, &a, &n);
 	s = part(r, NULL);
@@ -653,7 +684,9 @@ relay_abandon(struct relay *r)
 	if (r->state > RELAY_RECEIVING) {
 		is_awaited = drop(r, &a);
 		log_line(LOG_NOTICE_, "%s: the client is gone%s", r->id,
-		    is_awaited ? "; the next hop's answer is awaited" : "");
+		    !is_awaited ? "" : r->is_queued
+		    ? "; the queue's answer is awaited"
+		    : "; the next hop's answer is awaited");
 	}
 	(void)part(r, NULL);
 	if (!is_awaited)

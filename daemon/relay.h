@@ -7,6 +7,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/memory.h"
+#include "daemon/queue_link.h"
 #include "smtp/server.h"
 
 struct relay;
@@ -52,6 +53,9 @@ void relay_watch_too(struct relay *r, struct relay *earlier);
 
 /* Answers for tags of the hub: the k-th wanted key. */
 void relay_key(struct relay *r, size_t k, const struct resolve_txt *txt);
+
+/* An answer of the queue process. */
+void relay_queue_answer(struct relay *r, enum queue_answer answer);
 
 /*
  * An answer of the memory; part is that of the tag.

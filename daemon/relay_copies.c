@@ -272,14 +272,20 @@ sort_recipients(struct relay *r)
 	return 0;
 }
 
+/* From here on a recipient is with its copy. */
+static void
+hand_over(struct relay *r)
+{
+	for (struct onward *o = r->copies; o != NULL; o = o->next)
+		for (size_t k = 0; k < o->n_rcpts; k++)
+			o->rcpts[k]->onward = o;
+}
+
 static void
 take_connections(struct relay *r)
 {
-	for (struct onward *o = r->copies; o != NULL; o = o->next) {
-		for (size_t k = 0; k < o->n_rcpts; k++)
-			o->rcpts[k]->onward = o;
+	for (struct onward *o = r->copies; o != NULL; o = o->next)
 		onward_take(o, o->asked);
-	}
 	for (struct onward *o = r->asked; o != NULL; o = o->next)
 		onward_close(o);	/* that nobody needs */
 }
@@ -310,6 +316,11 @@ relay_deliver(struct relay *r)
 		relay_refuse(r, &a);
 		return;
 	}
+	hand_over(r);
+	if (r->is_queued) {
+		relay_queue(r);
+		return;
+	}
 	take_connections(r);
 	r->state = RELAY_SENDING;
 	r->next_copy = r->copies;
@@ -330,6 +341,10 @@ give_up(struct relay *r, const struct onward *copy)
 void
 relay_copy_over(struct relay *r, struct onward *copy)
 {
+	if (r->is_queued) {
+		relay_queue_signed(r, copy);
+		return;
+	}
 	r->n_under_way--;
 	for (size_t k = 0; k < copy->n_rcpts; k++)
 		if (copy->rcpts[k]->answer.code / 100 == 2)

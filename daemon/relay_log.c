@@ -35,7 +35,7 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 	    [5] = "refused"};
 	const struct relay_answer *a = &rcpt->answer;
 	const struct onward *o = rcpt->onward;
-	const char *relay = "none", *tls = "";
+	const char *relay = "none", *tls = "", *word = status[a->code / 100];
 	char to[600], orig[620] = "", reply[1200];
 	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
 
@@ -46,6 +46,10 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 		relay_escape(rcpt->to.raw, orig + 8, sizeof(orig) - 16);
 		strcat(orig, ", ");
 	}
+	if (r->is_queued && o != NULL) {
+		relay = "queue";
+		word = a->code / 100 == 2 ? "queued" : word;
+	}
 	if (o != NULL && o->outbound != NULL) {
 		relay = outbound_relay(o->outbound);
 		tls = outbound_tls(o->outbound);
@@ -53,7 +57,7 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
 	    "dsn=%s, status=%s (%s) %s%s%s%s", r->id, to, orig, relay,
 	    (long long)ms / 1000, (long long)ms % 1000 / 10, a->enhanced,
-	    status[a->code / 100], reply, *tls == '\0' ? "" : "tls=", tls,
+	    word, reply, *tls == '\0' ? "" : "tls=", tls,
 	    *tls == '\0' ? "" : " ", o == NULL ? "" : o->signed_as);
 }
 

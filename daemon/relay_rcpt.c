@@ -60,12 +60,16 @@ is_full(const struct relay *r)
 
 	if (r->n_rcpts != 0 && (r->is_single || l->mixed == MIXED_ONE_RCPT))
 		return true;
+	if (r->is_queued)
+		return false;
 	/* where we sign each may need a copy of its own: he may be hidden */
 	return r->n_rcpts >= max_copies(r) &&
 	    decide_may_sign(l, &r->hub->inventory->domains);
 }
 
 /* ---- a new recipient ---- */
+
+static void answer(struct relay *r);
 
 /* Keeps what RCPT said. Returns NULL without memory. */
 static struct relay_rcpt *
@@ -133,7 +137,7 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	while (*at != NULL && !is_like(*at, &like))
 		at = &(*at)->next;
 	*onward = NULL;
-	if (*at == NULL && r->n_asked >= max_copies(r))
+	if (*at == NULL && !r->is_queued && r->n_asked >= max_copies(r))
 		return 0;
 	if (*at == NULL) {
 		*at = onward_new(r, &like);
@@ -166,6 +170,19 @@ may_differ(const struct relay *r, const struct onward *o)
 	    decide_may_sign(r->listener, &r->hub->inventory->domains));
 }
 
+/* For the queue the next hop is not asked; what it says is told later. */
+static void
+take_for_queue(struct relay *r, struct relay_rcpt *rcpt, struct onward *o)
+{
+	rcpt->onward = o;
+	rcpt->state = RCPT_ACCEPTED;
+	rcpt->answer = relay_answer_say(250, "2.1.5", "Ok");
+	r->asking = rcpt;
+	if (relay_remembers(r))
+		relay_memory_look(r, rcpt);
+	answer(r);
+}
+
 static void
 ask(struct relay *r, struct relay_rcpt *rcpt)
 {
@@ -173,6 +190,10 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 
 	if (find_onward(r, rcpt, &o) != 0) {
 		refuse(r, &rcpt->to, 452, "4.3.1", "Out of memory");
+		return;
+	}
+	if (r->is_queued) {
+		take_for_queue(r, rcpt, o);
 		return;
 	}
 	if (o == NULL || may_differ(r, o)) {

@@ -27,6 +27,8 @@ enum relay_state {
 	RELAY_VERIFYING,	/* it is all there; keys are not */
 	RELAY_CLAIMING,	/* the memory is asked */
 	RELAY_SENDING,	/* copies are on their way */
+	RELAY_SIGNING,	/* likewise, into the queue */
+	RELAY_COMMITTING,	/* the queue process is asked to keep them */
 	RELAY_ANSWERED,	/* the memory forgets when the client goes on */
 	RELAY_OVER,	/* being freed */
 };
@@ -55,6 +57,7 @@ struct relay {
 	unsigned n_asked;
 	/* the content */
 	struct content content;
+	bool is_queued;			/* it goes into the queue */
 	bool is_8bit;			/* said at MAIL, or found */
 	struct relay_answer fault;	/* what it is refused for at its dot */
 	struct dkim2_message message;	/* as it came */
@@ -140,6 +143,28 @@ void relay_memory_answered(struct relay *r, const struct relay_rcpt *rcpt);
 
 /* Forgets what was delivered: an honest repeat may follow. */
 void relay_memory_forget(struct relay *r);
+
+/* ---- relay_queue.c ---- */
+
+/* Whether the transaction goes into the queue, once MAIL is known. */
+bool relay_queue_is_for(const struct relay *r);
+
+/* Whether the spool takes that many octets more. */
+bool relay_queue_has_room(const struct relay *r, uint64_t octets);
+
+/* The copies are there: has them signed and kept; relay_conclude() comes. */
+void relay_queue(struct relay *r);
+
+/* A copy is signed; or its recipients are settled, since it can not be. */
+void relay_queue_signed(struct relay *r, struct onward *copy);
+
+/*
+ * Nobody waits for the commit any more.
+ *
+ * Returns  false where the message may be in the queue: the answer is still
+ *          to be awaited
+ */
+bool relay_queue_take_back(struct relay *r);
 
 /* ---- relay_repair.c ---- */
 

@@ -11,6 +11,7 @@
 #include "daemon/addr.h"
 #include "tests/scenario/memory.h"
 #include "tests/scenario/message.h"
+#include "tests/scenario/queue.h"
 #include "tests/scenario/site.h"
 #include "tests/scenario/words.h"
 
@@ -307,6 +308,17 @@ do_memory(struct run *r, struct bytes rest)
 	    fail(r, "no state of the memory", rest, nothing);
 }
 
+static bool
+do_queue(struct run *r, struct bytes rest)
+{
+	if (is(rest, "empty"))
+		return (scenario_queue_take(true).n == 0 &&
+		    scenario_queue_take(false).n == 0) ||
+		    fail(r, "there is a message", nothing, nothing);
+	return scenario_queue_is(rest) ||
+	    fail(r, "no state of the queue", rest, nothing);
+}
+
 /* How many lines are that. */
 static unsigned long
 count_lines(struct bytes pattern, struct bytes text)
@@ -470,6 +482,44 @@ do_content(struct run *r, struct actor *a)
 	return true;
 }
 
+static void
+keep(struct actor *a, struct bytes octets)
+{
+	free(a->content);
+	a->content = malloc(octets.n + 1);
+	assert(a->content != NULL);
+	memcpy(a->content, octets.p, octets.n);
+	a->n_content = octets.n;
+}
+
+/* The oldest message of the queue, head and all. */
+static bool
+do_queued(struct run *r, struct actor *a)
+{
+	struct bytes file = scenario_queue_take(true);
+
+	keep(a, file);
+	return file.n != 0 ||
+	    fail(r, "there is no message in the queue", nothing, nothing);
+}
+
+/* "FILE N": the N-th copy of one, as it would leave. */
+static bool
+do_copy(struct run *r, struct actor *a, struct bytes rest)
+{
+	const struct actor *of = actor_find(r, next_word(&rest));
+	struct bytes file = {of->content, of->n_content};
+	struct buf out = {malloc(2 * file.n + 8), 0, 2 * file.n + 8, false};
+	bool is_good;
+
+	assert(out.p != NULL);
+	is_good = scenario_queue_copy(file,
+	    strtoul((const char *)rest.p, NULL, 10), &out);
+	keep(a, buf_bytes(&out));
+	free(out.p);
+	return is_good || fail(r, "no such copy", rest, file);
+}
+
 static bool
 do_has(struct run *r, struct actor *a, struct bytes pattern, bool is_wanted)
 {
@@ -537,6 +587,19 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_accept(r, a, rest, true);
 	if (is(verb, "none"))
 		return do_accept(r, a, rest, false);
+	if (is(verb, "queued"))
+		return do_queued(r, a);
+	if (is(verb, "copy"))
+		return do_copy(r, a, rest);
+	if (is(verb, "has") || is(verb, "lacks"))
+		return do_has(r, a, rest, is(verb, "has"));
+	if (is(verb, "count"))
+		return do_count(r, rest,
+		    (struct bytes){a->content, a->n_content});
+	if (is(verb, "same-as"))
+		return do_same(r, a, rest);
+	if (is(verb, "verifies"))
+		return do_verify(r, a, rest);
 	if (a->wire == NULL)
 		return fail(r, "it has no connection", name, nothing);
 	if (is(verb, ">") || is(verb, ">>"))
@@ -551,15 +614,6 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_replay(r, a, rest);
 	if (is(verb, "content"))
 		return do_content(r, a);
-	if (is(verb, "has") || is(verb, "lacks"))
-		return do_has(r, a, rest, is(verb, "has"));
-	if (is(verb, "count"))
-		return do_count(r, rest,
-		    (struct bytes){a->content, a->n_content});
-	if (is(verb, "same-as"))
-		return do_same(r, a, rest);
-	if (is(verb, "verifies"))
-		return do_verify(r, a, rest);
 	if (is(verb, "window"))
 		a->wire->window = strtoul((const char *)rest.p, NULL, 10);
 	else if (is(verb, "fails"))
@@ -640,6 +694,8 @@ step(struct run *r, struct bytes line)
 		return do_signer(r, rest);
 	if (is(word, "memory"))
 		return do_memory(r, rest);
+	if (is(word, "queue"))
+		return do_queue(r, rest);
 	if (is(word, "log") || is(word, "nolog"))
 		return do_log(r, rest, word.n == 3);
 	if (is(word, "logs"))

@@ -11,6 +11,7 @@
 #include "daemon/tls.h"
 #include "dkim2/crypto.h"
 #include "tests/scenario/memory.h"
+#include "tests/scenario/queue.h"
 
 #define KEYS 2
 #define SELECTOR "s"
@@ -251,7 +252,7 @@ make_env(void)
 	site.env.keeper_fd = -1;
 	site.env.spool_fd = -1;
 	site.env.state_fd = -1;
-	site.env.queue_fd = -1;
+	site.env.queue_fd = 0;		/* there is one */
 	site.env.drained = drained;
 	site.env.loop = loop_new();
 }
@@ -275,6 +276,7 @@ site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
 	assert(site.arena != NULL);
 	world_begin();
 	scenario_memory_begin();
+	scenario_queue_begin();
 	if (!load(why)) {
 		remove_files();
 		arena_free(&site.arena);
