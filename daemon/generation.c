@@ -125,23 +125,51 @@ close_others(const struct worker_start *s, int *keep)
 		keep[n++] = s->env.signer_fd;
 	if (s->env.spool_fd >= 0)
 		keep[n++] = s->env.spool_fd;
+	if (s->env.queue_fd >= 0)
+		keep[n++] = s->env.queue_fd;
 	keep[n++] = s->env.keeper_fd;
 	priv_close_others(keep, n);
 }
 
-/* Its process; the socket to its keeper waits for it in the channel. */
+static void
+close_channels(struct child *c)
+{
+	if (c->channel >= 0)
+		close(c->channel);
+	if (c->queue_channel >= 0)
+		close(c->queue_channel);
+	c->channel = c->queue_channel = -1;
+}
+
+/* Sockets to its keeper and queue process wait for it in their channels. */
+static int
+open_channels(struct generation *g, struct child *c, struct worker_env *env)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -E_SYSTEM;
+	c->channel = pair[0];
+	env->keeper_fd = pair[1];
+	keeper_meet(g->keeper, c->channel);
+	if (!queue_is_used(g->shared->config))
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -E_SYSTEM;
+	c->queue_channel = pair[0];
+	env->queue_fd = pair[1];
+	queue_meet(g->queue, c->queue_channel);
+	return 0;
+}
+
 static pid_t
 fork_worker(struct generation *g, struct child *c, struct worker_start *s)
 {
-	int channel[2];
-	pid_t pid;
+	pid_t pid = -1;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
-		return -1;
-	c->channel = channel[0];
-	s->env.keeper_fd = channel[1];
-	keeper_meet(g->keeper, c->channel);
-	pid = fork();
+	s->env.keeper_fd = s->env.queue_fd = -1;
+	if (open_channels(g, c, &s->env) == 0)
+		pid = fork();
 	if (pid == 0) {
 		int *keep = calloc(s->env.n_sockets + 7, sizeof(*keep));
 
@@ -151,11 +179,12 @@ fork_worker(struct generation *g, struct child *c, struct worker_start *s)
 		free(keep);
 		exit(worker_main(s));
 	}
-	close(channel[1]);
-	if (pid < 0) {
-		close(c->channel);
-		c->channel = -1;
-	}
+	if (s->env.keeper_fd >= 0)
+		close(s->env.keeper_fd);
+	if (s->env.queue_fd >= 0)
+		close(s->env.queue_fd);
+	if (pid < 0)
+		close_channels(c);
 	return pid;
 }
 
@@ -252,6 +281,9 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		}
 		env->keysfile = k;
 	}
+	*status = queue_lock(g->queue, c, &g->start.priv);
+	if (*status != 0)
+		return -E_SYSTEM;
 	if (start_keeper(g) != 0)	/* a fork without certificates */
 		return -E_NOMEM;
 	env->tls = tls_new(c, g->start.priv.gid, to_log, NULL);
@@ -275,7 +307,7 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	if (g->children == NULL)
 		return -E_NOMEM;
 	for (size_t at = 0; at < g->n_children; at++)
-		g->children[at].channel = -1;
+		g->children[at].channel = g->children[at].queue_channel = -1;
 	return map_sockets(g, sockets);
 }
 
@@ -311,7 +343,8 @@ abandon(struct generation **gp)
 
 struct generation *
 generation_new(struct shared_config *config, const struct bind_set *sockets,
-    struct keeper *keeper, unsigned number, int ready_fd, int *status)
+    struct keeper *keeper, struct queue *queue, unsigned number, int ready_fd,
+    int *status)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 	int r = -E_NOMEM;
@@ -323,6 +356,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	g->start.env.spool_fd = -1;
 	g->number = number;
 	g->keeper = keeper;
+	g->queue = queue;
 	g->shared = config;
 	config->uses++;
 	g->start.parent = getpid();
@@ -362,8 +396,7 @@ generation_free(struct generation **gp)
 	logins_free(&g->start.env.logins);
 	arena_free(&g->arena);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		if (g->children[k].channel >= 0)
-			close(g->children[k].channel);
+		close_channels(g->children + k);
 	free(g->children);
 	free(g);
 	*gp = NULL;
@@ -423,8 +456,7 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 		if (c->pid != pid)
 			continue;
 		c->pid = 0;
-		close(c->channel);
-		c->channel = -1;
+		close_channels(c);
 		if (!g->is_leaving || status != 0)
 			log_end("worker", k + 1, pid, status);
 		if (g->is_leaving)
@@ -463,6 +495,14 @@ generation_wipe(struct generation *g)
 {
 	tls_free(&g->start.env.tls);
 	logins_free(&g->start.env.logins);
+}
+
+void
+generation_meet_queue(struct generation *g)
+{
+	for (size_t k = 0; k < g->n_children; k++)
+		if (g->children[k].queue_channel >= 0)
+			queue_meet(g->queue, g->children[k].queue_channel);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "daemon/bind.h"
 #include "daemon/keeper.h"
+#include "daemon/queue.h"
 #include "daemon/worker.h"
 
 /* A configuration, and how many generations use it. */
@@ -21,6 +22,7 @@ struct child {
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
 	int channel;		/* for its sockets to keepers; -1: none */
+	int queue_channel;	/* likewise to queue processes */
 };
 
 struct generation {
@@ -33,6 +35,7 @@ struct generation {
 	pid_t signer;			/* 0: none */
 	int control;			/* of the signer; -1: none */
 	struct keeper *keeper;		/* of all generations */
+	struct queue *queue;		/* likewise */
 	struct child *children;
 	size_t n_children;
 	bool is_up;			/* every worker has been ready */
@@ -52,13 +55,14 @@ enum generation_loss {
  *
  * config   gets one use more
  * keeper   of all generations; configured and started if none was yet
+ * queue    likewise; its spool is locked if it is needed and was not yet
  * ready_fd where workers write their pid when they accept
  * status   set on failure: what to exit with (sysexits.h)
  * Returns  NULL on failure (logged); nothing is left behind then
  */
 struct generation *generation_new(struct shared_config *config,
-    const struct bind_set *sockets, struct keeper *keeper, unsigned number,
-    int ready_fd, int *status);
+    const struct bind_set *sockets, struct keeper *keeper, struct queue *queue,
+    unsigned number, int ready_fd, int *status);
 
 /* Frees what is gone; *g becomes NULL. */
 void generation_free(struct generation **g);
@@ -77,11 +81,14 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
  */
 int64_t generation_tick(struct generation *g, int64_t now_ms);
 
-/* In a process that is not to have the keys of certificates: wipes them. */
+/* In a process that is not to have the keys of certificates: wipes them, and
+ * logins. */
 void generation_wipe(struct generation *g);
 
-/* Another keeper was started: connects every worker with it. */
+/* Another keeper, or queue process, was started: connects every worker with
+ * it. */
 void generation_meet(struct generation *g);
+void generation_meet_queue(struct generation *g);
 
 /* Has it finish its sessions: WORKER_LEAVE or WORKER_STOP; or SIGKILL. */
 void generation_end(struct generation *g, int signal);

@@ -12,8 +12,10 @@
 #include "daemon/log.h"
 #include "daemon/master.h"
 #include "daemon/priv.h"
+#include "daemon/queue.h"
 #include "daemon/signer.h"
 #include "daemon/login.h"
+#include "daemon/spool.h"
 #include "daemon/tls.h"
 
 #define DEFAULT_PATH "/etc/hopseal/hopseal.yaml"
@@ -76,6 +78,13 @@ check_logins(const struct config *c, unsigned gid)
 	return good;
 }
 
+/* A folder that is not there yet may be there at the start. */
+static bool
+check_queue(const struct config *c)
+{
+	return !queue_is_used(c) || spool_check(c->state) != SPOOL_UNFIT;
+}
+
 /* What the start would do, without a socket and without a child. */
 static int
 check(const char *path)
@@ -90,6 +99,7 @@ check(const char *path)
 		good = has_user;
 		if (c->keys_file != NULL)
 			good = check_keys_file(c->keys_file) && good;
+		good = check_queue(c) && good;
 		good = check_tls(c, has_user ? p.gid : (unsigned)-1) && good;
 		good = check_logins(c, has_user ? p.gid : (unsigned)-1) && good;
 		if (c->keys != NULL) {

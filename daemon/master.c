@@ -27,6 +27,7 @@ struct master {
 	const char *path;
 	struct bind_set sockets;
 	struct keeper keeper;
+	struct queue queue;
 	struct generation *newest;	/* all that are not gone yet */
 	unsigned count;			/* generations made so far */
 	int signal_fd;
@@ -83,7 +84,7 @@ start(struct master *m, struct shared_config *s)
 	s->uses++;	/* ours, for as long as this takes */
 	tls_watch_begin(&m->certificates, s->config, now());
 	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
-	    generation_new(s, &m->sockets, &m->keeper, m->count + 1,
+	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->count + 1,
 	    m->ready[1], &status);
 	if (--s->uses == 0) {
 		config_free(&s->config);
@@ -160,6 +161,7 @@ take_over(struct master *m)
 	if (keeper_configure(&m->keeper, m->newest->shared->config,
 	    &m->newest->start.priv) != 0)
 		log_line(LOG_ERROR_, "the keeper goes on as it was: %m");
+	queue_leave(&m->queue);
 	bind_trim(&m->sockets);
 	m->renew_wait_ms = 0;
 	say_ready(m);
@@ -174,6 +176,7 @@ stop(struct master *m, int status)
 	for (struct generation *g = m->newest; g != NULL; g = g->next)
 		generation_end(g, WORKER_STOP);
 	keeper_end(&m->keeper, 0);
+	queue_end(&m->queue, 0);
 	bind_fini(&m->sockets);
 }
 
@@ -184,6 +187,7 @@ kill_all(struct master *m)
 	for (struct generation *g = m->newest; g != NULL; g = g->next)
 		generation_end(g, SIGKILL);
 	keeper_end(&m->keeper, SIGKILL);
+	queue_end(&m->queue, SIGKILL);
 }
 
 /* The newest generation can not start, or not go on, on its own. */
@@ -282,7 +286,8 @@ reap(struct master *m)
 		struct generation *g = m->newest;
 		enum generation_loss what = GENERATION_NOT_OURS;
 
-		if (keeper_reap(&m->keeper, pid, status, now()))
+		if (keeper_reap(&m->keeper, pid, status, now()) ||
+		    queue_reap(&m->queue, pid, status, now()))
 			continue;
 		for (; g != NULL; g = g->next) {
 			what = generation_reap(g, pid, status, now());
@@ -363,6 +368,17 @@ wipe(void *arg)
 		generation_wipe(g);
 }
 
+/* A queue process has the logins for next hops of one generation. */
+static void
+wipe_for_queue(void *arg)
+{
+	struct master *m = arg;
+
+	for (struct generation *g = m->newest; g != NULL; g = g->next)
+		if (g != serving(m))
+			generation_wipe(g);
+}
+
 /* Starts the keeper where it is due. Returns when that is. */
 static int64_t
 tick_keeper(struct master *m, int64_t now_ms)
@@ -372,6 +388,25 @@ tick_keeper(struct master *m, int64_t now_ms)
 
 	for (struct generation *g = m->newest; is_new && g != NULL; g = g->next)
 		generation_meet(g);
+	if (is_new && m->queue.channel >= 0)
+		keeper_meet(&m->keeper, m->queue.channel);
+	return next;
+}
+
+/* Likewise the queue process, of the configuration that serves. */
+static int64_t
+tick_queue(struct master *m, int64_t now_ms)
+{
+	const struct generation *of = serving(m);
+	bool is_new;
+	int64_t next = queue_tick(&m->queue, of == NULL ? NULL :
+	    &of->start.env, now_ms, &is_new);
+
+	if (!is_new)
+		return next;
+	keeper_meet(&m->keeper, m->queue.channel);
+	for (struct generation *g = m->newest; g != NULL; g = g->next)
+		generation_meet_queue(g);
 	return next;
 }
 
@@ -379,7 +414,7 @@ tick_keeper(struct master *m, int64_t now_ms)
 static int
 tick(struct master *m)
 {
-	int64_t t = now(), next = INT64_MAX, keeper_ms;
+	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms;
 
 	if (m->is_stopping && m->kill_ms <= t) {
 		log_line(LOG_WARNING_, "killing what would not stop");
@@ -403,6 +438,9 @@ tick(struct master *m)
 	keeper_ms = tick_keeper(m, t);
 	if (keeper_ms < next)
 		next = keeper_ms;
+	queue_ms = tick_queue(m, t);
+	if (queue_ms < next)
+		next = queue_ms;
 	for (struct generation *g = m->newest; g != NULL; g = g->next) {
 		int64_t at = generation_tick(g, t);
 
@@ -425,7 +463,8 @@ loop(struct master *m)
 
 		reap(m);
 		bury(m);
-		if (m->is_stopping && m->newest == NULL && m->keeper.pid == 0)
+		if (m->is_stopping && m->newest == NULL &&
+		    m->keeper.pid == 0 && m->queue.pid == 0)
 			return;
 		ms = tick(m);
 		if (poll(fds, 2, ms) < 0 && errno != EINTR) {
@@ -460,12 +499,15 @@ open_signals(void)
 int
 master_run(const char *path, struct config *c)
 {
-	struct master m = {.path = path, .keeper = KEEPER_NONE};
+	struct master m = {.path = path, .keeper = KEEPER_NONE,
+	    .queue = QUEUE_NONE};
 	struct shared_config *s = share(&c);
 	int status;
 
 	m.keeper.in_child = wipe;
 	m.keeper.arg = &m;
+	m.queue.in_child = wipe_for_queue;
+	m.queue.arg = &m;
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 ||
 	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {
@@ -482,6 +524,7 @@ master_run(const char *path, struct config *c)
 		log_line(LOG_NOTICE_, "stopped");
 	}
 	keeper_fini(&m.keeper);
+	queue_fini(&m.queue);
 	bind_fini(&m.sockets);
 	close(m.signal_fd);
 	close(m.ready[0]);

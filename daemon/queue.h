@@ -2,12 +2,13 @@
  * The queue: one process for all generations that owns the spool, decides
  * what is tried when (queue/plan.h, queue/retry.h) and delivers it with the
  * same connections as workers do (outbound.h). It signs nothing: copies come
- * to it signed. The newest generation's configuration is its own.
+ * to it signed. The configuration that serves is its own.
  */
 #ifndef DAEMON_QUEUE_H
 #define DAEMON_QUEUE_H
 
-#include "daemon/generation.h"
+#include "daemon/keeper.h"
+#include "daemon/worker.h"
 
 /* ---- the queue's process ------------------------------------------------- */
 
@@ -17,41 +18,79 @@
 
 /*
  * Takes workers from the control socket and serves them, delivers what is due,
- * until QUEUE_LEAVE, or until the control socket and every worker are gone.
+ * until QUEUE_LEAVE. Where the control socket is closed it begins nothing new,
+ * and goes when every worker is gone and no dot is without an answer.
  *
  * env      as a worker's; no sockets, no signer
- * Returns  what to exit with
+ * Returns  what to exit with (sysexits.h)
  */
 int queue_serve(const struct worker_env *env, int control);
 
-/* ---- the master's end; as keeper.h has it -------------------------------- */
+/* ---- the master's end ---------------------------------------------------- */
 
 struct queue {
 	pid_t pid;		/* 0: none */
 	int control;		/* -1: none */
-	int channel;		/* of its own keeper; -1: none */
-	int lock;		/* of the spool; -1: none */
-	struct generation *of;	/* whose configuration it has; NULL: none */
+	int channel;		/* for its sockets to keepers; -1: none */
+	int lock;		/* of the spool; -1: none is to be */
+	char *state;		/* whose spool that is */
+	struct priv priv;	/* likewise */
 	int64_t started_ms;
-	int64_t restart_ms;
-	int64_t wait_ms;
-	bool is_stopping;
+	int64_t restart_ms;	/* not before */
+	int64_t wait_ms;	/* before the next start, if that fails too */
+	bool is_stopping;	/* no other is to follow */
+	/* wipes, in the new process, what a queue must not have */
+	void (*in_child)(void *arg);
+	void *arg;
 };
 
 #define QUEUE_NONE ((struct queue){.control = -1, .channel = -1, .lock = -1})
 
-/* Whether a configuration needs the process: a listener queues, or there is
- * a spool from when one did. */
+/* Whether a listener queues. */
+bool queue_is_used(const struct config *c);
+
+/* Whether the process is needed: a listener queues, or there is a spool from
+ * when one did. */
 bool queue_is_needed(const struct config *c);
 
 /*
- * Makes the spool ready and locks it; once, before the first generation.
+ * Makes the spool ready and locks it, where it is needed and not done yet.
+ * The spool of a master never changes: another `state` or `user` needs a
+ * restart, since workers of two generations have one queue.
  *
- * status   set to what to exit with where it can not be had (EX_TEMPFAIL:
- *          another daemon has it)
- * Returns  0 or -E_SYSTEM
+ * p        whose the spool is to be
+ * Returns  0, or what to exit with (logged; EX_TEMPFAIL: another daemon has
+ *          it)
  */
-int queue_lock(struct queue *q, const struct config *c, const struct priv *p,
-    int *status);
+int queue_lock(struct queue *q, const struct config *c, const struct priv *p);
+
+/*
+ * Starts a process where there is none, it is needed, and it is due.
+ *
+ * env      of the generation that serves; NULL: none does yet
+ * is_new   set where one was started: workers and keeper are to be given
+ * Returns  when one is due; INT64_MAX: it runs, or none is to
+ */
+int64_t queue_tick(struct queue *q, const struct worker_env *env,
+    int64_t now_ms, bool *is_new);
+
+/*
+ * Connects a worker: one end of a pair goes to the process, the other into
+ * the worker's channel. Without a process it does nothing: the worker gets its
+ * end when the next one starts.
+ */
+void queue_meet(const struct queue *q, int channel);
+
+/* A process ended. Returns whether it was the queue's. */
+bool queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms);
+
+/* Another generation serves: queue_tick() starts one with its configuration
+ * when the one that runs has left. */
+void queue_leave(struct queue *q);
+
+/* Has it leave behind the last worker; with SIGKILL: now. */
+void queue_end(struct queue *q, int signal);
+
+void queue_fini(struct queue *q);
 
 #endif

@@ -1,0 +1,396 @@
+#include "daemon/queue.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/hub.h"
+#include "daemon/log.h"
+#include "daemon/passfd.h"
+#include "daemon/queue_control.h"
+#include "daemon/queue_link.h"
+#include "daemon/queue_run.h"
+#include "daemon/spool.h"
+
+#define LEAVE_MS (60 * 1000)
+#define SWEEP_MS (10 * 60 * 1000)
+#define REQUESTS_A_TURN 64U	/* of one worker, so that all have theirs */
+#define COMMITS_A_TURN 1024U
+
+/* A worker. */
+struct peer {
+	struct serving *serving;
+	struct peer *before, *behind;
+	int fd;				/* -1: it is gone */
+	struct loop_watch *watch;
+	/* what the socket did not take; nothing is read before that is out */
+	struct queue_response out[REQUESTS_A_TURN];
+	unsigned n_out;
+	struct loop_deferred destroy;
+};
+
+/* Who waits for a commit of this turn. */
+struct asked {
+	struct peer *peer;
+	uint64_t tag;
+};
+
+struct serving {
+	struct worker_env env;
+	struct hub hub;
+	bool has_hub;
+	struct spool *spool;
+	struct queue_run *run;
+	struct queue_control *commands;
+	int control;			/* -1: closed */
+	struct loop_watch *control_watch;
+	struct loop_timer *sweep;
+	struct loop_timer *limit;	/* of leaving */
+	struct peer *first;
+	bool is_ending;			/* nothing new is begun */
+	bool is_told;			/* to leave: another one follows */
+	bool is_idle;			/* no final dot without an answer */
+	bool is_turn;			/* end_turn() is due */
+	struct loop_deferred turn;
+	size_t n_asked;
+	struct asked asked[COMMITS_A_TURN];
+	struct spool_commit commits[COMMITS_A_TURN];
+};
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void
+look_whether_done(struct serving *s)
+{
+	bool is_alone = s->control < 0 && s->first == NULL;
+
+	if (s->is_idle && (s->is_told || is_alone))
+		loop_stop(s->env.loop);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct serving *s = arg;
+
+	s->is_idle = true;
+	look_whether_done(s);
+}
+
+/* Commits go on: somebody may wait for one. */
+static void
+end(struct serving *s)
+{
+	if (s->is_ending)
+		return;
+	s->is_ending = true;
+	queue_run_leave(s->run);
+}
+
+static void
+on_limit(void *arg)
+{
+	struct serving *s = arg;
+
+	log_line(LOG_WARNING_, "next hops that do not answer are left");
+	loop_stop(s->env.loop);
+}
+
+static void
+on_leave(void *arg)
+{
+	struct serving *s = arg;
+
+	if (s->is_told)
+		return;
+	s->is_told = true;
+	loop_timer_start(s->limit, LEAVE_MS);
+	end(s);
+	look_whether_done(s);
+}
+
+/* ---- turns --------------------------------------------------------------- */
+
+static void
+destroy(void *arg)
+{
+	free(arg);
+}
+
+/* Commits of this turn that it waits for find fd < 0. */
+static void
+leave(struct peer *p)
+{
+	struct serving *s = p->serving;
+
+	loop_unwatch(&p->watch);
+	close(p->fd);
+	p->fd = -1;
+	if (p->before != NULL)
+		p->before->behind = p->behind;
+	else
+		s->first = p->behind;
+	if (p->behind != NULL)
+		p->behind->before = p->before;
+	loop_defer(s->env.loop, &p->destroy, destroy, p);
+	look_whether_done(s);
+}
+
+/* Returns false where the socket does not take it now, or the peer is gone. */
+static bool
+send_response(struct peer *p, const struct queue_response *r)
+{
+	while (p->fd >= 0) {
+		if (send(p->fd, r, sizeof(*r), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+		    (ssize_t)sizeof(*r))
+			return true;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			leave(p);
+		return false;
+	}
+	return false;
+}
+
+static void
+answer(struct peer *p, const struct queue_response *r)
+{
+	if (p->n_out == 0 && (send_response(p, r) || p->fd < 0))
+		return;
+	if (p->fd < 0 || p->n_out == REQUESTS_A_TURN)
+		return;
+	p->out[p->n_out++] = *r;
+	loop_want(p->watch, LOOP_WRITE);
+}
+
+/* What was asked for in this turn is made safe, then answered. */
+static void
+end_turn(struct serving *s)
+{
+	size_t n = s->n_asked;
+
+	s->n_asked = 0;
+	spool_commit(s->spool, s->commits, n);
+	for (size_t k = 0; k < n; k++) {
+		const struct spool_commit *c = s->commits + k;
+		struct queue_response r = {s->asked[k].tag, c->result,
+		    c->error};
+
+		answer(s->asked[k].peer, &r);
+		if (c->result == 0)
+			queue_run_add(s->run, c->id);
+	}
+}
+
+static void
+on_turn(void *arg)
+{
+	struct serving *s = arg;
+
+	s->is_turn = false;
+	end_turn(s);
+}
+
+/* ---- workers ------------------------------------------------------------- */
+
+/* False where it is none. */
+static bool
+take_request(struct peer *p, const struct queue_request *q)
+{
+	static const uint8_t zero[sizeof(q->zero)];
+	struct serving *s = p->serving;
+
+	if (q->id[sizeof(q->id) - 1] != '\0' ||
+	    memcmp(q->zero, zero, sizeof(zero)) != 0 ||
+	    !queue_id_is(bytes_of(q->id)))
+		return false;
+	if (!s->is_turn) {
+		s->is_turn = true;
+		loop_defer(s->env.loop, &s->turn, on_turn, s);
+	}
+	s->asked[s->n_asked] = (struct asked){p, q->tag};
+	s->commits[s->n_asked] = (struct spool_commit){.result = -E_SYSTEM};
+	memcpy(s->commits[s->n_asked].id, q->id, sizeof(q->id));
+	if (++s->n_asked == COMMITS_A_TURN)
+		end_turn(s);
+	return true;
+}
+
+static void
+send_out(struct peer *p)
+{
+	unsigned n = 0;
+
+	while (n < p->n_out && send_response(p, p->out + n))
+		n++;
+	if (p->fd < 0)
+		return;
+	p->n_out -= n;
+	memmove(p->out, p->out + n, p->n_out * sizeof(p->out[0]));
+	if (p->n_out == 0)
+		loop_want(p->watch, LOOP_READ);
+}
+
+static void
+on_peer(void *arg, unsigned what)
+{
+	struct peer *p = arg;
+
+	if (p->n_out != 0) {
+		if ((what & LOOP_WRITE) != 0)
+			send_out(p);
+		return;
+	}
+	for (unsigned n = 0; n < REQUESTS_A_TURN && p->fd >= 0 &&
+	    p->n_out == 0; n++) {
+		struct queue_request q;
+		ssize_t got = recv(p->fd, &q, sizeof(q), MSG_DONTWAIT |
+		    MSG_TRUNC);
+
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			return;
+		if (got == (ssize_t)sizeof(q) && take_request(p, &q))
+			continue;
+		if (got > 0)
+			log_line(LOG_ERROR_, "a request that is none; that "
+			    "worker is not served any more");
+		if (p->fd >= 0)
+			leave(p);
+	}
+}
+
+static void
+welcome(struct serving *s, int fd)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		goto fail;
+	p->serving = s;
+	p->fd = fd;
+	p->behind = s->first;
+	p->watch = loop_watch(s->env.loop, fd, on_peer, p);
+	if (p->watch == NULL)
+		goto fail;
+	if (p->behind != NULL)
+		p->behind->before = p;
+	s->first = p;
+	loop_want(p->watch, LOOP_READ);
+	return;
+fail:
+	log_line(LOG_ERROR_, "cannot serve a worker: %m");
+	free(p);
+	close(fd);
+}
+
+static void
+on_control(void *arg, unsigned what)
+{
+	struct serving *s = arg;
+	bool is_over;
+	int fd = passfd_take(s->control, &is_over);
+
+	(void)what;
+	if (fd >= 0)
+		welcome(s, fd);
+	if (!is_over)
+		return;
+	loop_unwatch(&s->control_watch);
+	close(s->control);
+	s->control = -1;
+	end(s);
+	look_whether_done(s);
+}
+
+/* ---- the process --------------------------------------------------------- */
+
+static void
+on_sweep(void *arg)
+{
+	struct serving *s = arg;
+
+	spool_sweep(s->spool, loop_time_s(s->env.loop));
+	loop_timer_start(s->sweep, SWEEP_MS);
+}
+
+static int
+setup(struct serving *s)
+{
+	static const struct hub_calls nobody;
+	int r = spool_open(&s->spool, s->env.config->state);
+
+	if (r != 0)
+		return r;
+	s->env.loop = loop_new();
+	if (s->env.loop == NULL)
+		return -E_NOMEM;
+	s->has_hub = true;
+	if (!hub_init(&s->hub, &s->env, &nobody))
+		return -E_NOMEM;
+	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
+	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
+	s->limit = loop_timer_new(s->env.loop, on_limit, s);
+	s->control_watch = loop_watch(s->env.loop, s->control, on_control, s);
+	if (s->run == NULL || s->sweep == NULL || s->limit == NULL ||
+	    s->control_watch == NULL ||
+	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
+		return -E_NOMEM;
+	s->commands = queue_control_new(s->env.loop, s->env.config->state,
+	    s->run);		/* mail goes on without it */
+	on_sweep(s);
+	loop_want(s->control_watch, LOOP_READ);
+	queue_run_start(s->run);
+	return 0;
+}
+
+static void
+fini(struct serving *s)
+{
+	if (s->run != NULL)
+		end_turn(s);
+	while (s->first != NULL)
+		leave(s->first);
+	loop_unwatch(&s->control_watch);
+	loop_timer_free(&s->sweep);
+	loop_timer_free(&s->limit);
+	queue_control_free(&s->commands);
+	queue_run_free(&s->run);
+	if (s->has_hub)
+		hub_fini(&s->hub);
+	if (s->control >= 0)
+		close(s->control);
+	loop_free(&s->env.loop);
+	spool_close(&s->spool);
+	free(s);
+}
+
+int
+queue_serve(const struct worker_env *env, int control)
+{
+	struct serving *s = calloc(1, sizeof(*s));
+	sigset_t none;
+	int r = -E_NOMEM;
+
+	if (s != NULL) {
+		s->env = *env;
+		s->control = control;
+		r = setup(s);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (r == 0)
+		loop_run(s->env.loop);
+	else if (r == -E_SYSTEM)
+		log_line(LOG_ERROR_, "cannot open %s/queue: %m",
+		    env->config->state);
+	else
+		log_line(LOG_ERROR_, "cannot start: no memory");
+	if (s != NULL)
+		fini(s);
+	return r == 0 ? 0 : EX_OSERR;
+}

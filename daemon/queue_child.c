@@ -1,0 +1,282 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/log.h"
+#include "daemon/passfd.h"
+#include "daemon/queue.h"
+#include "daemon/spool.h"
+
+#define WAIT_MIN_MS 100
+#define WAIT_MAX_MS (60 * 1000)
+
+/* ---- the spool ----------------------------------------------------------- */
+
+bool
+queue_is_used(const struct config *c)
+{
+	for (size_t k = 0; k < c->n_listeners; k++)
+		if (c->listeners[k].delivery == DELIVERY_QUEUE)
+			return true;
+	return false;
+}
+
+static bool
+has_spool(const char *state)
+{
+	int fd = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	bool is_there = fd >= 0 && fstatat(fd, "queue", &st,
+	    AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return is_there;
+}
+
+bool
+queue_is_needed(const struct config *c)
+{
+	return queue_is_used(c) || has_spool(c->state);
+}
+
+static int
+status_of(enum spool_fault f)
+{
+	switch (f) {
+	case SPOOL_OK:
+		return 0;
+	case SPOOL_LOCKED:
+		return EX_TEMPFAIL;
+	case SPOOL_NEWER:
+	case SPOOL_UNFIT:
+		return EX_CONFIG;
+	case SPOOL_BROKEN:
+		break;
+	}
+	return EX_OSERR;
+}
+
+/* A second generation: it is to have the same. */
+static int
+compare(const struct queue *q, const struct config *c, const struct priv *p)
+{
+	if (strcmp(q->state, c->state) == 0 && q->priv.uid == p->uid &&
+	    q->priv.gid == p->gid)
+		return 0;
+	log_line(LOG_ERROR_, "`state` and `user` can not change while there "
+	    "is a queue: restart");
+	return EX_CONFIG;
+}
+
+int
+queue_lock(struct queue *q, const struct config *c, const struct priv *p)
+{
+	int status;
+
+	if (q->lock >= 0)
+		return compare(q, c, p);
+	if (!queue_is_needed(c))
+		return 0;
+	q->state = strdup(c->state);
+	if (q->state == NULL)
+		return EX_OSERR;
+	q->priv = *p;
+	status = status_of(spool_prepare(q->state, p->uid, p->gid, &q->lock));
+	if (status != 0) {
+		free(q->state);
+		q->state = NULL;
+	}
+	return status;
+}
+
+/* ---- the process --------------------------------------------------------- */
+
+static int
+queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
+    int control, int channel)
+{
+	struct worker_env env = *of;
+
+	log_open("queue");
+	prctl(PR_SET_NAME, "hopseald-queue");
+	/* it goes when its workers are gone, and not before */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a file too large is an error */
+	if (q->in_child != NULL)
+		q->in_child(q->arg);
+	umask(077);
+	/* the lock is its parent's and its own: no other master has it while
+	 * one of them lives, and the two go together */
+	if (priv_drop(&q->priv, parent, SIGKILL) != 0)
+		return EXIT_FAILURE;
+	logins_lock(env.logins);
+	env.keeper_fd = channel;
+	env.queue_fd = env.signer_fd = -1;
+	env.sockets = NULL;
+	env.n_sockets = 0;
+	return queue_serve(&env, control);
+}
+
+/* In the child: what it needs, and no more. */
+static _Noreturn void
+child(const struct queue *q, const struct worker_env *env, pid_t parent,
+    int control, int channel)
+{
+	int keep[4], n = 0;
+
+	keep[n++] = control;
+	keep[n++] = channel;
+	keep[n++] = q->lock;
+	if (env->spool_fd >= 0)
+		keep[n++] = env->spool_fd;
+	priv_close_others(keep, (size_t)n);
+	exit(queue_main(q, env, parent, control, channel));
+}
+
+static int
+start(struct queue *q, const struct worker_env *env)
+{
+	int control[2] = {-1, -1}, channel[2] = {-1, -1};
+	pid_t parent = getpid(), pid = -1;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    control) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET |
+	    SOCK_CLOEXEC, 0, channel) == 0)
+		pid = fork();
+	if (pid == 0)
+		child(q, env, parent, control[1], channel[1]);
+	if (pid < 0) {
+		int was = errno;
+
+		for (int k = 0; k < 2; k++) {
+			if (control[k] >= 0)
+				close(control[k]);
+			if (channel[k] >= 0)
+				close(channel[k]);
+		}
+		errno = was;
+		return -E_SYSTEM;
+	}
+	close(control[1]);
+	close(channel[1]);
+	q->pid = pid;
+	q->control = control[0];
+	q->channel = channel[0];
+	return 0;
+}
+
+/* ---- the master ---------------------------------------------------------- */
+
+int64_t
+queue_tick(struct queue *q, const struct worker_env *env, int64_t now_ms,
+    bool *is_new)
+{
+	*is_new = false;
+	if (q->pid != 0 || q->is_stopping || q->lock < 0 || env == NULL)
+		return INT64_MAX;
+	if (q->restart_ms > now_ms)
+		return q->restart_ms;
+	/* one that lived for long enough was no failure to start */
+	if (now_ms - q->started_ms > WAIT_MAX_MS)
+		q->wait_ms = 0;
+	q->started_ms = now_ms;
+	q->restart_ms = now_ms + q->wait_ms;
+	q->wait_ms = q->wait_ms == 0 ? WAIT_MIN_MS : q->wait_ms * 2;
+	if (q->wait_ms > WAIT_MAX_MS)
+		q->wait_ms = WAIT_MAX_MS;
+	if (start(q, env) != 0) {
+		log_line(LOG_ERROR_, "cannot start the queue: %m");
+		return q->restart_ms;
+	}
+	*is_new = true;
+	return INT64_MAX;
+}
+
+void
+queue_meet(const struct queue *q, int channel)
+{
+	int pair[2];
+
+	if (q->control < 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_line(LOG_ERROR_, "cannot connect to the queue: %m");
+		return;
+	}
+	if (passfd_give(q->control, pair[0]) != 0 ||
+	    passfd_give(channel, pair[1]) != 0)
+		log_line(LOG_ERROR_, "cannot connect to the queue: %m");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
+hang_up(struct queue *q)
+{
+	if (q->control >= 0)
+		close(q->control);
+	q->control = -1;
+	if (q->channel >= 0)
+		close(q->channel);
+	q->channel = -1;
+}
+
+bool
+queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms)
+{
+	if (q->pid == 0 || q->pid != pid)
+		return false;
+	q->pid = 0;
+	hang_up(q);
+	if (q->restart_ms < now_ms)
+		q->restart_ms = now_ms;
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "queue (pid %ld) died of signal %d, %s",
+		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		log_line(LOG_ERROR_, "queue (pid %ld) ended with status %d",
+		    (long)pid, WEXITSTATUS(status));
+	return true;
+}
+
+void
+queue_leave(struct queue *q)
+{
+	if (q->pid == 0)
+		return;
+	q->wait_ms = 0;		/* no failure: the next may start at once */
+	q->restart_ms = 0;
+	kill(q->pid, QUEUE_LEAVE);
+}
+
+void
+queue_end(struct queue *q, int signal)
+{
+	q->is_stopping = true;
+	hang_up(q);
+	if (signal == SIGKILL && q->pid != 0)
+		kill(q->pid, SIGKILL);
+}
+
+void
+queue_fini(struct queue *q)
+{
+	queue_end(q, 0);
+	if (q->lock >= 0)
+		close(q->lock);
+	q->lock = -1;
+	free(q->state);
+	q->state = NULL;
+}
