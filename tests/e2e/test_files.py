@@ -7,6 +7,7 @@ import pytest
 
 import harness
 from configs import egress
+from smtptools import Client, Sink
 
 
 def chmod(path, mode):
@@ -41,3 +42,20 @@ def test_P3_unsafe_keys(folder, keys, fault):
         assert bad.returncode == 78, (option, bad.stderr)
         assert b"one.example" in bad.stderr + bad.stdout or \
             b"keys" in bad.stderr + bad.stdout
+
+
+def test_Q2_a_limit_on_the_size_of_files(folder, keys, hopseald):
+    """What is too large for a file is told to its client; the worker lives."""
+    keys.add("one.example", rsa2048=None)
+    head = b"From: <a@one.example>\r\nSubject: s\r\n\r\n"
+    with Sink() as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config, wrapper=["prlimit", "--fsize=400000"])
+        with Client(site.port) as client:
+            client.command("EHLO client.example")
+            code, text = client.mail("a@one.example", "b@two.example",
+                                     head + b"line\r\n" * 100_000)
+            assert code in (451, 452), text
+            assert client.mail("a@one.example", "b@two.example",
+                               head + b"line\r\n")[0] == 250
+    assert "signal" not in daemon.log()
