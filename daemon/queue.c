@@ -8,12 +8,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "daemon/hub.h"
 #include "daemon/log.h"
 #include "daemon/passfd.h"
-#include "daemon/queue_control.h"
 #include "daemon/queue_link.h"
-#include "daemon/queue_run.h"
 #include "daemon/spool.h"
 
 #define LEAVE_MS (60 * 1000)
@@ -41,11 +38,7 @@ struct asked {
 
 struct serving {
 	struct worker_env env;
-	struct hub hub;
-	bool has_hub;
 	struct spool *spool;
-	struct queue_run *run;
-	struct queue_control *commands;
 	int control;			/* -1: closed */
 	struct loop_watch *control_watch;
 	struct loop_timer *sweep;
@@ -72,15 +65,6 @@ look_whether_done(struct serving *s)
 		loop_stop(s->env.loop);
 }
 
-static void
-on_idle(void *arg)
-{
-	struct serving *s = arg;
-
-	s->is_idle = true;
-	look_whether_done(s);
-}
-
 /* Commits go on: somebody may wait for one. */
 static void
 end(struct serving *s)
@@ -88,7 +72,7 @@ end(struct serving *s)
 	if (s->is_ending)
 		return;
 	s->is_ending = true;
-	queue_run_leave(s->run);
+	s->is_idle = true;
 }
 
 static void
@@ -182,8 +166,6 @@ end_turn(struct serving *s)
 		    c->error};
 
 		answer(s->asked[k].peer, &r);
-		if (c->result == 0)
-			queue_run_add(s->run, c->id);
 	}
 }
 
@@ -321,7 +303,6 @@ on_sweep(void *arg)
 static int
 setup(struct serving *s)
 {
-	static const struct hub_calls nobody;
 	int r = spool_open(&s->spool, s->env.config->state);
 
 	if (r != 0)
@@ -329,39 +310,27 @@ setup(struct serving *s)
 	s->env.loop = loop_new();
 	if (s->env.loop == NULL)
 		return -E_NOMEM;
-	s->has_hub = true;
-	if (!hub_init(&s->hub, &s->env, &nobody))
-		return -E_NOMEM;
-	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);
 	s->control_watch = loop_watch(s->env.loop, s->control, on_control, s);
-	if (s->run == NULL || s->sweep == NULL || s->limit == NULL ||
-	    s->control_watch == NULL ||
+	if (s->sweep == NULL || s->limit == NULL || s->control_watch == NULL ||
 	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
-	s->commands = queue_control_new(s->env.loop, s->env.config->state,
-	    s->run);		/* mail goes on without it */
 	on_sweep(s);
 	loop_want(s->control_watch, LOOP_READ);
-	queue_run_start(s->run);
 	return 0;
 }
 
 static void
 fini(struct serving *s)
 {
-	if (s->run != NULL)
+	if (s->spool != NULL)
 		end_turn(s);
 	while (s->first != NULL)
 		leave(s->first);
 	loop_unwatch(&s->control_watch);
 	loop_timer_free(&s->sweep);
 	loop_timer_free(&s->limit);
-	queue_control_free(&s->commands);
-	queue_run_free(&s->run);
-	if (s->has_hub)
-		hub_fini(&s->hub);
 	if (s->control >= 0)
 		close(s->control);
 	loop_free(&s->env.loop);
