@@ -71,7 +71,8 @@ check_needs(const struct look *k)
 	const struct load_said *said = &k->own->said;
 
 	if (lacks(said, "role"))
-		need(k, "role", "write inbound, egress or forward");
+		need(k, "role", "write inbound, egress, forward or "
+		    "appliance");
 	if (lacks(said, "listen"))
 		need(k, "listen", "write \"*:25\", an address with a port, or "
 		    "a port on loopback");
@@ -86,10 +87,13 @@ check_relay(const struct look *k)
 	const struct load_said *said = &k->own->said;
 	bool is_nobody = lacks(said, "clients") && lacks(said, "domains");
 
-	if (k->own->has_role && k->listener->role == ROLE_EGRESS) {
+	if (k->own->has_role && config_role_originates(k->listener->role)) {
 		if (lacks(said, "clients"))
-			need(k, "clients", "role egress signs for them alone; "
-			    "write the networks that may send");
+			config_fault_add(&k->l->faults, k->own->name->at,
+			    "%s: `clients` is needed: role %s signs for them "
+			    "alone; write the networks that may send",
+			    k->listener->name,
+			    config_role_name(k->listener->role));
 	} else if (k->own->has_role && k->listener->role == ROLE_FORWARD) {
 		if (lacks(said, "domains"))
 			need(k, "domains", "role forward forwards mail to "
@@ -147,12 +151,42 @@ check_egress(const struct look *k)
 {
 	const struct load_said *said = &k->own->said;
 
-	if (k->listener->role != ROLE_EGRESS)
+	if (!config_role_originates(k->listener->role))
 		return;
 	if (value_of(said, "senders") != NULL && lacks(said, "senders"))
 		config_fault_add(&k->l->faults, place_of(k, "senders"),
 		    "senders: is empty, so that no sender is taken; write "
 		    "their domains, or remove it");
+}
+
+/*
+ * The queue takes what it can deliver later, or tell somebody here about, and
+ * delivers it when the client is gone (attacks.md Q20).
+ */
+static void
+check_queue(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+	const char *why = NULL;
+
+	if (l->delivery != DELIVERY_QUEUE ||
+	    is_bad(&k->own->said, "delivery"))
+		return;
+	if (!config_role_originates(l->role))
+		why = "is for role egress and appliance so far; write through";
+	else if (l->auth == AUTH_PASS)
+		why = "the next hop is not there when a client logs in; "
+		    "remove `auth`";
+	else if (l->pass_client != PASS_NONE)
+		why = "the client is gone when mail is delivered; remove "
+		    "`pass-client`";
+	else if (lacks(&k->own->said, "senders") &&
+	    lacks(&k->l->said, "keys"))
+		why = "takes only mail from domains of ours; write `senders`, "
+		    "or the folder of the keys at top level";
+	if (why != NULL)
+		config_fault_add(&k->l->faults, place_of(k, "delivery"),
+		    "delivery: queue: %s", why);
 }
 
 static bool
@@ -405,8 +439,23 @@ check_tls(const struct look *k)
 }
 
 static void
+check_retry(struct load *l)
+{
+	const struct config_node *said = value_of(&l->said, "queue-retry");
+
+	if (said == NULL)
+		said = value_of(&l->said, "queue-retry-max");
+	if (said != NULL && !is_bad(&l->said, "queue-retry") &&
+	    !is_bad(&l->said, "queue-retry-max") &&
+	    l->config->queue_retry_s > l->config->queue_retry_max_s)
+		config_fault_add(&l->faults, said->at,
+		    "queue-retry: more than `queue-retry-max`; write less");
+}
+
+static void
 check_top(struct load *l)
 {
+	check_retry(l);
 	if (lacks(&l->said, "hostname"))
 		config_fault_add(&l->faults, l->root->at,
 		    "`hostname` is needed: write our name in the DNS, such as "
@@ -436,6 +485,7 @@ config_check(struct load *l)
 		check_tls(&k);
 		if (k.own->has_role) {
 			check_egress(&k);
+			check_queue(&k);
 			check_forward(&k);
 		}
 	}

@@ -9,17 +9,27 @@ struct preset {
 static const struct preset presets[] = {
 	/* What we originate, any server must be able to take on. */
 	{ROLE_EGRESS, "max-line", "998"},
+	{ROLE_APPLIANCE, "max-line", "998"},
+	/* Devices do not try again, and send what no server would. */
+	{ROLE_APPLIANCE, "delivery", "queue"},
+	{ROLE_APPLIANCE, "repair", "yes"},
 };
 
 static const struct preset refusals[] = {
 	{ROLE_INBOUND, "aliases", "it leaves the envelope as it came"},
 	{ROLE_INBOUND, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "repair", "it leaves the message as it came"},
 	{ROLE_INBOUND, "senders", "it never signs"},
 	{ROLE_INBOUND, "unsignable", "it never signs"},
 	{ROLE_EGRESS, "aliases", "it leaves the envelope as it came"},
 	{ROLE_EGRESS, "domains", "strangers could have mail signed there"},
 	{ROLE_EGRESS, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_EGRESS, "unsigned", "mail without DKIM2 is what it signs"},
+	{ROLE_APPLIANCE, "aliases", "it leaves the envelope as it came"},
+	{ROLE_APPLIANCE, "domains", "strangers could have mail signed there"},
+	{ROLE_APPLIANCE, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_APPLIANCE, "unsigned", "mail without DKIM2 is what it signs"},
+	{ROLE_FORWARD, "repair", "mail of others is not its to change"},
 	{ROLE_FORWARD, "senders", "it signs for the domain of the recipient"},
 };
 

@@ -18,11 +18,10 @@ examples_lack_only_what_is_not_built(void **state)
 		    ":6:102: mail-from: srs: not built yet; write keep or LOCAL@DOMAIN\n"},
 		{"config/examples/4-list.yaml",
 		    ":4:1: copies: not built yet; remove it\n"
-		    ":6:15: role: list-in: not built yet; write inbound, egress or forward\n"
-		    ":7:15: role: list-out: not built yet; write inbound, egress or forward\n"
+		    ":6:15: role: list-in: not built yet; write inbound, egress, forward or appliance\n"
+		    ":7:15: role: list-out: not built yet; write inbound, egress, forward or appliance\n"
 		    ":7:76: pair: not built yet; remove it\n"},
-		{"config/examples/5-appliance.yaml",
-		    ":5:15: role: appliance: not built yet; write inbound, egress or forward\n"},
+		{"config/examples/5-appliance.yaml", ""},
 	};
 
 	(void)state;
@@ -203,6 +202,20 @@ the_nearest_word_counts(void **state)
 	assert_non_null(c);
 	assert_int_equal(c->listeners[0].max_line, 998);
 	assert_int_equal(c->listeners[1].max_line, 65536);
+	assert_int_equal(c->listeners[0].delivery, DELIVERY_THROUGH);
+	assert_int_equal(c->listeners[0].is_repairing, 0);
+	config_free(&c);
+	c = load_text("hostname: a\nsenders: b.c\nlisteners:\n"
+	    "  a: {role: appliance, listen: 1, clients: 10.0.0.1, next-hop: smtp://b}\n"
+	    "  b: {role: appliance, listen: 2, clients: 10.0.0.1, next-hop: smtp://b,\n"
+	    "      delivery: through, repair: no, max-line: 2000}\n", h);
+	assert_non_null(c);
+	assert_int_equal(c->listeners[0].max_line, 998);
+	assert_int_equal(c->listeners[0].delivery, DELIVERY_QUEUE);
+	assert_int_equal(c->listeners[0].is_repairing, 1);
+	assert_int_equal(c->listeners[1].max_line, 2000);
+	assert_int_equal(c->listeners[1].delivery, DELIVERY_THROUGH);
+	assert_int_equal(c->listeners[1].is_repairing, 0);
 	config_free(&c);
 	test_free(h);
 }

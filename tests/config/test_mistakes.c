@@ -261,18 +261,61 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"another value", IN "adopt: own\n", "8:8: adopt: own: not built yet; write never"},
 		{"a word", IN "dkim1: yes\n", "8:8: dkim1: yes: not built yet; write no"},
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
-		{"queue", IN "delivery: queue\n", "8:11: delivery: queue: not built yet; write through"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
 		{"at top level", IN "store: redis://a\ncopies: {age: 7d}\n",
 		    "8:1: store: not built yet; remove it\n"
 		    "9:1: copies: not built yet; remove it"},
-		{"a role", TOP "listeners: {in: {role: appliance, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
-		    "2:24: role: appliance: not built yet; write inbound, egress or forward"},
+		{"a role", TOP "listeners: {in: {role: list-in, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
+		    "2:24: role: list-in: not built yet; write inbound, egress, forward or appliance"},
 		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},
 		{"one to many", FWD "      b@example.net: x@example.org, y@example.org\n",
 		    "12:22: aliases: more than one target: not built yet; write one address"},
 		{"one to many in a list", FWD "      b@example.net: [x@example.org]\n",
 		    "12:22: aliases: more than one target: not built yet; write one address"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+/* Q20: what could neither be delivered later nor reported is not queued. */
+static void
+q20_a_queue_is_for_mail_of_ours(void **state)
+{
+#define LAN TOP "listeners:\n  lan:\n    role: appliance\n" \
+	"    listen: 'lmtp://127.0.0.1:24'\n    clients: 127.0.0.1\n" \
+	"    next-hop: smtp://192.0.2.1 encrypt\n"
+	static const struct row rows[] = {
+		{"by senders, by LMTP", LAN "    senders: example.org\n", ""},
+		{"by keys", LAN "keys: k\n", ""},
+		{"by neither", LAN, "3:3: delivery: queue: takes only mail from domains of ours; write `senders`, or the folder of the keys at top level"},
+		{"by nobody", LAN "    senders: []\nkeys: k\n", "8:14: senders: is empty, so that no sender is taken; write their domains, or remove it"},
+		{"through", LAN "    delivery: through\n", ""},
+		{"egress", OUT "    delivery: queue\n    repair: yes\nkeys: k\n", ""},
+		{"egress by neither", OUT "    delivery: queue\n", "8:15: delivery: queue: takes only mail from domains of ours; write `senders`, or the folder of the keys at top level"},
+		{"repair alone", OUT "    repair: yes\n", ""},
+		{"no role for it", IN "    delivery: queue\n", "8:15: delivery: queue: is for role egress and appliance so far; write through"},
+		{"no role for it, from the top level", IN "delivery: queue\n", "3:3: delivery: queue: is for role egress and appliance so far; write through"},
+		{"nor this", FWD "delivery: queue\n", "4:3: delivery: queue: is for role egress and appliance so far; write through"},
+		{"another word", IN "    delivery: later\n", "8:15: delivery: `later` is none of through or queue"},
+		{"who the client is", LAN "    senders: a.b\n    pass-client: xclient\n", "3:3: delivery: queue: the client is gone when mail is delivered; remove `pass-client`"},
+		{"a client that logs in", LAN "    senders: a.b\n    auth: pass\n    tls: {cert: a, key: b}\n",
+		    "3:3: delivery: queue: the next hop is not there when a client logs in; remove `auth`"},
+		{"clients", TOP "listeners: {lan: {role: appliance, listen: 25, senders: a.b, next-hop: smtp://a.b}}\n",
+		    "2:13: lan: `clients` is needed: role appliance signs for them alone; write the networks that may send"},
+		{"an appliance for strangers", LAN "    senders: a.b\n    domains: example.org\n",
+		    "9:5: domains: a listener of role appliance has no use for it: strangers could have mail signed there; remove it"},
+		{"an envelope that stays", LAN "    senders: a.b\n    mail-from: a@b.c\n    unsigned: refuse\n",
+		    "9:5: mail-from: a listener of role appliance has no use for it: it leaves the envelope as it came; remove it\n"
+		    "10:5: unsigned: a listener of role appliance has no use for it: mail without DKIM2 is what it signs; remove it"},
+		{"what is not ours to repair", IN "    repair: yes\n", "8:5: repair: a listener of role inbound has no use for it: it leaves the message as it came; remove it"},
+		{"nor that", FWD "    repair: yes\n", "12:5: repair: a listener of role forward has no use for it: mail of others is not its to change; remove it"},
+		{"from the top level it passes them by", IN "repair: yes\n", ""},
+		{"times", IN "queue-retry: 10m\nqueue-retry-max: 10m\n", ""},
+		{"the first is longer", IN "queue-retry: 10m\nqueue-retry-max: 9m\n", "8:14: queue-retry: more than `queue-retry-max`; write less"},
+		{"than the default", IN "queue-retry: 2h\n", "8:14: queue-retry: more than `queue-retry-max`; write less"},
+		{"the default is", IN "queue-retry-max: 1m\n", "8:18: queue-retry: more than `queue-retry-max`; write less"},
+		{"is bad: said once", IN "queue-retry: 2h\nqueue-retry-max: x\n", "9:18: queue-retry-max: `x` is no time; write a number with s, m, h or d behind it, such as 4m"},
 	};
 
 	(void)state;
@@ -346,7 +389,7 @@ a_listener_says_all_it_needs(void **state)
 		    "1:1: `listeners` is needed: write a map of them by name\n"
 		    "1:11: hostname: `mx_1.example` is no DNS name; write letters, digits and hyphens in labels of 1 to 63, such as mx.example.org"},
 		{"all", TOP "listeners: {in: {}}\n",
-		    "2:13: in: `role` is needed: write inbound, egress or forward\n"
+		    "2:13: in: `role` is needed: write inbound, egress, forward or appliance\n"
 		    "2:13: in: `listen` is needed: write \"*:25\", an address with a port, or a port on loopback\n"
 		    "2:13: in: `next-hop` is needed: write smtp://HOST:PORT or mx\n"
 		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
@@ -547,6 +590,7 @@ main(void)
 		cmocka_unit_test(certificates_come_with_their_keys),
 		cmocka_unit_test(what_is_kept_has_an_age_and_a_size),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
+		cmocka_unit_test(q20_a_queue_is_for_mail_of_ours),
 		cmocka_unit_test(t8_proxies_must_be_named),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),
