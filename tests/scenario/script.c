@@ -289,6 +289,7 @@ do_signer(struct run *r, struct bytes rest)
 	static const char *const words[] = {
 		[SIGNER_WORKS] = "works", [SIGNER_FAILS] = "fails",
 		[SIGNER_IS_SILENT] = "silent", [SIGNER_IS_GONE] = "gone",
+		[SIGNER_WORKS_ONCE] = "once",
 	};
 
 	for (unsigned k = 0; k < sizeof(words) / sizeof(words[0]); k++)

@@ -75,9 +75,11 @@ answer(void *arg)
 	uint8_t octets[DKIM2_SIGNATURE_MAX];
 	struct buf out = BUF_ON(octets);
 
-	if (site.how == SIGNER_WORKS)
+	if (site.how == SIGNER_WORKS || site.how == SIGNER_WORKS_ONCE)
 		assert(dkim2_private_key_sign(secret[q->key], q->digest,
 		    &out) == 0);
+	if (site.how == SIGNER_WORKS_ONCE)
+		site.how = SIGNER_FAILS;
 	q->client->answer(q->client->arg, q->tag, buf_bytes(&out));
 	free(q);
 }

@@ -7,7 +7,8 @@
 
 #include "tests/scenario/world.h"
 
-enum site_signer { SIGNER_WORKS, SIGNER_FAILS, SIGNER_IS_SILENT, SIGNER_IS_GONE };
+enum site_signer { SIGNER_WORKS, SIGNER_FAILS, SIGNER_IS_SILENT, SIGNER_IS_GONE,
+    SIGNER_WORKS_ONCE };
 
 /*
  * Begins a world and a worker in it.

@@ -11,6 +11,7 @@
 
 #include "tests/scenario/message.h"
 #include "tests/scenario/peers.h"
+#include "tests/scenario/queue.h"
 
 #define MOST 5000
 #define CAPS 200	/* of arenas, from nothing to all that is needed */
@@ -20,7 +21,8 @@ struct kind {
 	const char *listener;	/* what follows its address */
 	const char *scheme;	/* of that address */
 	const char *message;
-	const char *have;	/* letters that the onward recipients begin with */
+	const char *have;	/* letters that the onward recipients begin
+				   with; empty: it is queued */
 	bool is_lmtp_behind;
 	struct peers_mail mail;
 };
@@ -61,6 +63,18 @@ static const struct kind kinds[] = {
 	    "proxy: [10.0.0.9], pass-client: proxy-v1, " SMTP, "", "plain",
 	    "b", false, {"PROXY TCP4 203.0.113.9 192.0.2.1 40000 25", false,
 	    false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"queue", EGRESS "delivery: queue, " SMTP, "", "plain", "", false,
+	    {NULL, false, false, ALICE, {"bob@two.example",
+	    "carol@two.example", "dave@two.example"}, {NULL, 0}}},
+	{"queue by lmtp", EGRESS "delivery: queue, " SMTP, "lmtp://", "plain",
+	    "", false, {NULL, true, false, ALICE, {"bob@two.example",
+	    "carol@two.example"}, {NULL, 0}}},
+	{"repaired", EGRESS "delivery: queue, repair: yes, " SMTP, "",
+	    "no-date", "", false, {NULL, false, true, ALICE,
+	    {"bob@two.example"}, {NULL, 0}}},
+	{"repaired, through", EGRESS "repair: yes, " SMTP, "", "no-date", "b",
+	    false, {NULL, false, false, ALICE, {"bob@two.example"},
+	    {NULL, 0}}},
 	{"chunks", EGRESS SMTP, "", "no-date", "b", false,
 	    {NULL, false, true, ALICE, {"bob@two.example"}, {NULL, 0}}},
 };
@@ -90,6 +104,8 @@ begin(const struct kind *k, struct peers_mail *mail)
 static void
 everybody_has_it(const struct kind *k)
 {
+	if (*k->have == '\0')
+		assert_true(scenario_queue_take(true).n != 0);
 	for (const char *letter = k->have; *letter != '\0'; letter++)
 		assert_true(peers_has(*letter));
 }
@@ -109,7 +125,9 @@ life_goes_on(const struct kind *k, const struct peers_mail *mail)
 		if (!fate.is_taken)
 			fail_msg("%s", fate.reply);
 	}
-	everybody_has_it(k);
+	if (*k->have != '\0')
+		everybody_has_it(k);
+	assert_int_equal(scenario_queue_take(false).n, 0);
 	assert_null(site_end());
 }
 
