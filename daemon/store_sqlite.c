@@ -578,6 +578,8 @@ keep_size(struct store *s, int64_t now_s)
 		if (count_pages(s, PAGES, &all) != 0 ||
 		    count_pages(s, FREE_PAGES, &unused) != 0)
 			return -E_SYSTEM;
+		if (unused >= all)	/* it would seem larger than any size */
+			return damaged(s);
 		if ((all - unused) * PAGE <= s->limits.size)
 			return 0;
 		n = drop_oldest(s, true, now_s);
