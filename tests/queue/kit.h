@@ -2,11 +2,6 @@
 #ifndef TESTS_QUEUE_KIT_H
 #define TESTS_QUEUE_KIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include "queue/file.h"
 
 #define KIT_DIGEST "\x9f\x86\xd0\x81\x88\x4c\x7d\x65\x9a\x2f\xea\xa0\xc5\x5a\xd0\x15"
@@ -64,14 +59,6 @@ kit_message_init(struct kit_message *k)
 		.signed_as = BYTES_LIT("signed=no (\"why\")"),
 		.rcpts = k->rcpts + 2, .n_rcpts = 1,
 	};
-}
-
-static inline void
-assert_bytes(struct bytes a, struct bytes b)
-{
-	assert_int_equal(a.n, b.n);
-	if (a.n != 0)
-		assert_memory_equal(a.p, b.p, a.n);
 }
 
 #endif
