@@ -59,6 +59,8 @@ struct outbound_result {
 	const char *fault;	/* for people; the outbound's */
 	bool is_ambiguous;	/* LOST: the final dot may be out */
 	bool is_lack;		/* REFUSED: by us, as outbound_lacks() says */
+	bool has_talked;	/* MAIL was answered, by more than 421 */
+	bool is_crowded;	/* LOST: we have too many connections there */
 };
 
 /* The pieces of a message, sent one behind the other: at most that many. */

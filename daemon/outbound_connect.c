@@ -219,6 +219,7 @@ outbound_is_impatient(void *arg)
 		return;
 	pool_cancel(&o->wait);
 	o->result.fault = "too many connections to the next hop are under way";
+	o->result.is_crowded = true;
 	outbound_finish(o, OUTBOUND_LOST, false);
 }
 

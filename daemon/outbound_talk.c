@@ -156,6 +156,8 @@ on_mail(struct outbound *o)
 {
 	int code = o->link->client.reply.code;
 
+	if (code != 421)
+		o->result.has_talked = true;
 	if (code / 100 == 2) {
 		outbound_go_on(o);
 		return;
