@@ -40,11 +40,20 @@ struct loop {
 
 struct loop *world_loop;
 
+static int64_t stepped_s;	/* the time of day, by its owner */
+
 void
 world_begin(void)
 {
 	world_loop = NULL;
+	stepped_s = 0;
 	world_net_begin();
+}
+
+void
+world_set_clock(int64_t by_s)
+{
+	stepped_s += by_s;
 }
 
 struct loop *
@@ -219,7 +228,7 @@ loop_now_ms(const struct loop *l)
 int64_t
 loop_time_us(const struct loop *l)
 {
-	return EPOCH_S * 1000000 + (l->now_ms - 1000000) * 1000;
+	return (EPOCH_S + stepped_s) * 1000000 + (l->now_ms - 1000000) * 1000;
 }
 
 int64_t

@@ -28,6 +28,9 @@ void world_run(void);
  * by now, together with the first of them. */
 void world_pass(int64_t ms);
 
+/* Somebody sets the time of day; the monotonic clock does not mind. */
+void world_set_clock(int64_t by_s);
+
 /* Whether a timer is set; when nothing else moves, nothing ever will. */
 bool world_has_timer(void);
 
@@ -66,6 +69,7 @@ struct wire {
 	bool is_reset;		/* by us */
 	bool is_closed;		/* by the daemon */
 	bool is_taken;		/* a script has a name for it */
+	bool is_forgotten;
 	bool is_used;
 };
 
@@ -83,6 +87,10 @@ struct wire *world_connect(int listener, const struct config_addr *from);
 
 /* The next connection that the daemon made to an address; NULL: none. */
 struct wire *world_accept(const struct config_addr *at);
+
+/* A connection that the test has no use for any more; its place is used
+ * again where it is closed. */
+void world_forget(struct wire *w);
 
 void wire_send(struct wire *w, struct bytes octets);
 
@@ -102,5 +110,6 @@ size_t world_net_open(void);
 
 /* What the daemon logged since world_begin(), lines with LF. */
 struct bytes world_log(void);
+void world_log_forget(void);
 
 #endif

@@ -66,6 +66,12 @@ world_net_is_fake(int fd)
 	return fd >= FIRST_FD;
 }
 
+void
+world_log_forget(void)
+{
+	n_logged = 0;
+}
+
 static struct wire *
 wire_of(int fd)
 {
@@ -81,12 +87,28 @@ is_listener(int fd)
 	return fd - FIRST_FD < LISTENERS;
 }
 
+/* Nobody looks at it any more; one that was not made nobody ever did. */
+static bool
+is_free(const struct wire *w)
+{
+	return !w->is_used || (w->is_closed &&
+	    (w->is_forgotten || (w->refusal != 0 && w->refusal < FIRST_FD)));
+}
+
+void
+world_forget(struct wire *w)
+{
+	w->is_forgotten = true;
+}
+
 static struct wire *
 wire_new(void)
 {
 	for (size_t k = 0; k < WIRES; k++) {
-		if (wires[k].is_used)
+		if (!is_free(&wires[k]))
 			continue;
+		free(wires[k].in);
+		free(wires[k].out);
 		wires[k] = (struct wire){.is_used = true, .window = 1 << 20,
 		    .fd = FIRST_FD + LISTENERS + (int)k};
 		return &wires[k];
