@@ -7,7 +7,8 @@ TESTS = $(patsubst %.c,$(B)/%,$(TEST_SOURCES))
 DAEMON_TESTS = $(filter $(B)/tests/daemon/%,$(TESTS))
 CLI_TESTS = $(filter $(B)/tests/cli/%,$(TESTS))
 SCENARIO_TESTS = $(filter $(B)/tests/scenario/%,$(TESTS))
-CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS) $(SCENARIO_TESTS),$(TESTS))
+DELIVERY_TESTS = $(filter $(B)/tests/delivery/%,$(TESTS))
+CORE_TESTS = $(filter-out $(DAEMON_TESTS) $(CLI_TESTS) $(SCENARIO_TESTS) $(DELIVERY_TESTS),$(TESTS))
 FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS = $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 # What tests call that is no test.
@@ -39,6 +40,12 @@ WRAPPED = socket connect accept4 send recv getsockopt setsockopt getsockname \
 	__recv_chk close write \
 	malloc calloc realloc reallocarray arena_new
 $(SCENARIO_TESTS): $(B)/%: $(B)/%.o $(SCENARIO_PARTS) $(B)/parts-daemon.a $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+# The queue's run in the same world, over the real spool.
+DELIVERY_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/delivery/*.c)) \
+	$(wildcard tests/scenario/world*.c) tests/scenario/memory.c)
+$(DELIVERY_TESTS): $(B)/%: $(B)/%.o $(DELIVERY_PARTS) $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)

@@ -141,16 +141,16 @@ for group; do
 		pytests smtp smtp daemon e2e
 		;;
 	queue)
-		programs queue
+		programs queue delivery
 		pytests queue e2e/queue
 		;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays
 		;;
-	unit) programs base dkim2 dsn config queue cli smtp daemon scenario vectors interop ;;
+	unit) programs base dkim2 dsn config queue cli smtp daemon scenario delivery vectors interop ;;
 	san)
-		programs base dkim2 dsn config queue cli vectors smtp daemon scenario interop
+		programs base dkim2 dsn config queue cli vectors smtp daemon scenario delivery interop
 		replays
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon
