@@ -607,16 +607,13 @@ is_due(const struct relay *r, const struct onward *o)
 }
 
 /*
- * What went out with its final dot, or is in the queue by now, is still
- * awaited; all else is dropped.
+ * What went out with its final dot is still awaited; all else is dropped.
  *
  * Returns  whether there is something to wait for
  */
 static bool
 drop(struct relay *r, const struct relay_answer *a)
 {
-	if (r->state == RELAY_COMMITTING && !relay_queue_take_back(r))
-		return true;
 	r->n_under_way = 0;
 	r->next_copy = NULL;
 	for (struct onward *o = r->copies; o != NULL; o = o->next) {
@@ -656,11 +653,14 @@ too_late(void *arg)
 
 	if (is_just_settled(r))
 		return;
+	if (r->state == RELAY_COMMITTING && !relay_queue_take_back(r)) {
+		relay_queue_answer(r, QUEUE_TAKEN);
+		return;
+	}
 	is_awaited = drop(r, &a);
 	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
-	    r->id, r->listener->through_wait_s, !is_awaited ? "" :
-	    r->is_queued ? ": the queue's answer is awaited"
-	    : ": the next hop's answer is awaited");
+	    r->id, r->listener->through_wait_s, is_awaited
+	    ? ": the next hop's answer is awaited" : "");
 	if (inbound_client(r->session)->is_lmtp)
 		v = answer_each(r, &a, &n);
 	s = part(r, NULL);
@@ -679,14 +679,19 @@ relay_abandon(struct relay *r)
 	    "The client is gone");
 	bool is_awaited = false;
 
+	if (r->state == RELAY_COMMITTING && !relay_queue_take_back(r)) {
+		log_line(LOG_NOTICE_, "%s: the client is gone, the message is "
+		    "in the queue", r->id);
+		(void)part(r, NULL);
+		relay_queue_answer(r, QUEUE_TAKEN);
+		return;
+	}
 	if (r->state == RELAY_RECEIVING)
 		log_line(LOG_NOTICE_, "%s: abandoned before its end", r->id);
 	if (r->state > RELAY_RECEIVING) {
 		is_awaited = drop(r, &a);
 		log_line(LOG_NOTICE_, "%s: the client is gone%s", r->id,
-		    !is_awaited ? "" : r->is_queued
-		    ? "; the queue's answer is awaited"
-		    : "; the next hop's answer is awaited");
+		    is_awaited ? "; the next hop's answer is awaited" : "");
 	}
 	(void)part(r, NULL);
 	if (!is_awaited)

@@ -278,10 +278,8 @@ relay_queue_answer(struct relay *r, enum queue_answer answer)
 bool
 relay_queue_take_back(struct relay *r)
 {
-	if (!spool_take_back(r->hub->env->state_fd, r->id))
-		return false;
 	queue_link_forget(r->hub->queue, r->tag);
-	return true;
+	return spool_take_back(r->hub->env->state_fd, r->id);
 }
 
 /* ---- signing ------------------------------------------------------------- */

@@ -159,10 +159,9 @@ void relay_queue(struct relay *r);
 void relay_queue_signed(struct relay *r, struct onward *copy);
 
 /*
- * Nobody waits for the commit any more.
+ * The commit is waited for no more.
  *
- * Returns  false where the message may be in the queue: the answer is still
- *          to be awaited
+ * Returns  false where it was made: the message is in the queue, and stays
  */
 bool relay_queue_take_back(struct relay *r);
 

@@ -96,7 +96,11 @@ check_listeners(const struct config *c, bool has_file)
 		    (!is_way(&l->next_hop) && !has_file) ||
 		    l->max_header > l->max_message)
 			abort();
-		if (l->role == ROLE_EGRESS && l->n_domains != 0)
+		if (config_role_originates(l->role) && l->n_domains != 0)
+			abort();
+		if (l->delivery == DELIVERY_QUEUE &&
+		    (!config_role_originates(l->role) ||
+		    (!l->has_senders && c->keys == NULL)))
 			abort();
 		for (size_t i = 0; i < l->routes.n; i++) {
 			const struct config_route *r = &l->routes.rows[i];
