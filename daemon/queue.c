@@ -8,15 +8,19 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/hub.h"
 #include "daemon/log.h"
 #include "daemon/passfd.h"
+#include "daemon/queue_control.h"
 #include "daemon/queue_link.h"
+#include "daemon/queue_run.h"
 #include "daemon/spool.h"
 
 #define LEAVE_MS (60 * 1000)
 #define SWEEP_MS (10 * 60 * 1000)
 #define REQUESTS_A_TURN 64U	/* of one worker, so that all have theirs */
 #define COMMITS_A_TURN 1024U
+#define ERRORS_MAX 3U
 
 /* A worker. */
 struct peer {
@@ -27,6 +31,7 @@ struct peer {
 	/* what the socket did not take; nothing is read before that is out */
 	struct queue_response out[REQUESTS_A_TURN];
 	unsigned n_out;
+	unsigned n_errors;		/* one behind the other */
 	struct loop_deferred destroy;
 };
 
@@ -38,7 +43,11 @@ struct asked {
 
 struct serving {
 	struct worker_env env;
+	struct hub hub;
+	bool has_hub;
 	struct spool *spool;
+	struct queue_run *run;
+	struct queue_control *commands;
 	int control;			/* -1: closed */
 	struct loop_watch *control_watch;
 	struct loop_timer *sweep;
@@ -65,6 +74,15 @@ look_whether_done(struct serving *s)
 		loop_stop(s->env.loop);
 }
 
+static void
+on_idle(void *arg)
+{
+	struct serving *s = arg;
+
+	s->is_idle = true;
+	look_whether_done(s);
+}
+
 /* Commits go on: somebody may wait for one. */
 static void
 end(struct serving *s)
@@ -72,7 +90,7 @@ end(struct serving *s)
 	if (s->is_ending)
 		return;
 	s->is_ending = true;
-	s->is_idle = true;
+	queue_run_leave(s->run);
 }
 
 static void
@@ -124,6 +142,18 @@ leave(struct peer *p)
 	look_whether_done(s);
 }
 
+/*
+ * A worker that lives, and can not be talked to, has no other way to us: all
+ * of them get one to the process that follows.
+ */
+static void
+lose(struct peer *p)
+{
+	log_line(LOG_ERROR_, "cannot serve a worker: %m");
+	on_leave(p->serving);
+	leave(p);
+}
+
 /* Returns false where the socket does not take it now, or the peer is gone. */
 static bool
 send_response(struct peer *p, const struct queue_response *r)
@@ -132,11 +162,15 @@ send_response(struct peer *p, const struct queue_response *r)
 		if (send(p->fd, r, sizeof(*r), MSG_DONTWAIT | MSG_NOSIGNAL) ==
 		    (ssize_t)sizeof(*r))
 			return true;
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
+		if (errno == EAGAIN)
+			return false;
+		if (errno == EPIPE || errno == ECONNRESET) {
+			if (++p->n_errors < ERRORS_MAX)
+				continue;
 			leave(p);
-		return false;
+		} else if (errno != EINTR) {
+			lose(p);
+		}
 	}
 	return false;
 }
@@ -166,6 +200,8 @@ end_turn(struct serving *s)
 		    c->error};
 
 		answer(s->asked[k].peer, &r);
+		if (c->result == 0)
+			queue_run_add(s->run, c->id);
 	}
 }
 
@@ -234,8 +270,14 @@ on_peer(void *arg, unsigned what)
 		ssize_t got = recv(p->fd, &q, sizeof(q), MSG_DONTWAIT |
 		    MSG_TRUNC);
 
-		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		if (got < 0 && (errno == EINTR || errno == EAGAIN ||
+		    ++p->n_errors < ERRORS_MAX))
 			return;
+		if (got < 0) {
+			lose(p);
+			return;
+		}
+		p->n_errors = 0;
 		if (got == (ssize_t)sizeof(q) && take_request(p, &q))
 			continue;
 		if (got > 0)
@@ -268,6 +310,7 @@ fail:
 	log_line(LOG_ERROR_, "cannot serve a worker: %m");
 	free(p);
 	close(fd);
+	on_leave(s);		/* as in lose() */
 }
 
 static void
@@ -303,6 +346,7 @@ on_sweep(void *arg)
 static int
 setup(struct serving *s)
 {
+	static const struct hub_calls nobody;
 	int r = spool_open(&s->spool, s->env.config->state);
 
 	if (r != 0)
@@ -310,27 +354,39 @@ setup(struct serving *s)
 	s->env.loop = loop_new();
 	if (s->env.loop == NULL)
 		return -E_NOMEM;
+	s->has_hub = true;
+	if (!hub_init(&s->hub, &s->env, &nobody))
+		return -E_NOMEM;
+	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);
 	s->control_watch = loop_watch(s->env.loop, s->control, on_control, s);
-	if (s->sweep == NULL || s->limit == NULL || s->control_watch == NULL ||
+	if (s->run == NULL || s->sweep == NULL || s->limit == NULL ||
+	    s->control_watch == NULL ||
 	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
+	s->commands = queue_control_new(s->env.loop, s->env.config->state,
+	    s->run);		/* mail goes on without it */
 	on_sweep(s);
 	loop_want(s->control_watch, LOOP_READ);
+	queue_run_start(s->run);
 	return 0;
 }
 
 static void
 fini(struct serving *s)
 {
-	if (s->spool != NULL)
+	if (s->run != NULL)
 		end_turn(s);
 	while (s->first != NULL)
 		leave(s->first);
 	loop_unwatch(&s->control_watch);
 	loop_timer_free(&s->sweep);
 	loop_timer_free(&s->limit);
+	queue_control_free(&s->commands);
+	queue_run_free(&s->run);
+	if (s->has_hub)
+		hub_fini(&s->hub);
 	if (s->control >= 0)
 		close(s->control);
 	loop_free(&s->env.loop);

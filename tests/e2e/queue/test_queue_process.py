@@ -13,7 +13,7 @@ import harness
 from configs import inbound
 from harness import until
 from smtptools import Client
-from test_process import pid_name, reload
+from test_process import children, pid_name, reload, wait_ready
 
 QUEUE = "hopseald-queue"
 
@@ -232,3 +232,16 @@ def test_Q4_a_check_looks_at_the_file_system(folder):
     done = subprocess.run([harness.HOPSEALD, "-t", "-c", config],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_its_memory_is_that_of_the_workers(folder, hopseald):
+    """Another keeper is given to it, too."""
+    site = Spooled(folder)
+    daemon = hopseald(site.config)
+    queue_of(daemon)
+    (keeper,) = until(lambda: children(daemon, "hopseald-keeper"), "a keeper")
+    daemon.kill(keeper)
+    daemon.wait_log(r"queue: error: the keeper is gone")
+    until(lambda: children(daemon, "hopseald-keeper") - {keeper},
+          "another keeper")
+    wait_ready(daemon, 1)
