@@ -30,6 +30,7 @@ static const struct {
 	{"keygen", cli_keygen},
 	{"dns-record", cli_dns_record},
 	{"which-key", cli_which_key},
+	{"queue", cli_queue},
 	{"help", cli_help},
 	{"--help", cli_help},
 	{"-h", cli_help},
@@ -39,7 +40,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"check", "config", "key", "test", "queue", "status", "trace", "bypass",
+	"check", "config", "key", "test", "status", "trace", "bypass",
 	"pause", "resume", "drain", "set", "debug", "reload",
 };
 
