@@ -138,6 +138,9 @@ queue_open(struct queue_open *o, int folder, const char *name,
 		r = fail(CLI_UNREADABLE, name, "not a regular file");
 	else
 		r = read_head(o, name, (uint64_t)st.st_size, a);
+	if (r == 0 && folder != AT_FDCWD &&
+	    !bytes_eq(o->m.id, bytes_of(name)))
+		r = fail(CLI_UNREADABLE, name, "corrupt: it has another id");
 	if (r != 0)
 		queue_close(o);
 	return r;
