@@ -1,43 +1,225 @@
 #include "queue/plan.h"
 
-#include <stddef.h>
+#include <assert.h>
 
 #include "base/err.h"
 
-#define BUCKETS 4096U
+#define TABLE_SIZE 1024U
+/* Names take whole pieces of this size, so that records are used again. */
+#define NAME_PIECE 64U
+#define N_PIECES (PLAN_NAME_MAX / NAME_PIECE)
+/* Destinations of which nothing is known to be tried, but how they fare. */
+#define IDLE_MAX 1000U
 
-/*
- * Jobs of a destination that are ready stand in a line. A destination stands
- * in the round while one of them may be tried; otherwise it comes back when a
- * try ends, when its rest does, or with a job.
- */
+#define OWNER(type, member, part) \
+	((struct type *)(void *)((uint8_t *)(part) - \
+	offsetof(struct type, member)))
+
+/* Jobs, the first and the last of them. */
+struct line {
+	struct plan_job *first, *last;
+};
+
+/* Destinations, likewise. */
+struct row {
+	struct plan_destination *first, *last;
+	size_t n;
+};
+
 struct plan_destination {
-	struct plan_destination *chained;	/* of its bucket; or unused */
-	struct plan_destination *before, *behind;	/* the round */
-	bool is_in_round;
-	bool is_dead;		/* after its rest one is tried alone */
-	bool is_waiting;	/* ->wake is in the heap */
-	struct plan_job *first, *last;		/* READY */
-	struct plan_job *active;
-	unsigned n_active, window, n_good;
-	unsigned era;		/* times that it died or recovered */
-	size_t n_jobs;
-	int64_t rest_ms;	/* how long the last one was */
-	int64_t until_ms;	/* of the rest; 0: none */
-	struct heap_node wake;
-	size_t n_name, cap_name;
-	uint8_t *name;
+	struct plan_destination *next;	/* of its chain, or of those free */
+	struct plan_destination *before, *behind;	/* ->in */
+	struct row *in;			/* turns, idle, or NULL */
+	uint64_t hash;
+	struct line ready, tried;
+	size_t n_jobs;			/* in the plan, in any state */
+	unsigned active, window, n_good;
+	unsigned era;			/* counts its deaths and recoveries */
+	int64_t rest_ms;		/* 0: it is alive */
+	bool is_resting;		/* until ->rests_until_ms */
+	bool is_waiting;		/* ->rests is in the heap */
+	int64_t rests_until_ms;
+	struct plan_job *probe;		/* the one try of a dead one */
+	struct heap_node rests;
+	size_t n_name, n_pieces;
+	uint8_t name[];
 };
 
 struct plan {
 	struct plan_rules rules;
 	struct arena *arena;
-	struct heap later, rests;
-	struct plan_destination *buckets[BUCKETS];
-	struct plan_destination *unused;
-	struct plan_destination *first, *last;	/* the round */
-	unsigned n_active;
+	struct heap later;		/* jobs */
+	struct heap rests;		/* destinations that rest and have
+					   something ready */
+	struct row turns;		/* that may be given something now */
+	struct row idle;		/* that have no job, oldest first */
+	unsigned active;
+	struct plan_destination *table[TABLE_SIZE];
+	struct plan_destination *free[N_PIECES + 1];
 };
+
+/* ---- lines and rows ------------------------------------------------------ */
+
+static void
+line_add(struct line *l, struct plan_job *j)
+{
+	j->before = l->last;
+	j->behind = NULL;
+	*(l->last == NULL ? &l->first : &l->last->behind) = j;
+	l->last = j;
+}
+
+static void
+line_add_first(struct line *l, struct plan_job *j)
+{
+	j->before = NULL;
+	j->behind = l->first;
+	*(l->first == NULL ? &l->last : &l->first->before) = j;
+	l->first = j;
+}
+
+static void
+line_take(struct line *l, struct plan_job *j)
+{
+	*(j->before == NULL ? &l->first : &j->before->behind) = j->behind;
+	*(j->behind == NULL ? &l->last : &j->behind->before) = j->before;
+	j->before = j->behind = NULL;
+}
+
+static void
+row_add(struct row *r, struct plan_destination *d)
+{
+	d->in = r;
+	d->before = r->last;
+	d->behind = NULL;
+	*(r->last == NULL ? &r->first : &r->last->behind) = d;
+	r->last = d;
+	r->n++;
+}
+
+static void
+row_take(struct plan_destination *d)
+{
+	struct row *r = d->in;
+
+	if (r == NULL)
+		return;
+	*(d->before == NULL ? &r->first : &d->before->behind) = d->behind;
+	*(d->behind == NULL ? &r->last : &d->behind->before) = d->before;
+	d->in = NULL;
+	r->n--;
+}
+
+/* ---- destinations -------------------------------------------------------- */
+
+/* FNV-1a; names come from the configuration and from domains. */
+static uint64_t
+hash_of(struct bytes name)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (size_t k = 0; k < name.n; k++)
+		h = (h ^ name.p[k]) * 0x100000001b3U;
+	return h;
+}
+
+static struct plan_destination **
+chain_of(struct plan *p, uint64_t hash)
+{
+	return &p->table[(hash ^ hash >> 32) % TABLE_SIZE];
+}
+
+static struct plan_destination *
+destination_find(struct plan *p, struct bytes name, uint64_t hash)
+{
+	struct plan_destination *d = *chain_of(p, hash);
+
+	while (d != NULL && (d->hash != hash || !bytes_eq(name,
+	    (struct bytes){d->name, d->n_name})))
+		d = d->next;
+	return d;
+}
+
+static struct plan_destination *
+destination_new(struct plan *p, struct bytes name, uint64_t hash)
+{
+	size_t pieces = (name.n + NAME_PIECE - 1) / NAME_PIECE;
+	struct plan_destination *d = p->free[pieces];
+	struct plan_destination **chain = chain_of(p, hash);
+
+	if (d != NULL)
+		p->free[pieces] = d->next;
+	else
+		d = arena_alloc(p->arena, sizeof(*d) + pieces * NAME_PIECE);
+	if (d == NULL)
+		return NULL;
+	memset(d, 0, sizeof(*d));
+	d->hash = hash;
+	d->window = p->rules.start_window;
+	d->n_pieces = pieces;
+	d->n_name = name.n;
+	if (name.n != 0)
+		memcpy(d->name, name.p, name.n);
+	d->next = *chain;
+	*chain = d;
+	return d;
+}
+
+/* How one fares that has no job is forgotten once there are many of them. */
+static void
+forget_oldest(struct plan *p)
+{
+	struct plan_destination *d = p->idle.first, **at;
+
+	row_take(d);
+	at = chain_of(p, d->hash);
+	while (*at != d)
+		at = &(*at)->next;
+	*at = d->next;
+	d->next = p->free[d->n_pieces];
+	p->free[d->n_pieces] = d;
+}
+
+static unsigned
+window_of(const struct plan_destination *d)
+{
+	return d->rest_ms != 0 ? 1 : d->window;
+}
+
+static bool
+has_turn(const struct plan_destination *d)
+{
+	if (d->ready.first == NULL || d->is_resting)
+		return false;
+	/* Tries that began before it died may be out still. */
+	return d->rest_ms != 0 ? d->probe == NULL : d->active < d->window;
+}
+
+/* Puts a destination where it belongs, after any change. */
+static void
+settle(struct plan *p, struct plan_destination *d)
+{
+	bool is_to_wait = d->is_resting && d->ready.first != NULL;
+
+	if (d->is_waiting && !is_to_wait)
+		heap_take(&p->rests, &d->rests);
+	if (is_to_wait && !d->is_waiting)
+		heap_put(&p->rests, &d->rests, d->rests_until_ms);
+	d->is_waiting = is_to_wait;
+	if (has_turn(d)) {
+		if (d->in != &p->turns)
+			row_add(&p->turns, d);
+	} else if (d->n_jobs != 0) {
+		row_take(d);
+	} else if (d->in != &p->idle) {
+		row_take(d);
+		row_add(&p->idle, d);
+		if (p->idle.n > IDLE_MAX)
+			forget_oldest(p);
+	}
+}
+
+/* ---- jobs ---------------------------------------------------------------- */
 
 struct plan *
 plan_new(const struct plan_rules *rules, struct arena *a)
@@ -48,188 +230,83 @@ plan_new(const struct plan_rules *rules, struct arena *a)
 		return NULL;
 	p->rules = *rules;
 	p->arena = a;
+	/* None of them makes sense as 0, and none may stop the queue. */
+	if (p->rules.max_active == 0)
+		p->rules.max_active = 1;
+	if (p->rules.max_window == 0)
+		p->rules.max_window = 1;
+	if (p->rules.start_window == 0)
+		p->rules.start_window = 1;
+	if (p->rules.start_window > p->rules.max_window)
+		p->rules.start_window = p->rules.max_window;
+	if (p->rules.rest_min_ms < 1)
+		p->rules.rest_min_ms = 1;
+	if (p->rules.rest_max_ms < p->rules.rest_min_ms)
+		p->rules.rest_max_ms = p->rules.rest_min_ms;
 	return p;
 }
 
-/* ---- destinations -------------------------------------------------------- */
-
-static struct plan_destination **
-bucket(struct plan *p, struct bytes name)
+static void
+line_end(struct line *l)
 {
-	uint32_t hash = 2166136261U;
+	while (l->first != NULL) {
+		struct plan_job *j = l->first;
 
-	for (size_t k = 0; k < name.n; k++)
-		hash = (hash ^ name.p[k]) * 16777619U;
-	return &p->buckets[hash % BUCKETS];
-}
-
-static struct bytes
-name_of(const struct plan_destination *d)
-{
-	return (struct bytes){d->name, d->n_name};
-}
-
-/* One that is not used any more and has room for the name, or a new one. */
-static struct plan_destination *
-take(struct plan *p, size_t n)
-{
-	struct plan_destination **at = &p->unused, *d;
-	unsigned looks = 16;
-
-	while (*at != NULL && (*at)->cap_name < n && --looks != 0)
-		at = &(*at)->chained;
-	d = *at;
-	if (d != NULL && d->cap_name >= n) {
-		uint8_t *name = d->name;
-		size_t cap = d->cap_name;
-
-		*at = d->chained;
-		*d = (struct plan_destination){.name = name, .cap_name = cap};
-		return d;
+		line_take(l, j);
+		*j = (struct plan_job){.state = PLAN_NOWHERE};
 	}
-	d = arena_alloc(p->arena, sizeof(*d));
-	if (d == NULL)
-		return NULL;
-	d->cap_name = (n + 31) / 32 * 32;
-	d->name = arena_alloc(p->arena, d->cap_name);
-	return d->name == NULL ? NULL : d;
 }
 
-/* NULL without memory. */
-static struct plan_destination *
-destination(struct plan *p, struct bytes name)
+void
+plan_free(struct plan **p)
 {
-	struct plan_destination **b = bucket(p, name), *d = *b;
-
-	while (d != NULL && !bytes_eq(name_of(d), name))
-		d = d->chained;
-	if (d != NULL)
-		return d;
-	d = take(p, name.n);
-	if (d == NULL)
-		return NULL;
-	if (name.n != 0)
-		memcpy(d->name, name.p, name.n);
-	d->n_name = name.n;
-	d->window = p->rules.start_window;
-	d->chained = *b;
-	*b = d;
-	return d;
-}
-
-static void
-leave_round(struct plan *p, struct plan_destination *d)
-{
-	if (!d->is_in_round)
+	if (*p == NULL)
 		return;
-	*(d->before != NULL ? &d->before->behind : &p->first) = d->behind;
-	*(d->behind != NULL ? &d->behind->before : &p->last) = d->before;
-	d->is_in_round = false;
-}
+	while ((*p)->later.root != NULL) {
+		struct heap_node *node = (*p)->later.root;
 
-static unsigned
-bears(const struct plan_destination *d)
-{
-	return d->is_dead ? 1 : d->window;
-}
-
-/* At the end of the round where something of it may be tried. */
-static void
-join_round(struct plan *p, struct plan_destination *d)
-{
-	if (d->is_in_round || d->first == NULL || d->until_ms != 0 ||
-	    d->n_active >= bears(d))
-		return;
-	d->before = p->last;
-	d->behind = NULL;
-	*(p->last != NULL ? &p->last->behind : &p->first) = d;
-	p->last = d;
-	d->is_in_round = true;
-}
-
-static void
-end_rest(struct plan *p, struct plan_destination *d)
-{
-	if (d->is_waiting)
-		heap_take(&p->rests, &d->wake);
-	d->is_waiting = false;
-	d->until_ms = 0;
-}
-
-static void
-forget_if_idle(struct plan *p, struct plan_destination *d)
-{
-	struct plan_destination **at;
-
-	/* one that rests is remembered until its rest is over */
-	if (d->n_jobs != 0 || d->until_ms != 0)
-		return;
-	leave_round(p, d);
-	at = bucket(p, name_of(d));
-	while (*at != d)
-		at = &(*at)->chained;
-	*at = d->chained;
-	d->chained = p->unused;
-	p->unused = d;
-}
-
-/* ---- jobs ---------------------------------------------------------------- */
-
-static void
-line_put(struct plan_destination *d, struct plan_job *j, bool is_first)
-{
-	j->state = PLAN_READY;
-	j->before = is_first ? NULL : d->last;
-	j->behind = is_first ? d->first : NULL;
-	*(j->before != NULL ? &j->before->behind : &d->first) = j;
-	*(j->behind != NULL ? &j->behind->before : &d->last) = j;
-}
-
-static void
-line_take(struct plan_destination *d, struct plan_job *j)
-{
-	*(j->before != NULL ? &j->before->behind : &d->first) = j->behind;
-	*(j->behind != NULL ? &j->behind->before : &d->last) = j->before;
-	j->before = j->behind = NULL;
-}
-
-static struct plan_job *
-job_of(struct heap_node *n)
-{
-	return (struct plan_job *)(void *)((char *)n -
-	    offsetof(struct plan_job, later));
+		heap_take(&(*p)->later, node);
+		*OWNER(plan_job, later, node) =
+		    (struct plan_job){.state = PLAN_NOWHERE};
+	}
+	for (size_t k = 0; k < TABLE_SIZE; k++)
+		for (struct plan_destination *d = (*p)->table[k]; d != NULL;
+		    d = d->next) {
+			line_end(&d->ready);
+			line_end(&d->tried);
+		}
+	*p = NULL;
 }
 
 int
 plan_add(struct plan *p, struct plan_job *j, struct bytes name,
     int64_t due_ms)
 {
+	uint64_t hash = hash_of(name);
 	struct plan_destination *d;
 
+	assert(j->state == PLAN_NOWHERE);
 	if (name.n > PLAN_NAME_MAX)
 		return -E_LIMIT;
-	d = destination(p, name);
+	d = destination_find(p, name, hash);
+	if (d == NULL)
+		d = destination_new(p, name, hash);
 	if (d == NULL)
 		return -E_NOMEM;
-	j->destination = d;
-	j->before = j->behind = NULL;
-	j->state = PLAN_LATER;
-	d->n_jobs++;
+	*j = (struct plan_job){.state = PLAN_LATER, .destination = d};
 	heap_put(&p->later, &j->later, due_ms);
+	d->n_jobs++;
+	settle(p, d);
 	return 0;
 }
 
 static void
-take_out(struct plan *p, struct plan_job *j)
+job_ready(struct plan *p, struct plan_job *j)
 {
-	struct plan_destination *d = j->destination;
-
-	if (j->state == PLAN_LATER)
-		heap_take(&p->later, &j->later);
-	else if (j->state == PLAN_READY)
-		line_take(d, j);
-	if (d->first == NULL)
-		leave_round(p, d);
+	heap_take(&p->later, &j->later);
+	j->state = PLAN_READY;
+	line_add(&j->destination->ready, j);
+	settle(p, j->destination);
 }
 
 void
@@ -237,11 +314,14 @@ plan_remove(struct plan *p, struct plan_job *j)
 {
 	struct plan_destination *d = j->destination;
 
-	take_out(p, j);
-	j->state = PLAN_NOWHERE;
-	j->destination = NULL;
+	assert(j->state == PLAN_LATER || j->state == PLAN_READY);
+	if (j->state == PLAN_LATER)
+		heap_take(&p->later, &j->later);
+	else
+		line_take(&d->ready, j);
+	*j = (struct plan_job){.state = PLAN_NOWHERE};
 	d->n_jobs--;
-	forget_if_idle(p, d);
+	settle(p, d);
 }
 
 void
@@ -249,32 +329,15 @@ plan_hurry(struct plan *p, struct plan_job *j)
 {
 	struct plan_destination *d = j->destination;
 
-	take_out(p, j);
-	line_put(d, j, true);
-	end_rest(p, d);
-	join_round(p, d);
-}
-
-/* What has come due by now. */
-static void
-ripen(struct plan *p, int64_t now_ms)
-{
-	while (p->later.root != NULL && p->later.root->due_ms <= now_ms) {
-		struct plan_job *j = job_of(p->later.root);
-
+	assert(j->state == PLAN_LATER || j->state == PLAN_READY);
+	if (j->state == PLAN_LATER)
 		heap_take(&p->later, &j->later);
-		line_put(j->destination, j, false);
-		join_round(p, j->destination);
-	}
-	while (p->rests.root != NULL && p->rests.root->due_ms <= now_ms) {
-		struct plan_destination *d = (struct plan_destination *)
-		    (void *)((char *)p->rests.root -
-		    offsetof(struct plan_destination, wake));
-
-		end_rest(p, d);
-		join_round(p, d);
-		forget_if_idle(p, d);
-	}
+	else
+		line_take(&d->ready, j);
+	j->state = PLAN_READY;
+	line_add_first(&d->ready, j);
+	d->is_resting = false;
+	settle(p, d);
 }
 
 struct plan_job *
@@ -283,51 +346,59 @@ plan_next(struct plan *p, int64_t now_ms)
 	struct plan_destination *d;
 	struct plan_job *j;
 
-	ripen(p, now_ms);
-	d = p->first;
-	if (d == NULL || p->n_active >= p->rules.max_active)
+	while (p->later.root != NULL && p->later.root->due_ms <= now_ms)
+		job_ready(p, OWNER(plan_job, later, p->later.root));
+	while (p->rests.root != NULL && p->rests.root->due_ms <= now_ms) {
+		d = OWNER(plan_destination, rests, p->rests.root);
+		d->is_resting = false;
+		settle(p, d);
+	}
+	d = p->turns.first;
+	if (d == NULL || p->active >= p->rules.max_active)
 		return NULL;
-	leave_round(p, d);
-	j = d->first;
-	line_take(d, j);
+	j = d->ready.first;
+	line_take(&d->ready, j);
+	line_add(&d->tried, j);
 	j->state = PLAN_ACTIVE;
 	j->era = d->era;
-	j->behind = d->active;
-	if (d->active != NULL)
-		d->active->before = j;
-	d->active = j;
-	d->n_active++;
-	p->n_active++;
-	join_round(p, d);
+	if (d->rest_ms != 0)
+		d->probe = j;
+	d->active++;
+	p->active++;
+	/* Its next turn comes when all others had theirs. */
+	row_take(d);
+	settle(p, d);
 	return j;
 }
 
 int64_t
 plan_wake(const struct plan *p)
 {
-	int64_t wake = INT64_MAX;
+	int64_t at = INT64_MAX;
 
-	if (p->first != NULL && p->n_active < p->rules.max_active)
+	if (p->active >= p->rules.max_active)
+		return at;
+	if (p->turns.first != NULL)
 		return 0;
 	if (p->later.root != NULL)
-		wake = p->later.root->due_ms;
-	if (p->rests.root != NULL && p->rests.root->due_ms < wake)
-		wake = p->rests.root->due_ms;
-	return wake;
+		at = p->later.root->due_ms;
+	if (p->rests.root != NULL && p->rests.root->due_ms < at)
+		at = p->rests.root->due_ms;
+	return at;
 }
 
-/* ---- ends ---------------------------------------------------------------- */
+/* ---- how destinations fare ----------------------------------------------- */
 
 static void
-on_good(struct plan *p, struct plan_destination *d)
+fares_well(const struct plan *p, struct plan_destination *d)
 {
-	if (d->is_dead) {
-		d->era++;
-		d->is_dead = false;
+	if (d->rest_ms != 0) {
 		d->rest_ms = 0;
+		d->is_resting = false;
+		d->probe = NULL;
+		d->era++;
+		d->window = 1;
 		d->n_good = 0;
-		end_rest(p, d);
-		return;
 	}
 	if (++d->n_good < d->window)
 		return;
@@ -337,24 +408,29 @@ on_good(struct plan *p, struct plan_destination *d)
 }
 
 static void
-on_bad(struct plan *p, struct plan_destination *d, int64_t now_ms)
+dies(const struct plan *p, struct plan_destination *d, int64_t now_ms)
+{
+	const struct plan_rules *r = &p->rules;
+
+	if (d->rest_ms == 0)
+		d->rest_ms = r->rest_min_ms;
+	else
+		d->rest_ms = d->rest_ms > r->rest_max_ms / 2 ?
+		    r->rest_max_ms : d->rest_ms * 2;
+	d->is_resting = true;
+	d->rests_until_ms = now_ms > INT64_MAX - d->rest_ms ? INT64_MAX :
+	    now_ms + d->rest_ms;
+	d->era++;
+}
+
+static void
+fares_badly(const struct plan *p, struct plan_destination *d, int64_t now_ms)
 {
 	d->n_good = 0;
-	if (!d->is_dead && d->window > 1) {
+	if (d->rest_ms == 0 && d->window > 1)
 		d->window /= 2;
-		return;
-	}
-	d->era++;
-	d->is_dead = true;
-	d->window = 1;
-	d->rest_ms = d->rest_ms == 0 ? p->rules.rest_min_ms : 2 * d->rest_ms;
-	if (d->rest_ms > p->rules.rest_max_ms)
-		d->rest_ms = p->rules.rest_max_ms;
-	end_rest(p, d);
-	leave_round(p, d);
-	d->until_ms = now_ms + d->rest_ms;
-	heap_put(&p->rests, &d->wake, d->until_ms);
-	d->is_waiting = true;
+	else
+		dies(p, d, now_ms);
 }
 
 void
@@ -362,75 +438,36 @@ plan_done(struct plan *p, struct plan_job *j, enum plan_end end,
     int64_t now_ms)
 {
 	struct plan_destination *d = j->destination;
-	bool is_of_now = j->era == d->era;
 
-	*(j->before != NULL ? &j->before->behind : &d->active) = j->behind;
-	if (j->behind != NULL)
-		j->behind->before = j->before;
-	j->before = j->behind = NULL;
-	j->state = PLAN_NOWHERE;
-	j->destination = NULL;
-	d->n_active--;
+	assert(j->state == PLAN_ACTIVE);
+	line_take(&d->tried, j);
+	d->active--;
+	p->active--;
 	d->n_jobs--;
-	p->n_active--;
 	if (end == PLAN_GOOD)
-		on_good(p, d);
-	else if (end == PLAN_BAD && is_of_now)
-		on_bad(p, d, now_ms);
-	join_round(p, d);
-	forget_if_idle(p, d);
+		fares_well(p, d);
+	else if (end == PLAN_BAD && j->era == d->era)
+		fares_badly(p, d, now_ms);
+	if (d->probe == j)
+		d->probe = NULL;
+	*j = (struct plan_job){.state = PLAN_NOWHERE};
+	settle(p, d);
 }
-
-/* ---- what is known ------------------------------------------------------- */
 
 struct plan_health
 plan_health(const struct plan_job *j)
 {
 	const struct plan_destination *d = j->destination;
 
-	return (struct plan_health){d->n_active, bears(d), d->until_ms};
+	return (struct plan_health){
+		.active = d->active,
+		.window = window_of(d),
+		.rests_until_ms = d->is_resting ? d->rests_until_ms : 0,
+	};
 }
 
 struct bytes
 plan_name(const struct plan_job *j)
 {
-	return name_of(j->destination);
-}
-
-static void
-drop_line(struct plan_job *j)
-{
-	while (j != NULL) {
-		struct plan_job *next = j->behind;
-
-		j->state = PLAN_NOWHERE;
-		j->destination = NULL;
-		j->before = j->behind = NULL;
-		j = next;
-	}
-}
-
-void
-plan_free(struct plan **pp)
-{
-	struct plan *p = *pp;
-
-	*pp = NULL;
-	if (p == NULL)
-		return;
-	while (p->later.root != NULL) {
-		struct plan_job *j = job_of(p->later.root);
-
-		heap_take(&p->later, &j->later);
-		j->state = PLAN_NOWHERE;
-		j->destination = NULL;
-	}
-	for (size_t k = 0; k < BUCKETS; k++) {
-		for (struct plan_destination *d = p->buckets[k]; d != NULL;
-		    d = d->chained) {
-			drop_line(d->first);
-			drop_line(d->active);
-			d->first = d->last = d->active = NULL;
-		}
-	}
+	return (struct bytes){j->destination->name, j->destination->n_name};
 }

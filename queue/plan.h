@@ -10,6 +10,7 @@
  * doubles. Then one job of it alone is tried, and what becomes of that decides
  * for all. Of tries that began before it last died or recovered a bad end says
  * nothing.
+ * All this is kept of a thousand destinations without a job, too.
  */
 #ifndef QUEUE_PLAN_H
 #define QUEUE_PLAN_H
@@ -85,8 +86,8 @@ void plan_hurry(struct plan *p, struct plan_job *j);
 /* The next job to try, ACTIVE then; NULL: none now. */
 struct plan_job *plan_next(struct plan *p, int64_t now_ms);
 
-/* When plan_next() may have one, unless something changes before; INT64_MAX:
- * never. */
+/* When plan_next() may have one, unless something changes before; 0: now;
+ * INT64_MAX: never. */
 int64_t plan_wake(const struct plan *p);
 
 /*

@@ -334,7 +334,7 @@ names_are_used_again(void **state)
 		add(t, 0, name, 0);
 		expect(t, 0, 1);
 		done(t, 0, PLAN_GOOD, 1);
-		if (k == 100)
+		if (k == 2000)
 			used = arena_used(t->arena);
 	}
 	assert_int_equal(arena_used(t->arena), used);
