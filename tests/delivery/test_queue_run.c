@@ -264,6 +264,23 @@ many_recipients_go_in_several_transactions(void **state)
 	queue_site_end();
 }
 
+static void
+a_deferral_of_the_first_hinders_no_other(void **state)
+{
+	const struct queue_site_mail m = {.id = "m1", .is_shared = true,
+	    .n_to = 250};
+
+	(void)state;
+	begin("", TO_HOP);
+	queue_hop[0].rcpt = "450 4.2.0 busy";
+	put(&m);
+	queue_site_pass(M);
+	assert_int_equal(queue_hop[0].n_rcpts, 250);
+	assert_int_equal(queue_site_rcpt("m1", 0, 0)->tries, 1);
+	assert_int_equal(queue_site_rcpt("m1", 0, 249)->tries, 1);
+	queue_site_end();
+}
+
 /* ---- the schedule -------------------------------------------------------- */
 
 static void
@@ -355,7 +372,7 @@ static void
 what_waits_for_a_dead_destination_expires(void **state)
 {
 	(void)state;
-	begin("queue-expire: 2h\n", TO_HOP);
+	begin("queue-expire: 130m\n", TO_HOP);	/* it rests until 183m */
 	queue_hop_outcome(0, ECONNREFUSED);
 	put_many(50, "<bob@two.example>");
 	queue_site_pass(H);
@@ -365,7 +382,7 @@ what_waits_for_a_dead_destination_expires(void **state)
 		snprintf(id, sizeof(id), "many%u", k);
 		assert_int_equal(queue_site_status(id, 0, 0), 'q');
 	}
-	queue_site_pass(H + 10 * M);
+	queue_site_pass(H + 20 * M);
 	for (unsigned k = 0; k < 50; k++) {
 		char id[20];
 
@@ -526,6 +543,7 @@ main(void)
 		cmocka_unit_test(each_recipient_has_its_own_fate),
 		cmocka_unit_test(lmtp_has_an_answer_for_each),
 		cmocka_unit_test(many_recipients_go_in_several_transactions),
+		cmocka_unit_test(a_deferral_of_the_first_hinders_no_other),
 		cmocka_unit_test(a_week_of_deferrals),
 		cmocka_unit_test(what_was_signed_earlier_expires_earlier),
 		cmocka_unit_test(a_dead_destination_and_its_recovery),
