@@ -89,7 +89,8 @@ disconnect(struct queue_link *k)
 	k->unsent = k->first;		/* the next one is asked for all */
 }
 
-/* Where it is gone now, reading will say so: later. */
+/* What does not go now is tried again; where the process is gone, reading says
+ * so first. */
 static void
 send_unsent(struct queue_link *k)
 {
@@ -103,7 +104,7 @@ send_unsent(struct queue_link *k)
 			break;
 	}
 	if (k->fd >= 0)
-		loop_want(k->watch, k->unsent != NULL && errno == EAGAIN ?
+		loop_want(k->watch, k->unsent != NULL ?
 		    LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 

@@ -203,7 +203,7 @@ commits_are_answered(void **state)
 	kit_write(f->kit, "m1");
 	kit_write(f->kit, "m2");
 	assert_int_equal(commit(one, "m1"), 0);
-	assert_true(kit_is_whole(f->kit, "mail", "m1"));
+	assert_true(kit_is_in(f->kit, "mail", "m1"));
 	assert_int_equal(commit(two, "m2"), 0);
 	assert_int_equal(commit(two, "m1"), 0);
 	assert_int_equal(commit(two, "m3"), -E_ABSENT);
