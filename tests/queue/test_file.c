@@ -441,6 +441,10 @@ cut_anywhere_it_is_no_head(void **state)
 		    &m), -E_SYNTAX);
 		free(part);
 	}
+	octets[23]++;		/* the size that it tells */
+	assert_int_equal(queue_file_parse(head, a, &m), -E_SYNTAX);
+	octets[23]--;
+	assert_int_equal(queue_file_parse(head, a, &m), 0);
 	octets[head.n] = '\n';
 	assert_int_equal(queue_file_parse((struct bytes){octets, head.n + 1},
 	    a, &m), -E_SYNTAX);
