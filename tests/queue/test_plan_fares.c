@@ -340,6 +340,38 @@ a_late_good_end_ends_the_rest(void **state)
 	assert_ptr_equal(plan_next(plan, 1), &j[0]);
 }
 
+/* The one that was to tell hangs; another told, and then it died again. */
+static void
+a_probe_of_before_holds_nobody_back(void **state)
+{
+	struct plan_job j[5] = {{.state = PLAN_NOWHERE}};
+	int64_t now = MINUTE_MS;
+
+	(void)state;
+	for (size_t k = 0; k < 5; k++) {
+		add(&j[k], "a", 0);
+		assert_ptr_equal(plan_next(plan, 0), &j[k]);
+	}
+	for (size_t k = 0; k < 3; k++)
+		plan_done(plan, &j[k], PLAN_BAD, 0);
+	add(&j[0], "a", 0);
+	assert_ptr_equal(plan_next(plan, now), &j[0]);
+	plan_done(plan, &j[3], PLAN_GOOD, now);
+	plan_done(plan, &j[4], PLAN_GOOD, now);
+	for (size_t k = 0; k < 4; k++)
+		one_try("a", PLAN_GOOD, now);
+	for (size_t k = 1; k < 4; k++) {
+		add(&j[k], "a", now);
+		assert_ptr_equal(plan_next(plan, now), &j[k]);
+	}
+	for (size_t k = 1; k < 4; k++)
+		plan_done(plan, &j[k], PLAN_BAD, now);
+	add(&j[1], "a", now);
+	assert_null(plan_next(plan, now));
+	now += MINUTE_MS;
+	assert_ptr_equal(plan_next(plan, now), &j[1]);
+}
+
 static void
 hurry(void **state)
 {
@@ -455,6 +487,7 @@ main(void)
 		TEST(what_says_nothing_lets_another_be_tried),
 		TEST(tries_of_before_kill_no_more),
 		TEST(a_late_good_end_ends_the_rest),
+		TEST(a_probe_of_before_holds_nobody_back),
 		TEST(hurry),
 		TEST(names_and_memory),
 		TEST(a_dead_one_is_remembered),
