@@ -1,8 +1,10 @@
 #include "daemon/log.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -15,7 +17,10 @@ static struct {
 	char process[32];
 	bool is_journal;
 	bool is_verbose;
-} self;
+	bool is_socket;
+	int fd;			/* stderr, or what does not block of it */
+	unsigned long n_lost;	/* lines, since the last that was written */
+} self = {.fd = STDERR_FILENO};
 
 /* By level: the journal's priority, and the word for people. */
 static const struct {
@@ -43,11 +48,27 @@ is_journal(void)
 	return strcmp(named, here) == 0;
 }
 
+/*
+ * Who reads a pipe may stop to: opened once more it does not block us, nor
+ * changes what others have of it (row Q16). What an earlier call opened was
+ * closed by priv_close_others(), or is the parent's.
+ */
 void
 log_open(const char *process)
 {
+	struct stat st = {.st_mode = 0};
+
 	snprintf(self.process, sizeof(self.process), "%s", process);
 	self.is_journal = is_journal();
+	self.fd = STDERR_FILENO;
+	if (fstat(STDERR_FILENO, &st) != 0)
+		return;
+	self.is_socket = S_ISSOCK(st.st_mode);
+	if (S_ISFIFO(st.st_mode))
+		self.fd = open("/proc/self/fd/2",
+		    O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (self.fd < 0)
+		self.fd = STDERR_FILENO;
 }
 
 void
@@ -77,6 +98,29 @@ put_head(char *line, size_t cap, enum log_level level)
 	return (size_t)n;
 }
 
+/* One write, so that lines of several processes do not mix. */
+static bool
+put(const char *line, size_t n)
+{
+	ssize_t r = self.is_socket
+	    ? send(self.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+	    : write(self.fd, line, n);
+
+	return r >= 0;
+}
+
+static void
+say_lost(void)
+{
+	char line[200];
+	size_t n = put_head(line, sizeof(line), LOG_WARNING_);
+
+	n += (size_t)snprintf(line + n, sizeof(line) - n,
+	    "%lu lines of the log could not be written\n", self.n_lost);
+	if (put(line, n))
+		self.n_lost = 0;
+}
+
 void
 log_line(enum log_level level, const char *fmt, ...)
 {
@@ -102,8 +146,9 @@ log_line(enum log_level level, const char *fmt, ...)
 		if ((unsigned char)line[k] < ' ' || line[k] == 0x7f)
 			line[k] = '?';
 	line[n++] = '\n';
-	/* one write, so that lines of several processes do not mix; a line
-	 * that can not be written is lost, and the mail goes on */
-	if (write(STDERR_FILENO, line, n) < 0)
-		return;
+	/* what can not be written is lost and counted: the mail goes on */
+	if (self.n_lost != 0)
+		say_lost();
+	if (!put(line, n))
+		self.n_lost++;
 }

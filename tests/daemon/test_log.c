@@ -115,6 +115,39 @@ test_long_line(void **state)
 	assert_string_equal(written() + 4092, "...\n<6>m: y\n");
 }
 
+/* Nobody reads: it does not wait for him, and says so when he is back. */
+static void
+test_q16_a_full_pipe(void **state)
+{
+	static char text[70000];
+	int ends[2];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	log_open("m");
+	alarm(20);
+	for (unsigned k = 0; k < 2000; k++)
+		log_line(LOG_NOTICE_, "%0100u", k);
+	n = read(ends[0], text, sizeof(text));
+	assert_true(n > 0);
+	text[n - 1] = '\0';
+	assert_non_null(strstr(text, "m: 000"));
+	assert_null(strstr(text, "could not be written"));
+	log_line(LOG_NOTICE_, "again");
+	alarm(0);
+	n = read(ends[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, " lines of the log could not be written\n"));
+	assert_non_null(strstr(text, "m: again\n"));
+	close(ends[0]);
+	close(ends[1]);
+	dup2(file, STDERR_FILENO);
+	log_open("m");
+}
+
 int
 main(void)
 {
@@ -122,6 +155,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_journal), TEST(test_other_journal),
 		TEST(test_one_line), TEST(test_long_line),
+		TEST(test_q16_a_full_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
