@@ -118,6 +118,12 @@ $(B)/tests/bench/tls: $(B)/tests/bench/tls.o $(B)/parts-daemon.a $(CORES)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(ALL_LIBS)
 bench-tls: $(B)/tests/bench/tls
 	@$(B)/tests/bench/tls
+## bench-queue   the queue beside Postfix's, and a start with 100,000 messages
+$(B)/tests/bench/queue: $(B)/tests/bench/queue.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+bench-queue: all $(B)/tests/bench/queue
+	@PYTHONDONTWRITEBYTECODE=1 tests/bench/queue.py $(B)
 ## coverage      branches of libdkim2 that its tests take; GAPS=1 lists the rest
 COVERED = $(wildcard $(addprefix dkim2/,verify*.c recipe*.c taglist.c \
 	instance.c signature.c keyrec.c chain.c))
@@ -152,5 +158,5 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 
 .PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
-	bench-core bench-memory bench-tls coverage coverage-run \
+	bench-core bench-memory bench-tls bench-queue coverage coverage-run \
 	fuzz-run
