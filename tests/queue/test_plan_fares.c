@@ -415,7 +415,7 @@ names_and_memory(void **state)
 	struct plan_job j = {.state = PLAN_NOWHERE}, k = j;
 	struct arena *small;
 	struct plan *p;
-	size_t used;
+	size_t used = 0;
 	int e = 0;
 
 	(void)state;
