@@ -179,7 +179,10 @@ def test_show(spool):
 
 def test_no_control_octets_to_a_terminal(spool):
     spool.write("m1", b"X: \x1b[31m\r\n\r\n\x07\x9b\r\n", Rcpt("bob@two.example"))
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as why:          # a chroot without /dev/pts
+        pytest.skip(f"no terminal to be had: {why}")
     process = subprocess.Popen([harness.HOPSEAL, "queue", "show", "m1",
                                 "--spool", spool.path], stdout=theirs)
     os.close(theirs)
