@@ -309,16 +309,23 @@ job_ready(struct plan *p, struct plan_job *j)
 	settle(p, j->destination);
 }
 
+/* Of where it waits. */
+static void
+take_out(struct plan *p, struct plan_job *j)
+{
+	assert(j->state == PLAN_LATER || j->state == PLAN_READY);
+	if (j->state == PLAN_LATER)
+		heap_take(&p->later, &j->later);
+	else
+		line_take(&j->destination->ready, j);
+}
+
 void
 plan_remove(struct plan *p, struct plan_job *j)
 {
 	struct plan_destination *d = j->destination;
 
-	assert(j->state == PLAN_LATER || j->state == PLAN_READY);
-	if (j->state == PLAN_LATER)
-		heap_take(&p->later, &j->later);
-	else
-		line_take(&d->ready, j);
+	take_out(p, j);
 	*j = (struct plan_job){.state = PLAN_NOWHERE};
 	d->n_jobs--;
 	settle(p, d);
@@ -329,11 +336,7 @@ plan_hurry(struct plan *p, struct plan_job *j)
 {
 	struct plan_destination *d = j->destination;
 
-	assert(j->state == PLAN_LATER || j->state == PLAN_READY);
-	if (j->state == PLAN_LATER)
-		heap_take(&p->later, &j->later);
-	else
-		line_take(&d->ready, j);
+	take_out(p, j);
 	j->state = PLAN_READY;
 	line_add_first(&d->ready, j);
 	d->is_resting = false;
