@@ -53,12 +53,26 @@ class Strace:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
-        assert "attached" in line, line
+        self.is_attached = "attached" in line
+        # a process that was killed: gone, or not reaped yet
+        assert self.is_attached or "No such process" in line or \
+            "not permitted" in line, line
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=harness.WAIT)
         return self.out.read_text() if self.out.exists() else ""
+
+
+def attach(find, out, *options):
+    """Watches the process that find() names. One that was to die a moment ago
+    may be named, and gone, or not followed by another yet."""
+    def attached():
+        pid = find()
+        watch = Strace(pid, out, *options) if pid else None
+        return watch if watch and watch.is_attached else None
+
+    return harness.until(attached, "a process to watch")
 
 
 class Bench:
@@ -106,7 +120,7 @@ def bench(folder, hopseald, keys):
 
 def calls(bench, size):
     """How often each call is made for one message."""
-    watch = Strace(bench.worker(), bench.folder / "trace")
+    watch = attach(bench.worker, bench.folder / "trace")
     bench.one(size)
     names = re.findall(r"^\d+ +(\w+)\(", watch.end(), re.M)
     return collections.Counter(n for n in names if n not in NEVER)
@@ -124,7 +138,7 @@ def test_at_each_system_call(bench, kind, size):
     for name, k in drawn:
         what = "signal=KILL" if kind == "kill" else \
             f"error={ERRORS.get(name, 'EIO')}"
-        watch = Strace(bench.worker(), bench.folder / "trace",
+        watch = attach(bench.worker, bench.folder / "trace",
                        "-e", f"inject={name}:{what}:when={k}")
         try:
             doubles += bench.one(size) - 1

@@ -21,7 +21,7 @@ from queuekit import (ALICE, BOB, QUICK, Queueing, arrived, check, message,
 from smtptools import Client, Closed, Sink
 from test_keeper import small                                  # noqa: F401
 from test_process import pid_name
-from test_syscalls import ERRORS, NEVER, Strace, pid_of
+from test_syscalls import ERRORS, NEVER, attach, pid_of
 
 LONG = bool(os.environ.get("LONG"))
 SEED = int(os.environ.get("FIRST_SEED", "1"))
@@ -100,7 +100,7 @@ def bench(folder, hopseald, keys):
 
 def points(bench, process, size):
     """Each call that one message makes, with its number."""
-    watch = Strace(bench.pid(process), bench.folder / "trace")
+    watch = attach(lambda: bench.pid(process), bench.folder / "trace")
     bench.one(size)
     n = {}
     for name in re.findall(r"^\d+ +(\w+)\(", watch.end(), re.M):
@@ -127,7 +127,7 @@ def test_Q1_Q3_at_each_system_call(bench, kind, process):
             bench.daemon.start()
         what = "signal=KILL" if kind == "kill" else \
             f"error={FAILS.get(name, 'EIO')}"
-        watch = Strace(bench.pid(process), bench.folder / "trace",
+        watch = attach(lambda: bench.pid(process), bench.folder / "trace",
                        "-e", f"inject={name}:{what}:when={k}")
         try:
             doubles += bench.one(size) - 1

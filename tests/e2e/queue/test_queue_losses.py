@@ -20,7 +20,7 @@ from conftest import missing
 from smtptools import Client, Closed
 from test_losses import Sender
 from test_process import pid_name
-from test_syscalls import ERRORS, LONG, NEVER, SEED, Strace
+from test_syscalls import ERRORS, LONG, NEVER, SEED, attach
 
 QUEUE, WORKER = "hopseald-queue", "hopseald-worker"
 SLICE = 6           # points of a short run, of each process
@@ -122,7 +122,7 @@ def test_accepted_is_in_the_queue(queueing):
 
 def calls(site, name, folder):
     """How often a process makes each call for one message."""
-    watch = Strace(pid_of(site.daemon, name), folder / "trace")
+    watch = attach(lambda: pid_of(site.daemon, name), folder / "trace")
     deliver(site.port, f"first.{name}@one.example")
     names = re.findall(r"^\d+ +(\w+)\(", watch.end(), re.M)
     return collections.Counter(n for n in names if n not in NOT_OURS)
@@ -142,7 +142,7 @@ def test_Q1_at_each_system_call(traced, folder, name, kind):
         mid = f"{n}.{call}.{k}@one.example"
         what = "signal=KILL" if kind == "kill" else \
             f"error={ERRORS.get(call, 'EIO')}"
-        watch = Strace(pid_of(traced.daemon, name), folder / "trace",
+        watch = attach(lambda: pid_of(traced.daemon, name), folder / "trace",
                        "-e", f"inject={call}:{what}:when={k}")
         deliver(traced.port, mid)
         watch.end()
@@ -156,7 +156,7 @@ def test_Q1_at_each_system_call(traced, folder, name, kind):
 def test_Q3_a_disk_that_fails(traced, folder, call):
     """451, and what may be only half on the disk is set aside: not tried, and
     not synced, again."""
-    watch = Strace(pid_of(traced.daemon, QUEUE), folder / "trace",
+    watch = attach(lambda: pid_of(traced.daemon, QUEUE), folder / "trace",
                    "-e", f"inject={call}:error=EIO:when=1")
     assert try_once(traced.port, "first@one.example") == 451
     assert traced.count("first@one.example") == 0
@@ -179,7 +179,7 @@ def test_Q2_no_room(traced, folder, name, call, errors):
     """452, nothing stays of it, and the next one is taken."""
     for n, error in enumerate(errors):
         mid = f"{n}@one.example"
-        watch = Strace(pid_of(traced.daemon, name), folder / "trace",
+        watch = attach(lambda: pid_of(traced.daemon, name), folder / "trace",
                        "-e", f"inject={call}:error={error}:when=1")
         assert try_once(traced.port, mid) == 452
         watch.end()
