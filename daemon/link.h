@@ -62,6 +62,7 @@ struct link {
 	bool is_introduced;
 	bool is_known;		/* AUTH is done */
 	bool is_resetting;	/* READY is due once more */
+	bool is_brief;		/* idle: one above max-idle */
 	bool is_tls_fault;	/* LOST in the handshake */
 	char host[256];
 	uint16_t port;

@@ -6,6 +6,8 @@
 
 #define BUCKETS 256
 #define DOMAIN_MAX_OCTETS 255
+/* How long those above max-idle are kept for the next of many. */
+#define BRIEF_MS 1000
 
 TAILQ_HEAD(wait_list, pool_wait);
 TAILQ_HEAD(link_list, link);
@@ -28,6 +30,7 @@ struct pool {
 	struct link_list idle;		/* newest first */
 	unsigned n_idle;
 	bool is_draining;
+	bool is_brief;		/* keeps those above max-idle, too, briefly */
 };
 
 struct pool *
@@ -123,6 +126,13 @@ unkeep(struct link *l)
 	l->place->n_idle--;
 }
 
+static void
+wait_idle(struct link *l)
+{
+	conn_deadline(l->conn, l->is_brief ? BRIEF_MS :
+	    l->listener->idle_reuse_s * 1000LL);
+}
+
 /* It hung up, said something or was idle for too long. */
 static void
 on_idle(void *arg, enum link_event what)
@@ -130,7 +140,7 @@ on_idle(void *arg, enum link_event what)
 	struct link *l = arg;
 
 	if (what == LINK_READY) {	/* RSET was answered */
-		conn_deadline(l->conn, l->listener->idle_reuse_s * 1000LL);
+		wait_idle(l);
 		return;
 	}
 	if (what == LINK_OUT)
@@ -167,9 +177,10 @@ keep(struct pool *p, struct link *l)
 	link_owner(l, on_idle, l);
 	TAILQ_INSERT_HEAD(&p->idle, l, idle);
 	p->n_idle++;
+	l->is_brief = l->place->n_idle >= l->listener->max_idle;
 	l->place->n_idle++;
 	if (!l->is_resetting)
-		conn_deadline(l->conn, l->listener->idle_reuse_s * 1000LL);
+		wait_idle(l);
 }
 
 /* ---- from outside ---- */
@@ -244,6 +255,14 @@ pool_cancel(struct pool_wait *w)
 	pool_left(&w->place);
 }
 
+static bool
+may_keep(const struct pool *p, const struct link *l)
+{
+	if (p->is_brief && l->listener->max_idle != 0)
+		return true;
+	return l->place->n_idle < l->listener->max_idle;
+}
+
 void
 pool_give(struct pool *p, struct link **lp)
 {
@@ -256,7 +275,7 @@ pool_give(struct pool *p, struct link **lp)
 		link_close(&l);
 	else if (w != NULL && w->is_shared)
 		wake(l->place, l);
-	else if (w != NULL || l->place->n_idle >= l->listener->max_idle)
+	else if (w != NULL || !may_keep(p, l))
 		link_close(&l);
 	else
 		keep(p, l);
@@ -272,6 +291,12 @@ pool_left(struct pool_place **atp)
 		return;
 	at->n_links--;
 	forget_if_empty(at);
+}
+
+void
+pool_keep_briefly(struct pool *p)
+{
+	p->is_brief = true;
 }
 
 void

@@ -63,6 +63,13 @@ void pool_give(struct pool *p, struct link **l);
 /* A connection is gone, or was not opened. *place becomes NULL. */
 void pool_left(struct pool_place **place);
 
+/*
+ * From now on those above max-idle are kept, too, for a moment, unless it is
+ * 0: for who has many messages for one next hop, where several end at once and
+ * as many begin.
+ */
+void pool_keep_briefly(struct pool *p);
+
 /* Closes what is idle, and keeps nothing from now on. */
 void pool_drain(struct pool *p);
 

@@ -11,6 +11,7 @@
 #include "daemon/hub.h"
 #include "daemon/log.h"
 #include "daemon/passfd.h"
+#include "daemon/pool.h"
 #include "daemon/queue_control.h"
 #include "daemon/queue_link.h"
 #include "daemon/queue_run.h"
@@ -357,6 +358,7 @@ setup(struct serving *s)
 	s->has_hub = true;
 	if (!hub_init(&s->hub, &s->env, &nobody))
 		return -E_NOMEM;
+	pool_keep_briefly(s->hub.pool);
 	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);

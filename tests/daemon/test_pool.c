@@ -118,6 +118,46 @@ idle_ones_are_bounded(void **state)
 	assert_int_equal(t.server[0].n, 4);
 }
 
+static bool
+are_two_open(void)
+{
+	return t.server[0].n_open == 2;
+}
+
+/* The queue's: the next of many take them all. */
+static void
+more_are_kept_for_a_moment(void **state)
+{
+	(void)state;
+	pool_keep_briefly(t.hub.pool);
+	t.listener.max_idle = 2;
+	for (size_t k = 0; k < 3; k++) {
+		script(0, PIPED "250 m|250 a|354 go|250 s|250 m|250 a|354 go|"
+		    "250 s|!221 bye");
+		begin(k, 1, true);
+	}
+	wait_for(are_over);
+	for (size_t k = 0; k < 3; k++)
+		begin(k, 1, true);
+	wait_for(are_over);
+	assert_int_equal(t.server[0].n, 3);
+	wait_for(are_two_open);
+}
+
+static void
+none_is_kept_where_none_may_be(void **state)
+{
+	(void)state;
+	pool_keep_briefly(t.hub.pool);
+	t.listener.max_idle = 0;
+	for (unsigned k = 1; k <= 2; k++) {
+		script(0, PIPED "250 m|250 a|354 go|250 s|!221 bye");
+		begin(0, 1, true);
+		wait_for(are_over);
+		assert_int_equal(t.server[0].n, k);
+	}
+}
+
 static void
 connections_to_a_destination_are_bounded(void **state)
 {
@@ -333,6 +373,8 @@ main(void)
 		TEST(idle_ones_may_go),
 		TEST(a_connection_is_not_used_for_ever),
 		TEST(idle_ones_are_bounded),
+		TEST(more_are_kept_for_a_moment),
+		TEST(none_is_kept_where_none_may_be),
 		TEST(connections_to_a_destination_are_bounded),
 		TEST(who_waits_gets_the_place_of_a_lost_one),
 		TEST(waiting_has_an_end),
