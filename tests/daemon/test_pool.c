@@ -151,7 +151,7 @@ none_is_kept_where_none_may_be(void **state)
 	pool_keep_briefly(t.hub.pool);
 	t.listener.max_idle = 0;
 	for (unsigned k = 1; k <= 2; k++) {
-		script(0, PIPED "250 m|250 a|354 go|250 s|!221 bye");
+		script(0, TWICE);
 		begin(0, 1, true);
 		wait_for(are_over);
 		assert_int_equal(t.server[0].n, k);
