@@ -8,6 +8,8 @@
 #include "daemon/offers.h"
 #include "daemon/relay.h"
 
+#define LEAVE_MS (10 * 1000)	/* between transactions, after a reload */
+
 static void pump(struct inbound *s);
 
 static void
@@ -245,6 +247,9 @@ set_deadline(struct inbound *s)
 		ms = l->content_timeout_s * 1000LL;
 		mark = s->server.n_content;
 		least = (uint64_t)l->min_rate * l->content_timeout_s;
+	} else if (s->is_leaving && !smtp_server_is_busy(&s->server)) {
+		stage = STAGE_LEAVING;
+		ms = ms < LEAVE_MS ? ms : LEAVE_MS;
 	}
 	if (stage == s->stage && mark - s->mark < least)
 		return;
@@ -263,7 +268,7 @@ rest(struct inbound *s)
 		inbound_kill(s);
 		return;
 	}
-	if (s->is_draining && !is_ours && !smtp_server_is_busy(&s->server)) {
+	if (s->is_stopping && !is_ours && !smtp_server_is_busy(&s->server)) {
 		if (!has_room(s))
 			return;
 		smtp_server_shutdown(&s->server, false);
@@ -320,6 +325,10 @@ on_timeout(struct inbound *s)
 		log_tls(s, "no handshake in time");
 	if (s->is_closing || is_securing(s) || s->server.out.n != 0) {
 		inbound_kill(s);	/* it does not even read */
+		return;
+	}
+	if (s->stage == STAGE_LEAVING) {
+		inbound_stop(s);
 		return;
 	}
 	log_line(LOG_NOTICE_, "timeout: client=[%s]:%u, listener=%s",
@@ -446,14 +455,26 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 	return s;
 }
 
-void
-inbound_drain(struct inbound *s)
+static void
+rest_anew(struct inbound *s)
 {
-	s->is_draining = true;
-	if (s->is_dying || s->is_closing || s->is_pumping)
-		return;
-	if (!is_securing(s))
+	if (!s->is_dying && !s->is_closing && !s->is_pumping &&
+	    !is_securing(s))
 		rest(s);
+}
+
+void
+inbound_leave(struct inbound *s)
+{
+	s->is_leaving = true;
+	rest_anew(s);
+}
+
+void
+inbound_stop(struct inbound *s)
+{
+	s->is_stopping = true;
+	rest_anew(s);
 }
 
 struct inbound_link *

@@ -47,8 +47,11 @@ struct inbound_ends {
 struct inbound *inbound_new(struct hub *h, const struct worker_socket *socket,
     int fd, const struct inbound_ends *ends, inbound_gone *gone, void *arg);
 
+/* It may go on, but 421 ends it where it is silent between transactions. */
+void inbound_leave(struct inbound *s);
+
 /* Says 421 now between transactions, else after the one under way. */
-void inbound_drain(struct inbound *s);
+void inbound_stop(struct inbound *s);
 
 /* Ends the session at once, without a word. */
 void inbound_kill(struct inbound *s);

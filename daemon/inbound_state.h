@@ -7,8 +7,8 @@
 #include "smtp/server.h"
 
 /* What the session waits for. */
-enum stage { STAGE_NONE, STAGE_COMMAND, STAGE_CONTENT, STAGE_OURS,
-    STAGE_REPLY };
+enum stage { STAGE_NONE, STAGE_COMMAND, STAGE_LEAVING, STAGE_CONTENT,
+    STAGE_OURS, STAGE_REPLY };
 
 struct inbound {
 	struct hub *hub;
@@ -33,7 +33,8 @@ struct inbound {
 	bool is_greeted;	/* the machine is there */
 	bool is_pumping;
 	bool is_closing;	/* the last reply is on its way out */
-	bool is_draining;
+	bool is_leaving;	/* it may go on, but not be idle */
+	bool is_stopping;
 	bool is_dying;
 	struct loop_deferred deferred;
 };

@@ -138,6 +138,8 @@ begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
 	a->n_sessions++;
 	if (!is_free)
 		crowd_join(&a->crowd, &inbound_link(s)->crowd, &ends->client);
+	if (a->set->is_draining)
+		inbound_leave(s);
 }
 
 static void
@@ -374,20 +376,25 @@ listener_set_ask(struct listener_set *set, loop_call *asked, void *arg)
 	probe_start(set->hub.probe, asked, arg);
 }
 
-/* Takes no connection more; who has not begun is sent away. */
 static void
 stop_accepting(struct acceptor *a)
+{
+	loop_unwatch(&a->watch);
+	loop_timer_free(&a->timer);
+}
+
+/* Who has not begun is sent away. */
+static void
+drop_newcomers(struct acceptor *a)
 {
 	while (a->newcomers != NULL) {
 		proxied_kill(&a->newcomers->proxied);
 		unlink_newcomer(a->newcomers);
 	}
-	loop_unwatch(&a->watch);
-	loop_timer_free(&a->timer);
 }
 
-void
-listener_set_drain(struct listener_set *set)
+static void
+drain(struct listener_set *set, void (*end)(struct inbound *))
 {
 	set->is_draining = true;
 	for (size_t k = 0; k < set->n; k++) {
@@ -396,10 +403,24 @@ listener_set_drain(struct listener_set *set)
 		stop_accepting(a);
 		for (struct inbound *s = a->first; s != NULL;
 		    s = inbound_link(s)->behind)
-			inbound_drain(s);	/* goes after this turn */
+			end(s);		/* goes after this turn */
 	}
 	pool_drain(set->hub.pool);
 	look_whether_drained(set);
+}
+
+void
+listener_set_leave(struct listener_set *set)
+{
+	drain(set, inbound_leave);
+}
+
+void
+listener_set_stop(struct listener_set *set)
+{
+	for (size_t k = 0; k < set->n; k++)
+		drop_newcomers(&set->acceptors[k]);
+	drain(set, inbound_stop);
 }
 
 void

@@ -17,10 +17,13 @@ struct listener_set *listener_set_new(const struct worker_env *env);
 void listener_set_ask(struct listener_set *s, loop_call *asked, void *arg);
 
 /*
- * Stops accepting, says 421 to sessions between transactions, lets the
- * others finish theirs, then calls env->drained (never before it returns).
+ * Stops accepting, lets sessions go on until they end or are silent between
+ * transactions, then calls env->drained (never before it returns).
  */
-void listener_set_drain(struct listener_set *s);
+void listener_set_leave(struct listener_set *s);
+
+/* As above; but sessions between transactions are told 421 now. */
+void listener_set_stop(struct listener_set *s);
 
 /* Drops what is left, without a word, and frees all. */
 void listener_set_free(struct listener_set **s);

@@ -12,13 +12,14 @@
 #include "daemon/log.h"
 
 #define STOP_MS (30 * 1000)
-#define LEAVE_MS (3600 * 1000)	/* longer than any session we allow */
+#define LEAVE_MS (3600 * 1000)	/* of sessions that are never silent */
 
 struct worker {
 	struct worker_env env;
 	struct listener_set *set;
 	struct loop_timer *limit;
 	bool is_draining;
+	bool is_stopping;
 	int ready_fd;
 	int failed;		/* what to exit with */
 };
@@ -40,16 +41,14 @@ out_of_time(void *arg)
 	loop_stop(w->env.loop);
 }
 
+/* Or the kernel would go on to take connections for nobody. */
 static void
-drain(struct worker *w, int64_t ms)
+close_sockets(struct worker *w)
 {
-	loop_timer_start(w->limit, ms);
 	if (w->is_draining)
 		return;
 	w->is_draining = true;
 	log_line(LOG_DEBUG_, "no new sessions");
-	listener_set_drain(w->set);
-	/* or the kernel would go on to take connections for nobody */
 	for (size_t k = 0; k < w->env.n_sockets; k++)
 		close(w->env.sockets[k].fd);
 }
@@ -57,7 +56,14 @@ drain(struct worker *w, int64_t ms)
 static void
 on_stop(void *arg)
 {
-	drain(arg, STOP_MS);
+	struct worker *w = arg;
+
+	loop_timer_start(w->limit, STOP_MS);
+	if (w->is_stopping)
+		return;
+	w->is_stopping = true;
+	listener_set_stop(w->set);
+	close_sockets(w);
 }
 
 static void
@@ -65,8 +71,11 @@ on_leave(void *arg)
 {
 	struct worker *w = arg;
 
-	if (!w->is_draining)	/* or it would lengthen a stop */
-		drain(w, LEAVE_MS);
+	if (w->is_draining)	/* or it would lengthen a stop */
+		return;
+	loop_timer_start(w->limit, LEAVE_MS);
+	listener_set_leave(w->set);
+	close_sockets(w);
 }
 
 /* A folder is of use only where this user may make files in it. */

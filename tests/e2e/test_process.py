@@ -141,19 +141,35 @@ def test_reload_moves_the_listener(folder, keys, hopseald):
     assert len(children(daemon, "hopseald-signer")) == 1
 
 
-def test_reload_keeps_a_session(folder, hopseald):
-    """A transaction that is under way ends as if nothing had happened."""
+@pytest.mark.parametrize("when", ["greeted", "within", "between"])
+def test_reload_keeps_a_session(folder, hopseald, when):
+    """It goes on as if nothing had happened."""
     with Sink() as sink:
         site = plain_site(folder, onward=sink.port)
         daemon = hopseald(site.config)
         old = children(daemon)
         with Client(site.port) as client:
-            client.envelope("a@one.example", "b@two.example")
+            if when != "greeted":
+                client.envelope("a@one.example", "b@two.example")
+            if when == "between":
+                client.content(b"From: a@one.example\r\n\r\nw\r\n")
             assert "ready" in reload(daemon)
             assert greets(site.port)
+            if when != "within":
+                client.envelope("a@one.example", "b@two.example")
             reply = client.content(b"From: a@one.example\r\n\r\nx\r\n")
             assert reply[0] == 250, reply
         until(lambda: not old & children(daemon), "the old one to leave")
+
+
+def test_a_stop_after_a_reload(folder, hopseald):
+    """Those whom the reload left alone are told now."""
+    site = plain_site(folder)
+    daemon = hopseald(site.config)
+    with Client(site.port) as client:
+        assert "ready" in reload(daemon)
+        daemon.stop()
+        assert client.reply()[0] == 421
 
 
 BAD = {

@@ -705,6 +705,10 @@ step(struct run *r, struct bytes line)
 		site_drain();
 		return true;
 	}
+	if (is(word, "leave")) {
+		site_leave();
+		return true;
+	}
 	return act(r, word, next_word(&rest), rest);
 }
 

@@ -301,8 +301,14 @@ void
 site_drain(void)
 {
 	if (!site.is_draining)
-		listener_set_drain(site.set);
+		listener_set_stop(site.set);
 	site.is_draining = true;
+}
+
+void
+site_leave(void)
+{
+	listener_set_leave(site.set);
 }
 
 const char *

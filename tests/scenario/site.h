@@ -35,6 +35,9 @@ int site_listener(size_t n);
 /* The worker says 421 and takes no more. */
 void site_drain(void);
 
+/* As at a reload: it takes no more, and sessions may go on. */
+void site_leave(void);
+
 void site_signer(enum site_signer how);
 
 /*
