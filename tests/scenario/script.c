@@ -701,12 +701,8 @@ step(struct run *r, struct bytes line)
 		return do_log(r, rest, word.n == 3);
 	if (is(word, "logs"))
 		return do_count(r, rest, world_log());
-	if (is(word, "drain")) {
-		site_drain();
-		return true;
-	}
-	if (is(word, "leave")) {
-		site_leave();
+	if (is(word, "drain") || is(word, "leave")) {
+		is(word, "drain") ? site_drain() : site_leave();
 		return true;
 	}
 	return act(r, word, next_word(&rest), rest);
