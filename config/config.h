@@ -185,6 +185,7 @@ struct config {
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;
 	struct config_kept memory;	/* of deliveries */
+	struct config_kept copies;	/* of what came, to be compared */
 	uint32_t queue_retry_s;		/* after the first failure, doubling */
 	uint32_t queue_retry_max_s;	/* up to this */
 	uint32_t queue_expire_s;	/* no try after this */

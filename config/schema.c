@@ -62,6 +62,8 @@ const struct config_row config_rows[] = {
 	    "one try of a DNS question; all tries end within 20s"},
 	{"memory",            K_KEPT,      TOP(memory), 1 * MIB, 65536 * MIB, "{age: 7d, size: 256M}",
 	    "how long deliveries are remembered, and in how large a file"},
+	{"copies",            K_KEPT,      TOP(copies), 1 * MIB, 65536 * MIB, "{age: 7d, size: 1G}",
+	    "how long what came is kept to be compared, and how much of it"},
 	{"queue-retry",       K_SECONDS,   TOP(queue_retry_s),       1 * SEC,  24 * 60 * MIN, "5m",
 	    "until a queued message is tried again, doubling each time"},
 	{"queue-retry-max",   K_SECONDS,   TOP(queue_retry_max_s),   1 * SEC,  24 * 60 * MIN, "1h",
@@ -188,8 +190,6 @@ const struct config_row config_rows[] = {
 	{"repair",            K_WORD,      AT(is_repairing),         0,        0,          "no",
 	    "mending what devices get wrong"},
 
-	{"copies",            K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
-	    "size and age of kept messages"},
 	{"extend",            K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "extending chains without an arrival record"},
 	{"legacy-bounce-in",  K_UNBUILT,   NOWHERE,                  0,        0,          NULL,

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "dkim2/dkim2.h"
 
+#define ARRIVAL_DIGEST 32	/* octets of arrival_chain() */
 #define ARRIVAL_AGE_S (5 * 24 * 3600)	/* none older is found */
 #define ARRIVAL_RCPTS_MAX 16384U	/* octets of the list of recipients */
 
@@ -53,13 +54,22 @@ struct arrival_reply {
 };
 
 /*
+ * An answer. tag is that of the question.
+ *
+ * Returns  false where nobody waits for it any more: what was written is
+ *          taken back then
+ */
+typedef bool arrival_answer(void *arg, uint64_t tag,
+    const struct arrival_reply *reply);
+
+/*
  * A digest of all DKIM2 fields, without their white space and in an order of
  * their own: list managers fold anew and sort.
  *
  * out      32 octets
  * Returns  false where there is no such field
  */
-bool arrival_chain(const struct dkim2_message *m, uint8_t out[32]);
+bool arrival_chain(const struct dkim2_message *m, uint8_t out[ARRIVAL_DIGEST]);
 
 /*
  * Keeps a record, before the onward dot. Where there is one with the same

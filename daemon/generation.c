@@ -299,7 +299,7 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->config = c;
 	env->inventory = &g->inventory;
 	env->signer_fd = -1;
-	env->queue_fd = -1;
+	env->queue_fd = env->copies_fd = -1;
 	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	env->state_fd = env->spool_fd;
 	g->n_children = c->workers != 0 ? c->workers : count_cores();
@@ -353,7 +353,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	if (g == NULL)
 		goto out;
 	g->control = -1;
-	g->start.env.spool_fd = -1;
+	g->start.env.spool_fd = g->start.env.copies_fd = -1;
 	g->number = number;
 	g->keeper = keeper;
 	g->queue = queue;

@@ -55,6 +55,14 @@ on_memory(void *arg, uint64_t tag, const struct memory_reply *reply)
 	return h->calls.memory != NULL && h->calls.memory(h, tag, reply);
 }
 
+static bool
+on_arrival(void *arg, uint64_t tag, const struct arrival_reply *reply)
+{
+	struct hub *h = arg;
+
+	return h->calls.arrival != NULL && h->calls.arrival(h, tag, reply);
+}
+
 static void
 on_queue(void *arg, uint64_t tag, enum queue_answer a)
 {
@@ -91,7 +99,8 @@ hub_init(struct hub *h, const struct worker_env *env,
 	h->resolve = resolve_new(env->loop, env->config,
 	    &(struct resolve_from){.keys = env->keysfile},
 	    &(struct resolve_calls){on_txt, on_records, on_addrs}, h);
-	h->memory = memory_new(env->loop, env->keeper_fd, on_memory, h);
+	h->memory = memory_new(env->loop, env->keeper_fd,
+	    &(struct memory_calls){on_memory, on_arrival}, h);
 	h->pool = pool_new();
 	h->offers = offers_new(env->config);
 	if (env->signer_fd >= 0)

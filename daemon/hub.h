@@ -25,6 +25,9 @@ struct hub_calls {
 	/* as memory_answer */
 	bool (*memory)(struct hub *, uint64_t tag,
 	    const struct memory_reply *);
+	/* as arrival_answer */
+	bool (*arrival)(struct hub *, uint64_t tag,
+	    const struct arrival_reply *);
 	void (*queue)(struct hub *, uint64_t tag, enum queue_answer);
 	void (*relay_gone)(struct hub *);	/* a relay less */
 };

@@ -48,7 +48,7 @@ struct memory {
 	struct loop *loop;
 	struct memory_link *link;
 	bool is_up;
-	memory_answer *answer;
+	struct memory_calls calls;
 	void *arg;
 	struct loop_timer *timer;	/* runs while something is ASKED */
 	struct loop_deferred deferred;	/* tells what is DUE */
@@ -251,7 +251,7 @@ tell(struct memory *m, struct question *q, const struct memory_reply *reply)
 		list_move(m, q, HELD);
 	else
 		end(m, q);
-	if (!m->answer(m->arg, tag, reply) && is_held && !m->is_dying) {
+	if (!m->calls.answer(m->arg, tag, reply) && is_held && !m->is_dying) {
 		r.op = MEMORY_OP_RELEASE;
 		end_claim(m, &r);
 	}
@@ -621,14 +621,15 @@ memory_answered(struct memory *m, struct bytes scope,
 /* ---- the whole ----------------------------------------------------------- */
 
 struct memory *
-memory_new(struct loop *l, int channel, memory_answer *answer, void *arg)
+memory_new(struct loop *l, int channel, const struct memory_calls *calls,
+    void *arg)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return NULL;
 	m->loop = l;
-	m->answer = answer;
+	m->calls = *calls;
 	m->arg = arg;
 	m->wait_ms = MEMORY_WAIT_MS;
 	slots_init(&m->numbers);

@@ -8,6 +8,7 @@
 #define DAEMON_MEMORY_H
 
 #include "base/bytes.h"
+#include "daemon/arrival.h"
 #include "daemon/loop.h"
 
 #define MEMORY_VALUE_MAX 1024U
@@ -59,15 +60,22 @@ struct memory_counts {
 
 struct memory;
 
+/* Who is told what. arrival may be NULL: nobody asks. */
+struct memory_calls {
+	memory_answer *answer;
+	arrival_answer *arrival;
+};
+
 /*
  * The worker's end.
  *
  * channel  where the master sends a socket to each keeper that it starts;
  *          ours from now on; -1: there is no keeper, everything is OUT
+ * calls    copied
  * Returns  NULL without memory. Waits up to a second for the first keeper
  */
-struct memory *memory_new(struct loop *l, int channel, memory_answer *answer,
-    void *arg);
+struct memory *memory_new(struct loop *l, int channel,
+    const struct memory_calls *calls, void *arg);
 
 /* No answers come from now on; the keeper frees our claims. *m is NULL then,
  * and may be before. */

@@ -123,7 +123,7 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 		return EXIT_FAILURE;
 	logins_lock(env.logins);
 	env.keeper_fd = channel;
-	env.queue_fd = env.signer_fd = -1;
+	env.queue_fd = env.signer_fd = env.copies_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;
 	return queue_serve(&env, control);

@@ -32,6 +32,7 @@ struct worker_env {
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
 	int state_fd;	/* the same folder, also where that does not work */
+	int copies_fd;	/* folder of copies of messages; -1: none */
 	int queue_fd;	/* where sockets to queue processes come; -1: no
 			   listener queues */
 	const struct worker_socket *sockets;

@@ -153,7 +153,8 @@ work(int channel, unsigned number)
 	struct loop_timer *t = loop_timer_new(w.loop, on_time, w.loop);
 	double from;
 
-	w.m = memory_new(w.loop, channel, on_answer, &w);
+	w.m = memory_new(w.loop, channel,
+	    &(struct memory_calls){.answer = on_answer}, &w);
 	for (uint64_t k = 0; k < AT_A_TIME; k++)
 		claim(&w, k);
 	loop_timer_start(t, SECONDS * 1000);

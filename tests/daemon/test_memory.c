@@ -122,7 +122,8 @@ start_client_with(struct fixture *f, int k, memory_answer *answer)
 	c->channel = pair[0];
 	if (f->pid != 0)
 		meet(f, c);
-	c->m = memory_new(f->loop, pair[1], answer, c);
+	c->m = memory_new(f->loop, pair[1],
+	    &(struct memory_calls){.answer = answer}, c);
 	assert_non_null(c->m);
 	memory_wait(c->m, 30 * 1000);	/* a machine may be slow */
 }

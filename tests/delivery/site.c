@@ -327,7 +327,8 @@ queue_site_begin(const char *top, const char *listeners)
 		queue_hop_outcome(n, 0);
 	site.env.config = site.config;
 	site.env.inventory = &site.inventory;
-	site.env.signer_fd = site.env.keeper_fd = site.env.spool_fd = -1;
+	site.env.signer_fd = site.env.keeper_fd = site.env.spool_fd =
+	    site.env.copies_fd = -1;
 	start_process();
 }
 

@@ -196,10 +196,11 @@ ask(const struct memory_key *k, struct bytes value, bool is_claim,
 }
 
 struct memory *
-memory_new(struct loop *l, int channel, memory_answer *answer, void *arg)
+memory_new(struct loop *l, int channel, const struct memory_calls *calls,
+    void *arg)
 {
 	(void)channel;
-	memory = (struct memory){l, answer, arg};
+	memory = (struct memory){l, calls->answer, arg};
 	return &memory;
 }
 

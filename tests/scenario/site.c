@@ -253,7 +253,7 @@ make_env(void)
 	site.env.signer_fd = 0;		/* there is one */
 	site.env.keeper_fd = -1;
 	site.env.spool_fd = -1;
-	site.env.state_fd = -1;
+	site.env.state_fd = site.env.copies_fd = -1;
 	site.env.queue_fd = 0;		/* there is one */
 	site.env.drained = drained;
 	site.env.loop = loop_new();
