@@ -74,7 +74,8 @@ bool arrival_chain(const struct dkim2_message *m, uint8_t out[ARRIVAL_DIGEST]);
 /*
  * Keeps a record, before the onward dot. Where there is one with the same
  * chain, its recipients are joined. The answer comes later, never before this
- * returns, to the arrival_answer of memory_new().
+ * returns, to the arrival_answer of memory_new(): ARRIVAL_KEPT, ARRIVAL_OUT,
+ * or ARRIVAL_NONE where k has nothing to be found by.
  *
  * Returns  0, or -E_NOMEM: no answer will come, take it as ARRIVAL_OUT
  */
@@ -87,7 +88,9 @@ void arrival_remove(struct memory *m, const struct arrival_key *k,
 
 /*
  * Looks for the youngest record that fits: by its chain, where k has one, or
- * else by its Message-ID.
+ * else by its Message-ID. What several writes said of it is joined: all their
+ * recipients, and the worst of their verdicts, since the DKIM2 fields of a
+ * message that passed may be sent again with other content.
  *
  * Returns  as arrival_write()
  */

@@ -44,7 +44,8 @@ $(SCENARIO_TESTS): $(B)/%: $(B)/%.o $(SCENARIO_PARTS) $(B)/parts-daemon.a $(CORE
 	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 # The queue's run in the same world, over the real spool.
 DELIVERY_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/delivery/*.c)) \
-	$(wildcard tests/scenario/world*.c) tests/scenario/memory.c)
+	$(wildcard tests/scenario/world*.c) \
+	tests/scenario/memory.c tests/scenario/arrivals.c)
 $(DELIVERY_TESTS): $(B)/%: $(B)/%.o $(DELIVERY_PARTS) $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "daemon/memory.h"
+#include "tests/scenario/arrivals.h"
 #include "tests/scenario/world.h"
 
 #define ENTRIES 256
@@ -53,6 +54,7 @@ scenario_memory_begin(void)
 	memset(entries, 0, sizeof(entries));
 	memset(singles, 0, sizeof(singles));
 	is_out = is_busy = false;
+	scenario_arrivals_begin();
 }
 
 void
@@ -61,10 +63,12 @@ scenario_memory_is_out(bool yes)
 	is_out = yes;
 }
 
-void
-scenario_memory_is_busy(bool yes)
+bool
+scenario_memory_say(struct bytes what)
 {
-	is_busy = yes;
+	is_out = bytes_eq(what, BYTES_LIT("gone"));
+	is_busy = bytes_eq(what, BYTES_LIT("busy"));
+	return is_out || is_busy || bytes_eq(what, BYTES_LIT("works"));
 }
 
 static void
@@ -201,6 +205,7 @@ memory_new(struct loop *l, int channel, const struct memory_calls *calls,
 {
 	(void)channel;
 	memory = (struct memory){l, calls->answer, arg};
+	scenario_arrivals_for(l, calls, arg);
 	return &memory;
 }
 

@@ -2,7 +2,7 @@
 #ifndef SCENARIO_MEMORY_H
 #define SCENARIO_MEMORY_H
 
-#include <stdbool.h>
+#include "base/bytes.h"
 
 /* Forgets everything. */
 void scenario_memory_begin(void);
@@ -10,7 +10,8 @@ void scenario_memory_begin(void);
 /* Without a keeper every answer is MEMORY_OUT. */
 void scenario_memory_is_out(bool is_out);
 
-/* Somebody else claims whatever is asked for: MEMORY_BUSY. */
-void scenario_memory_is_busy(bool is_busy);
+/* "gone", "works", or "busy": somebody else claims whatever is asked for.
+ * False where it is none of these. */
+bool scenario_memory_say(struct bytes what);
 
 #endif

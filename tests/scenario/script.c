@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "config/value.h"
 #include "daemon/addr.h"
+#include "tests/scenario/arrivals.h"
 #include "tests/scenario/memory.h"
 #include "tests/scenario/message.h"
 #include "tests/scenario/queue.h"
@@ -300,13 +301,13 @@ do_signer(struct run *r, struct bytes rest)
 	return fail(r, "no state of the signer", rest, nothing);
 }
 
+/* What the keeper has, or whether there is one. */
 static bool
-do_memory(struct run *r, struct bytes rest)
+do_keeper(struct run *r, struct bytes word, struct bytes rest)
 {
-	scenario_memory_is_out(is(rest, "gone"));
-	scenario_memory_is_busy(is(rest, "busy"));
-	return is(rest, "gone") || is(rest, "busy") || is(rest, "works") ||
-	    fail(r, "no state of the memory", rest, nothing);
+	return (is(word, "copies") ? site_has_copies(rest) :
+	    is(word, "arrivals") ? scenario_arrivals_say(rest) :
+	    scenario_memory_say(rest)) || fail(r, "not so", rest, nothing);
 }
 
 static bool
@@ -693,8 +694,8 @@ step(struct run *r, struct bytes line)
 		return do_pass(r, rest);
 	if (is(word, "signer"))
 		return do_signer(r, rest);
-	if (is(word, "memory"))
-		return do_memory(r, rest);
+	if (is(word, "memory") || is(word, "arrivals") || is(word, "copies"))
+		return do_keeper(r, word, rest);
 	if (is(word, "queue"))
 		return do_queue(r, rest);
 	if (is(word, "log") || is(word, "nolog"))

@@ -1,6 +1,8 @@
 #include "tests/scenario/site.h"
 
 #include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -177,12 +179,43 @@ complain(void *arg, const char *text)
 	buf_printf(why, "%s\n", text);
 }
 
+static size_t
+walk_copies(bool are_removed)
+{
+	char path[128];
+	struct dirent *e;
+	size_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/copies", site.folder);
+	d = opendir(path);
+	assert(d != NULL);
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		n++;
+		assert(!are_removed || unlinkat(dirfd(d), e->d_name, 0) == 0);
+	}
+	closedir(d);
+	return n;
+}
+
+bool
+site_has_copies(struct bytes number)
+{
+	uint64_t n;
+
+	return bytes_number(number, 1000, &n) && walk_copies(false) == n;
+}
+
 static void
 remove_files(void)
 {
 	static const char *const names[] = {"dns.json", "hopseal.yaml", "keys",
-	    ""};
+	    "copies", ""};
 	char path[128];
+
+	walk_copies(true);
 
 	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
 		snprintf(path, sizeof(path), "%s/%s", site.folder, names[k]);
@@ -234,6 +267,7 @@ make_env(void)
 {
 	const struct config *c = site.config;
 	struct worker_socket *s;
+	char path[128];
 	size_t n = 0;
 
 	for (size_t l = 0; l < c->n_listeners; l++)
@@ -253,7 +287,10 @@ make_env(void)
 	site.env.signer_fd = 0;		/* there is one */
 	site.env.keeper_fd = -1;
 	site.env.spool_fd = -1;
-	site.env.state_fd = site.env.copies_fd = -1;
+	site.env.state_fd = -1;
+	snprintf(path, sizeof(path), "%s/copies", site.folder);
+	site.env.copies_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert(site.env.copies_fd >= 0);
 	site.env.queue_fd = 0;		/* there is one */
 	site.env.drained = drained;
 	site.env.loop = loop_new();
@@ -263,7 +300,7 @@ bool
 site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
     struct buf *why)
 {
-	char keys[80];
+	char path[80];
 	const char *temporary = getenv("TMPDIR");
 
 	make_keys();
@@ -271,8 +308,10 @@ site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
 	snprintf(site.folder, sizeof(site.folder), "%.40s/scenario-XXXXXX",
 	    temporary == NULL ? "/tmp" : temporary);
 	assert(mkdtemp(site.folder) != NULL);
-	snprintf(keys, sizeof(keys), "%s/keys", site.folder);
-	assert(mkdir(keys, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/keys", site.folder);
+	assert(mkdir(path, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/copies", site.folder);
+	assert(mkdir(path, 0700) == 0);
 	write_files(listeners, top, dns);
 	site.arena = arena_new(1 << 20);
 	assert(site.arena != NULL);
@@ -331,6 +370,7 @@ site_end(void)
 	loop_free(&site.env.loop);
 	config_free(&site.config);
 	arena_free(&site.arena);
+	close(site.env.copies_fd);
 	remove_files();
 	return left;
 }

@@ -38,6 +38,9 @@ void site_drain(void);
 /* As at a reload: it takes no more, and sessions may go on. */
 void site_leave(void);
 
+/* Whether so many files are in the folder of copies. */
+bool site_has_copies(struct bytes number);
+
 void site_signer(enum site_signer how);
 
 /*
