@@ -230,6 +230,9 @@ const char *config_role_name(enum config_role r);
  * signs it (i=1). */
 bool config_role_originates(enum config_role r);
 
+/* Whether mail comes in there from outside, to be looked at and annotated. */
+bool config_role_annotates(enum config_role r);
+
 /* Whether one of the blocks holds the address (mapped form). */
 bool config_nets_hold(const struct config_net *nets, size_t n,
     const uint8_t ip[16]);

@@ -74,6 +74,13 @@ config_role_name(enum config_role role)
 }
 
 bool
+config_role_annotates(enum config_role role)
+{
+	return role == ROLE_INBOUND || role == ROLE_FORWARD ||
+	    role == ROLE_LIST_IN;
+}
+
+bool
 config_role_originates(enum config_role role)
 {
 	return role == ROLE_EGRESS || role == ROLE_APPLIANCE;

@@ -1,7 +1,6 @@
 #include "daemon/annotate.h"
 
 #include "base/err.h"
-#include "dkim2/authres.h"
 
 /* The header block without the octets of the cuts, which are in order. */
 static int
@@ -28,9 +27,8 @@ leave_out(struct bytes header, const struct bytes *cuts, size_t n,
 
 int
 annotate(struct annotation *out, const struct dkim2_message *m,
-    struct bytes id, const struct dkim2_result *result, struct arena *a)
+    const struct authres *facts, struct arena *a)
 {
-	const struct authres facts = {.id = id, .dkim2 = result};
 	uint8_t room[AUTHRES_MAX];
 	struct buf field = BUF_ON(room);
 	const struct bytes *cuts;
@@ -38,12 +36,13 @@ annotate(struct annotation *out, const struct dkim2_message *m,
 	int r;
 
 	*out = (struct annotation){.header = m->header};
-	r = authres_find(m, id, a, &cuts, &n);
+	r = authres_find(m, facts->id, a, &cuts, &n);
 	if (r == 0)
 		r = leave_out(m->header, cuts, n, a, &out->header);
-	if (r != 0 || result == NULL)
+	if (r != 0 || (facts->dkim2 == NULL && facts->dkim1 == NULL &&
+	    facts->dmarc == NULL))
 		return r;
-	r = authres_write(&facts, &field);
+	r = authres_write(facts, &field);
 	if (r != 0)
 		return r;
 	out->field = arena_copy(a, buf_bytes(&field));

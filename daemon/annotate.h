@@ -6,7 +6,7 @@
 #ifndef DAEMON_ANNOTATE_H
 #define DAEMON_ANNOTATE_H
 
-#include "dkim2/dkim2.h"
+#include "dkim2/authres.h"
 
 struct annotation {
 	struct bytes field;	/* ours, with its CRLF; empty: there is none */
@@ -16,15 +16,14 @@ struct annotation {
 /*
  * Annotates a message that came in.
  *
- * id       our authserv-id
- * result   NULL: it was not verified, so there is nothing to tell; what
- *          claims to be ours is left out all the same
+ * facts    what is to be told; where it is nothing but our id, no field is
+ *          written, and what claims to be ours is left out all the same
  * a        takes the field, and the header block where something is left out
  * Returns  0, -E_NOMEM, or -E_LIMIT for a field past AUTHRES_MAX
  * Lifetime of what out holds: the arena's and the message's
  * Source   RFC 8601 5
  */
 int annotate(struct annotation *out, const struct dkim2_message *m,
-    struct bytes id, const struct dkim2_result *result, struct arena *a);
+    const struct authres *facts, struct arena *a);
 
 #endif

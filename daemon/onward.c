@@ -7,7 +7,7 @@
 /* More than a signature and an instance take: 8 signatures of 1,024 octets
  * (draft 10.11) and the paths of 20 recipients, in base64. */
 #define SIGNATURE_GROWTH (24 * 1024U)
-#define ANNOTATION_GROWTH 2048U		/* with DKIM2's verdict alone */
+#define REPAIR_GROWTH 2048U
 
 static void on_outbound(void *arg, enum outbound_event what);
 
@@ -83,7 +83,8 @@ ask(struct onward *o, struct relay_rcpt *rcpt)
 uint64_t
 onward_growth(const struct hub *h, const struct config_listener *l)
 {
-	uint64_t more = RECEIVED_MAX + ANNOTATION_GROWTH;
+	uint64_t more = RECEIVED_MAX + (config_role_annotates(l->role)
+	    ? AUTHRES_MAX : REPAIR_GROWTH);
 
 	if (decide_may_sign(l, &h->inventory->domains))
 		more += SIGNATURE_GROWTH;

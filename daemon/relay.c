@@ -35,6 +35,7 @@ destroy(void *arg)
 
 	loop_timer_free(&r->timer);
 	dkim2_verify_fini(r->verify);
+	sender_free(&r->sender);
 	content_fini(&r->content);
 	arena_free(&r->arena);
 	free(r);
@@ -484,6 +485,34 @@ begin_to_verify(struct relay *r)
 	return error;
 }
 
+static void go_on(struct relay *r);
+
+static void
+on_sender(void *arg)
+{
+	struct relay *r = arg;
+
+	if (r->state == RELAY_VERIFYING)
+		go_on(r);
+}
+
+/* Where mail comes in, what DKIM1 says is looked at beside DKIM2. */
+static void
+look_at_sender(struct relay *r)
+{
+	const struct sender_start start = {
+	    .hub = r->hub,
+	    .tag = r->tag,
+	    .message = &r->message,
+	    .done = on_sender,
+	    .arg = r,
+	};
+
+	if (config_role_annotates(r->listener->role) &&
+	    r->listener->verify != VERIFY_OFF)
+		r->sender = sender_new(&start);
+}
+
 /* The header block is complete: look at it while the body still comes. */
 static void
 on_header(struct relay *r)
@@ -515,6 +544,7 @@ on_header(struct relay *r)
 	}
 	r->is_short = lacks(r, "message-id") && lacks(r, "date");
 	ask_keys(r);
+	look_at_sender(r);
 }
 
 void
@@ -540,6 +570,7 @@ relay_content(struct relay *r, struct bytes octets)
 	error = content_add_body(&r->content, octets);
 	if (error == 0)
 		error = dkim2_verify_body(r->verify, octets);
+	sender_body(r->sender, octets);
 	if (error != 0)
 		fail(r, error);
 }
@@ -550,6 +581,8 @@ go_on(struct relay *r)
 {
 	if (r->fault.code != 0)
 		relay_refuse(r, &r->fault);
+	else if (!sender_is_done(r->sender))
+		return;		/* on_sender() comes */
 	else if (r->listener->verify == VERIFY_OFF)
 		relay_decide(r, NULL);
 	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
@@ -578,6 +611,8 @@ relay_end(struct relay *r, bool has_8bit, bool has_bare_lf)
 	}
 	if (r->fault.code == 0)
 		relay_repair_look(r, has_bare_lf);
+	/* DKIM1 must never be why the client's time is up */
+	sender_end(r->sender, r->listener->through_wait_s * 1000LL / 4);
 	r->state = RELAY_VERIFYING;
 	go_on(r);
 }
@@ -589,6 +624,10 @@ relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 
 	if (r->verify == NULL || r->fault.code != 0)
 		return;
+	if (k >= SENDER_PART) {
+		sender_answer(r->sender, (unsigned)k, txt);
+		return;		/* on_sender() has gone on */
+	}
 	error = dkim2_verify_answer(r->verify, k, txt->found, txt->records,
 	    txt->n);
 	if (error != 0)

@@ -51,7 +51,7 @@ void relay_left(struct relay *r);
  */
 void relay_watch_too(struct relay *r, struct relay *earlier);
 
-/* Answers for tags of the hub: the k-th wanted key. */
+/* Answers for tags of the hub: the k-th wanted key, or the sender's. */
 void relay_key(struct relay *r, size_t k, const struct resolve_txt *txt);
 
 /* An answer of the queue process. */

@@ -172,13 +172,20 @@ refuse_delivered(struct relay *r)
 static int
 annotate_message(struct relay *r, const struct dkim2_result *result)
 {
-	enum config_role role = r->listener->role;
+	const struct dmarc_verdict *dmarc = sender_dmarc(r->sender);
+	struct authres facts = {
+	    .id = bytes_of(r->hub->config->authserv_id),
+	    .dkim2 = result,
+	    .dkim1 = sender_dkim1(r->sender),
+	};
 
+	/* without SPF nothing else can be said for sure */
+	if (dmarc != NULL && dmarc->state == DMARC_PASS)
+		facts.dmarc = dmarc;
 	r->annotation = (struct annotation){.header = r->message.header};
-	if (role != ROLE_INBOUND && role != ROLE_FORWARD)
+	if (!config_role_annotates(r->listener->role))
 		return 0;
-	return annotate(&r->annotation, &r->message,
-	    bytes_of(r->hub->config->authserv_id), result, r->arena);
+	return annotate(&r->annotation, &r->message, &facts, r->arena);
 }
 
 void

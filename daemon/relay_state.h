@@ -9,6 +9,7 @@
 #include "daemon/onward.h"
 #include "daemon/relay.h"
 #include "daemon/repair.h"
+#include "daemon/sender.h"
 
 /* A message with what it lacked, as copies of one time and id have it. */
 struct relay_repaired {
@@ -65,6 +66,7 @@ struct relay {
 	struct relay_repaired *repaired;
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
+	struct sender *sender;		/* by DKIM1; NULL: nothing to look at */
 	struct annotation annotation;	/* of all copies */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */

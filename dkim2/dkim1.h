@@ -153,6 +153,12 @@ size_t dkim1_verify_wants(const struct dkim1_verify *v,
 int dkim1_verify_answer(struct dkim1_verify *v, size_t k,
     enum dkim2_key found, const struct bytes *records, size_t n);
 
+/*
+ * The signatures from the header on; of one without a reason so far, state
+ * and reason are not known yet. Lives as verifier and message do.
+ */
+const struct dkim1_result *dkim1_verify_seen(const struct dkim1_verify *v);
+
 /* After DKIM2_DONE; NULL until then. Lives as verifier and message do. */
 const struct dkim1_result *dkim1_verify_result(const struct dkim1_verify *v);
 

@@ -294,6 +294,12 @@ dkim1_verify_step(const struct dkim1_verify *v)
 }
 
 const struct dkim1_result *
+dkim1_verify_seen(const struct dkim1_verify *v)
+{
+	return &v->result;
+}
+
+const struct dkim1_result *
 dkim1_verify_result(const struct dkim1_verify *v)
 {
 	return dkim1_verify_step(v) == DKIM2_DONE ? &v->result : NULL;

@@ -21,12 +21,13 @@
 static struct annotation
 run(struct arena *a, const char *header, const struct dkim2_result *result)
 {
+	const struct authres facts = {.id = ID, .dkim2 = result};
 	struct annotation n;
 	struct dkim2_message m;
 
 	assert_int_equal(dkim2_message_parse(&m, bytes_of(header), 1000, a),
 	    0);
-	assert_int_equal(annotate(&n, &m, ID, result, a), 0);
+	assert_int_equal(annotate(&n, &m, &facts, a), 0);
 	return n;
 }
 
@@ -103,6 +104,7 @@ static void
 without_memory_it_says_so(void **state)
 {
 	const struct dkim2_result result = {.full = {.state = DKIM2_PASS}};
+	const struct authres facts = {.id = ID, .dkim2 = &result};
 	struct arena *room = arena_new(1 << 20);
 	struct dkim2_message m;
 	struct annotation n;
@@ -117,7 +119,7 @@ without_memory_it_says_so(void **state)
 		assert_true(cap < (1 << 16));
 		if (a == NULL)
 			continue;
-		r = annotate(&n, &m, ID, &result, a);
+		r = annotate(&n, &m, &facts, a);
 		assert_true(r == 0 || r == -E_NOMEM);
 		arena_free(&a);
 	}

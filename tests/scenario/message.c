@@ -26,6 +26,14 @@ cut(struct bytes *kind, const char *word)
 	return true;
 }
 
+/* All but the body, which has a dot to be doubled: as it was sent. */
+static void
+add_body(struct bytes message, const char *sent, struct buf *out)
+{
+	buf_add(out, bytes_first(message, message.n - strlen(BODY)));
+	buf_add_str(out, sent);
+}
+
 static void
 add_signed(struct bytes message, struct bytes paths, struct buf *out)
 {
@@ -39,9 +47,38 @@ add_signed(struct bytes message, struct bytes paths, struct buf *out)
 	snprintf(to, sizeof(to), "%.*s",
 	    BYTES_FMT(bytes_skip(paths, space + 1)));
 	site_sign(message, from, to, &b);
-	/* all but the body, which has a dot to be doubled */
-	buf_add(out, bytes_first(buf_bytes(&b), b.n - strlen(BODY)));
-	buf_add_str(out, SENT);
+	add_body(buf_bytes(&b), SENT, out);
+	free(b.p);
+}
+
+/* By DKIM1, n times. */
+static void
+add_dkim1(struct bytes domain, unsigned n, const char *sent, struct buf *out)
+{
+	struct bytes message = BYTES_LIT(HEADER "\r\n" BODY);
+	size_t room = 1U << 20;
+	struct buf b[2] = {{malloc(room), 0, room, false},
+	    {malloc(room), 0, room, false}};
+
+	for (unsigned k = 0; k < n; k++) {
+		b[k % 2].n = 0;
+		site_sign_dkim1(message, domain, &b[k % 2]);
+		message = buf_bytes(&b[k % 2]);
+	}
+	add_body(message, sent, out);
+	free(b[0].p);
+	free(b[1].p);
+}
+
+static void
+add_both(struct bytes paths, struct buf *out)
+{
+	size_t room = 1U << 16;
+	struct buf b = {malloc(room), 0, room, false};
+
+	site_sign_dkim1(BYTES_LIT(HEADER "\r\n" BODY),
+	    BYTES_LIT("one.example"), &b);
+	add_signed(buf_bytes(&b), paths, out);
 	free(b.p);
 }
 
@@ -58,6 +95,14 @@ message_make(struct bytes kind, struct buf *out)
 	} else if (cut(&kind, "list ")) {
 		add_signed(BYTES_LIT("List-Id: <l.one.example>\r\n" HEADER
 		    "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "both ")) {
+		add_both(kind, out);
+	} else if (cut(&kind, "dkim1 ")) {
+		add_dkim1(kind, 1, SENT, out);
+	} else if (cut(&kind, "dkim1-changed ")) {
+		add_dkim1(kind, 1, "Good bye\r\n", out);
+	} else if (cut(&kind, "dkim1-many ")) {
+		add_dkim1(kind, 9, SENT, out);
 	} else if (cut(&kind, "to ")) {
 		buf_printf(out, FROM "To: %.*s\r\n" TRACE SUBJECT "\r\n" SENT,
 		    BYTES_FMT(kind));

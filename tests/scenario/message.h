@@ -11,7 +11,10 @@
  *
  * kind     "plain", "8bit", "nul", "big N" (octets of body), "fields N",
  *          "no-from", "no-date" (and no Message-ID), "signed FROM TO" (by
- *          one.example; "list FROM TO" has a List-Id), "report", "received N", "to LIST"
+ *          one.example; "list FROM TO" has a List-Id), "report", "received N",
+ *          "to LIST", "dkim1 DOMAIN" (signed by DKIM1 alone; "dkim1-changed"
+ *          has another body since, "dkim1-many" 9 signatures), "both FROM TO"
+ *          (by DKIM1, then "signed")
  * Returns  whether there is such a kind
  */
 bool message_make(struct bytes kind, struct buf *out);

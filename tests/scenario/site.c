@@ -12,6 +12,7 @@
 #include "daemon/listener.h"
 #include "daemon/tls.h"
 #include "dkim2/crypto.h"
+#include "dkim2/dkim1.h"
 #include "tests/scenario/memory.h"
 #include "tests/scenario/queue.h"
 
@@ -453,6 +454,40 @@ site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
 	buf_add(out, dkim2_sign_fields(sign));
 	buf_add(out, message);
 	checked_fini(&c);
+}
+
+void
+site_sign_dkim1(struct bytes message, struct bytes domain, struct buf *out)
+{
+	const struct dkim2_signing_key key = {BYTES_LIT(SELECTOR),
+	    DKIM2_ED25519_SHA256};
+	const struct dkim1_sign_options opts = {
+	    .domain = domain,
+	    .keys = &key,
+	    .n_keys = 1,
+	    .timestamp_s = loop_time_s(world_loop),
+	};
+	size_t k = bytes_eq(domain, bytes_of(domains[0])) ? 0 : 1;
+	uint8_t octets[DKIM2_SIGNATURE_MAX];
+	struct buf signature = BUF_ON(octets);
+	struct bytes header, body;
+	enum dkim1_refusal why;
+	struct dkim2_message m;
+	struct dkim1_sign *sign;
+	struct arena *a = arena_new(1 << 20);
+
+	split(message, &header, &body);
+	assert(a != NULL && dkim2_message_parse(&m, header, 1000, a) == 0);
+	assert(dkim1_sign_new(&sign, a, &m, &opts, &why) == 0);
+	assert(why == DKIM1_MAY_SIGN && dkim1_sign_body(sign, body) == 0);
+	assert(dkim1_sign_end(sign) == 0);
+	assert(dkim2_private_key_sign(secret[k], dkim1_sign_want(sign, 0).p,
+	    &signature) == 0);
+	assert(dkim1_sign_answer(sign, 0, buf_bytes(&signature)) == 0);
+	buf_add(out, dkim1_sign_fields(sign));
+	buf_add(out, message);
+	dkim1_sign_fini(sign);
+	arena_free(&a);
 }
 
 void

@@ -51,6 +51,14 @@ void site_signer(enum site_signer how);
 void site_sign(struct bytes message, const char *mail_from,
     const char *rcpt_to, struct buf *out);
 
+/*
+ * Signs by DKIM1 alone, as one.example, or two.example.
+ *
+ * out      gets it; 4 KiB more than the message are always enough
+ */
+void site_sign_dkim1(struct bytes message, struct bytes domain,
+    struct buf *out);
+
 /* The state of a message that arrived with this envelope, in words. */
 void site_verify(struct bytes message, const char *mail_from,
     const char *rcpt_to, struct buf *out);
