@@ -248,6 +248,13 @@ enum dkim2_scope {
 	DKIM2_LAST_HOP,
 	DKIM2_LAST_HOP_HEADER,	/* the same where there is no body to hash */
 	/*
+	 * What the last n_new hops did, where the chain below them was
+	 * verified before: the fields, times, envelope and custody of all,
+	 * their keys and signatures, and the states of the message from the
+	 * top one down to that which they got. The full verdict is of these.
+	 */
+	DKIM2_NEW_HOPS,
+	/*
 	 * No chain is read: both verdicts are DKIM2_NONE, and digests are
 	 * those of the hashes asked for alone.
 	 */
@@ -279,6 +286,13 @@ struct dkim2_verify_options {
 	const struct dkim2_limits *limits;	/* NULL: the default */
 	unsigned hashes;	/* digests wanted in any case: 1 << dkim2_hash */
 	enum dkim2_scope scope;
+	size_t n_new;		/* DKIM2_NEW_HOPS: how many; 0: no key is
+				   wanted and nothing is undone */
+	unsigned trusted;	/* 1 << dkim2_algorithm: signatures that pass
+				   without a look, as the caller made them */
+	/* What the caller knows of the body, which is then given as a whole
+	 * alone, to dkim2_verify_end(). NULL: nothing */
+	const struct dkim2_digests *known;
 	struct dkim2_keyring *keyring;		/* NULL: none */
 };
 

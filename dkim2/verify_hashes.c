@@ -173,7 +173,7 @@ check_headers(struct dkim2_verify *v, struct header_state *state)
 {
 	struct canon_header spare[2];
 	int r = make_states(v, spare);
-	size_t n_undone = 0;
+	size_t n_undone = 0, last = verify_last_state(v);
 
 	for (size_t m = v->chain.n_instances; r == 0; m--) {
 		const struct instance *in = &v->chain.instances[m - 1];
@@ -181,7 +181,7 @@ check_headers(struct dkim2_verify *v, struct header_state *state)
 		enum recipe_verdict undone;
 
 		r = check_header(v, m, state);
-		if (r != 0 || m == 1 || verify_is_last_hop(v))
+		if (r != 0 || m == last)
 			break;
 		if (in->steps.n_names == 0)
 			continue;
@@ -290,7 +290,7 @@ verify_bodies(struct dkim2_verify *v, struct bytes body)
 	    .have = v->digests.have};
 	struct bytes *spare[2];
 	int r = make_pieces(v, spare);
-	size_t n_undone = 0;
+	size_t n_undone = 0, last = verify_last_state(v);
 
 	if (v->opts.scope == DKIM2_LAST_HOP_HEADER)
 		return r;
@@ -303,7 +303,7 @@ verify_bodies(struct dkim2_verify *v, struct bytes body)
 		if (v->instances[m - 1].undo.state != DKIM2_PASS)
 			break;
 		r = check_body(v, m, &state);
-		if (r != 0 || m == 1 || verify_is_last_hop(v))
+		if (r != 0 || m == last)
 			break;
 		if (!in->steps.has_body)
 			continue;

@@ -66,6 +66,10 @@ prepare_member(struct dkim2_verify *v, size_t i, size_t k)
 		    m->selector));
 		return 0;
 	}
+	if ((v->opts.trusted >> m->algorithm & 1) != 0) {
+		vs->members[k].is_done = true;
+		return 0;
+	}
 	r = key_name(v, s, m, &name);
 	if (r != 0)
 		return r;
@@ -74,13 +78,6 @@ prepare_member(struct dkim2_verify *v, size_t i, size_t k)
 		decide(vs, k, reason_verdict(DKIM2_KEYS_MANY, s->i,
 		    m->selector));
 	return 0;
-}
-
-/* The lowest signature whose keys are wanted. */
-static size_t
-first_signature(const struct dkim2_verify *v)
-{
-	return verify_is_last_hop(v) ? v->chain.n_signatures : 1;
 }
 
 /* The SHA-256 of the lines before the last of a signing input. */
@@ -123,7 +120,9 @@ hash_inputs(struct dkim2_verify *v)
 	struct dkim2_hasher own = {NULL};
 	int r = 0;
 
-	for (size_t i = first_signature(v); r == 0 && i < n; i++) {
+	if (verify_first_signature(v) > n)
+		return 0;
+	for (size_t i = verify_first_signature(v); r == 0 && i < n; i++) {
 		r = hash_head(v, i, &head);
 		if (r == 0 && own.ctx == NULL)
 			r = dkim2_hasher_init(&own, DKIM2_SHA256);
@@ -150,7 +149,7 @@ verify_keys(struct dkim2_verify *v)
 	v->is_answered = arena_array(v->a, v->limits.max_keys, sizeof(bool));
 	if (v->wants == NULL || v->is_answered == NULL)
 		return -E_NOMEM;
-	for (size_t i = first_signature(v);
+	for (size_t i = verify_first_signature(v);
 	    r == 0 && i <= v->chain.n_signatures; i++) {
 		const struct signature *s = &v->chain.signatures[i - 1];
 		struct verify_signature *vs = &v->signatures[i - 1];
@@ -296,7 +295,7 @@ verify_key_found(struct dkim2_verify *v, size_t k, enum dkim2_key what,
 	struct found f = {.kept = NULL};
 	int r = read_found(v, what, records, n, &f);
 
-	for (size_t i = first_signature(v);
+	for (size_t i = verify_first_signature(v);
 	    r == 0 && i <= v->chain.n_signatures; i++) {
 		const struct signature *s = &v->chain.signatures[i - 1];
 		const struct verify_signature *vs = &v->signatures[i - 1];

@@ -78,19 +78,19 @@ add_checks(struct dkim2_verify *v, struct dkim2_signature_result *sigs,
     struct dkim2_instance_result *ins, struct groups_item *room)
 {
 	size_t n_sigs = v->chain.n_signatures, n_ins = v->chain.n_instances;
-	bool is_last = verify_is_last_hop(v);
+	size_t last = verify_last_state(v);
 
-	for (size_t k = is_last ? n_sigs - 1 : 0; k < n_sigs; k++) {
+	for (size_t k = verify_first_signature(v) - 1; k < n_sigs; k++) {
 		sigs[k].members = v->signatures[k].results;
 		sigs[k].n_members = v->chain.signatures[k].n_members;
 		sigs[k].verdict = signature_verdict(v, k + 1, room);
 		reason_list_add(&v->all, sigs[k].verdict);
 	}
-	for (size_t k = n_ins; k-- != (is_last ? n_ins - 1 : 0); ) {
+	for (size_t k = n_ins; k-- >= last; ) {
 		ins[k].verdict = verify_instance_verdict(v, k + 1, room);
 		add_once(&v->all, ins[k].verdict);
 	}
-	for (size_t k = 0; !is_last && k < n_ins; k++)
+	for (size_t k = last - 1; !verify_is_last_hop(v) && k < n_ins; k++)
 		add_once(&v->all, v->instances[k].from);
 	reason_list_add(&v->provisional, sigs[n_sigs - 1].verdict);
 	reason_list_add(&v->provisional, ins[n_ins - 1].verdict);
@@ -99,7 +99,7 @@ add_checks(struct dkim2_verify *v, struct dkim2_signature_result *sigs,
 static enum dkim2_condition
 condition(const struct dkim2_verify *v)
 {
-	bool is_left = v->all.n != 0 && !verify_is_last_hop(v);
+	bool is_left = v->all.n != 0 && v->opts.scope == DKIM2_WHOLE;
 
 	for (size_t k = 0; k < v->all.n; k++) {
 		enum dkim2_reason r = v->all.v[k].reason;
@@ -113,7 +113,7 @@ condition(const struct dkim2_verify *v)
 		return DKIM2_LEFT;
 	/* Without an envelope nobody knows whether it left. */
 	return v->all.n == 0 && v->opts.envelope != NULL &&
-	    !verify_is_last_hop(v) ? DKIM2_NEVER_LEFT : DKIM2_UNCLEAR;
+	    v->opts.scope == DKIM2_WHOLE ? DKIM2_NEVER_LEFT : DKIM2_UNCLEAR;
 }
 
 int

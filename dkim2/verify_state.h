@@ -56,10 +56,33 @@ struct dkim2_verify {
 	struct dkim2_result *result;
 };
 
+/* Whether one hop alone is looked at, and asked for less than all. */
 static inline bool
 verify_is_last_hop(const struct dkim2_verify *v)
 {
-	return v->opts.scope != DKIM2_WHOLE;
+	return v->opts.scope != DKIM2_WHOLE && v->opts.scope != DKIM2_NEW_HOPS;
+}
+
+/* The lowest signature, from 1, whose keys are wanted; past the last: none. */
+static inline size_t
+verify_first_signature(const struct dkim2_verify *v)
+{
+	size_t n = v->chain.n_signatures;
+
+	if (v->opts.scope == DKIM2_NEW_HOPS)
+		return v->opts.n_new < n ? n - v->opts.n_new + 1 : 1;
+	return verify_is_last_hop(v) ? n : 1;
+}
+
+/* The lowest state of a sound chain that is looked at. */
+static inline size_t
+verify_last_state(const struct dkim2_verify *v)
+{
+	size_t first = verify_first_signature(v);
+
+	if (v->opts.scope == DKIM2_NEW_HOPS && first > 1)
+		return v->chain.signatures[first - 2].m;
+	return verify_is_last_hop(v) ? v->chain.n_instances : 1;
 }
 
 /* ---- verify_structure.c ------------------------------------------------- */
