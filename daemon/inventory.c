@@ -50,13 +50,16 @@ take_key(struct signer_key *k, int control, struct arena *a)
 		return r;
 	if (m.n_domain > sizeof(m.domain) ||
 	    m.n_selector > sizeof(m.selector) ||
+	    m.n_record > sizeof(m.record) ||
 	    m.algorithm >= DKIM2_ALGORITHM__N)
 		return -E_SYSTEM;
 	k->number = m.number;
 	k->algorithm = (enum dkim2_algorithm)m.algorithm;
 	k->domain = arena_copy(a, (struct bytes){m.domain, m.n_domain});
 	k->selector = arena_copy(a, (struct bytes){m.selector, m.n_selector});
-	return k->domain.p == NULL || k->selector.p == NULL ? -E_NOMEM : 0;
+	k->record = arena_copy(a, (struct bytes){m.record, m.n_record});
+	return k->domain.p == NULL || k->selector.p == NULL ||
+	    k->record.p == NULL ? -E_NOMEM : 0;
 }
 
 int

@@ -149,6 +149,24 @@ signer_keys_count(const struct signer_keys *k)
 	return k->dir.n;
 }
 
+/* What is said of one key; its public half is what the DNS has. */
+static int
+describe(const struct signer_keys *k, size_t n, struct signer_entry *m)
+{
+	const struct keydir_entry *e = k->dir.entries + n;
+	struct buf record = BUF_ON(m->record);
+	int r = dkim2_private_key_record(k->keys[n], &record);
+
+	m->number = (uint32_t)n;
+	m->n_domain = (uint32_t)e->domain.n;
+	m->n_selector = (uint32_t)e->selector.n;
+	m->n_record = (uint32_t)record.n;
+	m->algorithm = dkim2_private_key_algorithm(k->keys[n]);
+	memcpy(m->domain, e->domain.p, e->domain.n);
+	memcpy(m->selector, e->selector.p, e->selector.n);
+	return r;
+}
+
 int
 signer_keys_announce(const struct signer_keys *k, int control)
 {
@@ -157,15 +175,10 @@ signer_keys_announce(const struct signer_keys *k, int control)
 	if (send(control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
 		return -E_SYSTEM;
 	for (size_t n = 0; n < k->dir.n; n++) {
-		const struct keydir_entry *e = k->dir.entries + n;
-		struct signer_entry m = {.number = (uint32_t)n,
-		    .n_domain = (uint32_t)e->domain.n,
-		    .n_selector = (uint32_t)e->selector.n};
+		struct signer_entry m = {.number = 0};
 
-		m.algorithm = dkim2_private_key_algorithm(k->keys[n]);
-		memcpy(m.domain, e->domain.p, e->domain.n);
-		memcpy(m.selector, e->selector.p, e->selector.n);
-		if (send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+		if (describe(k, n, &m) != 0 ||
+		    send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
 			return -E_SYSTEM;
 	}
 	return 0;

@@ -16,6 +16,7 @@ struct signer_key {
 	struct bytes selector;
 	enum dkim2_algorithm algorithm;
 	unsigned number;		/* what the signer calls it */
+	struct bytes record;		/* the public half, as the DNS has it */
 };
 
 /* Made by the master from what the signer said at its start. */

@@ -8,6 +8,8 @@
 
 #include "dkim2/dkim2.h"
 
+#define SIGNER_RECORD_MAX 1024U	/* octets of a key record */
+
 /* Worker to signer. */
 struct signer_request {
 	uint64_t tag;
@@ -36,8 +38,10 @@ struct signer_entry {
 	uint32_t algorithm;
 	uint32_t n_domain;
 	uint32_t n_selector;
+	uint32_t n_record;
 	uint8_t domain[256];
 	uint8_t selector[256];
+	uint8_t record[SIGNER_RECORD_MAX];
 };
 
 /* Master to signer: one octet, and the signer's end of a worker's pair. */
