@@ -71,8 +71,8 @@ check_needs(const struct look *k)
 	const struct load_said *said = &k->own->said;
 
 	if (lacks(said, "role"))
-		need(k, "role", "write inbound, egress, forward or "
-		    "appliance");
+		need(k, "role", "write inbound, egress, forward, list-in, "
+		    "list-out or appliance");
 	if (lacks(said, "listen"))
 		need(k, "listen", "write \"*:25\", an address with a port, or "
 		    "a port on loopback");
@@ -173,7 +173,8 @@ check_queue(const struct look *k)
 	    is_bad(&k->own->said, "delivery"))
 		return;
 	if (!config_role_originates(l->role))
-		why = "is for role egress and appliance so far; write through";
+		why = "is for role egress, list-out and appliance so far; "
+		    "write through";
 	else if (l->auth == AUTH_PASS)
 		why = "the next hop is not there when a client logs in; "
 		    "remove `auth`";
@@ -221,6 +222,20 @@ check_forward(const struct look *k)
 		    "mail-from: `%s` is in none of the listener's `domains`; "
 		    "write an address of one of them",
 		    config_fault_show(&k->l->faults, address));
+}
+
+/* A list manager's mail is signed as the list, and only what came by us. */
+static void
+check_list(const struct look *k)
+{
+	if (k->listener->role != ROLE_LIST_OUT)
+		return;
+	if (lacks(&k->l->said, "keys"))
+		need(k, "keys", "role list-out signs; write the folder of the "
+		    "keys at top level");
+	if (lacks(&k->own->said, "pair"))
+		need(k, "pair", "role list-out extends what came by it; write "
+		    "the name of the listener of role list-in");
 }
 
 static void
@@ -487,8 +502,10 @@ config_check(struct load *l)
 			check_egress(&k);
 			check_queue(&k);
 			check_forward(&k);
+			check_list(&k);
 		}
 	}
+	config_check_pairs(l);
 }
 
 /* Reads the whole file, for what is wrong in it, and keeps nothing. */

@@ -25,13 +25,22 @@ struct config_net {
 
 enum config_role {
 	ROLE_INBOUND, ROLE_EGRESS, ROLE_FORWARD,
-	ROLE_LIST_IN, ROLE_LIST_OUT, ROLE_APPLIANCE,	/* not built yet */
+	ROLE_LIST_IN, ROLE_LIST_OUT, ROLE_APPLIANCE,
 	ROLE__N
 };
 
 enum config_verify { VERIFY_OBSERVE, VERIFY_ENFORCE, VERIFY_OFF };
 enum config_unsigned { UNSIGNED_ACCEPT, UNSIGNED_REFUSE };
 enum config_unsignable { UNSIGNABLE_PASS, UNSIGNABLE_REFUSE };
+enum config_on_failure { ON_FAILURE_DEFER, ON_FAILURE_UNSIGNED };
+
+/* How far what a server in between changed may be described. */
+enum config_recipes { RECIPES_ALL, RECIPES_HEADERS, RECIPES_NONE };
+
+/* Chains that are in the mail of our own servers: with an arrival record, or
+ * also what those are trusted to have verified. */
+enum config_extend { EXTEND_RECORDED, EXTEND_TRUSTING };
+
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
     MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
 
@@ -132,6 +141,13 @@ struct config_listener {
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
 	enum config_unsignable unsignable;
+	enum config_on_failure on_failure;
+	const char *pair_name;		/* NULL: none */
+	const struct config_listener *pair;	/* the same */
+	bool is_paired;			/* it is the pair of others, */
+	bool is_copied;			/* and one of them writes recipes */
+	enum config_recipes recipes;
+	enum config_extend extend;
 	enum config_mail_from mail_from;
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
 	bool has_aliases;

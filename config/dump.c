@@ -291,6 +291,7 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 	switch (row->kind) {
 	case K_NAME:
 	case K_ID:
+	case K_PEER:
 	case K_USER:
 	case K_PATH:
 		dump_text(d, row, place, is_said);

@@ -43,6 +43,9 @@ struct config *config_load_octets(const char *path, struct bytes octets,
 /* Checks the rules across directives. */
 void config_check(struct load *l);
 
+/* Resolves `pair`, and checks that the two fit. */
+void config_check_pairs(struct load *l);
+
 /*
  * The listener of ours that a next hop leads to, or NULL: where that can be
  * known without asking the DNS.

@@ -17,7 +17,10 @@ static const struct preset presets[] = {
 
 static const struct preset refusals[] = {
 	{ROLE_INBOUND, "aliases", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "extend", "it never signs"},
 	{ROLE_INBOUND, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "pair", "it is what others are paired with"},
+	{ROLE_INBOUND, "recipes", "it never signs"},
 	{ROLE_INBOUND, "repair", "it leaves the message as it came"},
 	{ROLE_INBOUND, "senders", "it never signs"},
 	{ROLE_INBOUND, "unsignable", "it never signs"},
@@ -29,8 +32,28 @@ static const struct preset refusals[] = {
 	{ROLE_APPLIANCE, "domains", "strangers could have mail signed there"},
 	{ROLE_APPLIANCE, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_APPLIANCE, "unsigned", "mail without DKIM2 is what it signs"},
+	{ROLE_APPLIANCE, "extend", "its clients only send new mail"},
+	{ROLE_APPLIANCE, "pair", "its clients only send new mail"},
+	{ROLE_APPLIANCE, "recipes", "its clients only send new mail"},
+	{ROLE_FORWARD, "extend", "it verifies what it extends"},
+	{ROLE_FORWARD, "pair", "it verifies what it extends"},
+	{ROLE_FORWARD, "recipes", "it leaves the message as it came"},
 	{ROLE_FORWARD, "repair", "mail of others is not its to change"},
 	{ROLE_FORWARD, "senders", "it signs for the domain of the recipient"},
+	{ROLE_LIST_IN, "aliases", "it leaves the envelope as it came"},
+	{ROLE_LIST_IN, "extend", "it never signs"},
+	{ROLE_LIST_IN, "mail-from", "it leaves the envelope as it came"},
+	{ROLE_LIST_IN, "pair", "it is what others are paired with"},
+	{ROLE_LIST_IN, "recipes", "it never signs"},
+	{ROLE_LIST_IN, "repair", "it leaves the message as it came"},
+	{ROLE_LIST_IN, "senders", "it never signs"},
+	{ROLE_LIST_IN, "unsignable", "it never signs"},
+	{ROLE_LIST_OUT, "aliases", "it leaves the envelope as it came"},
+	{ROLE_LIST_OUT, "domains", "strangers could have mail signed there"},
+	{ROLE_LIST_OUT, "mail-from", "bounces are the list manager's"},
+	{ROLE_LIST_OUT, "repair", "mail of others is not its to change"},
+	{ROLE_LIST_OUT, "unsigned", "it was for its pair to refuse it"},
+	{ROLE_LIST_OUT, "verify", "its pair has verified what comes back"},
 };
 
 static const char *
@@ -83,5 +106,6 @@ config_role_annotates(enum config_role role)
 bool
 config_role_originates(enum config_role role)
 {
-	return role == ROLE_EGRESS || role == ROLE_APPLIANCE;
+	return role == ROLE_EGRESS || role == ROLE_APPLIANCE ||
+	    role == ROLE_LIST_OUT;
 }

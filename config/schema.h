@@ -28,6 +28,7 @@ enum config_kind {
 	K_ROUTES,
 	K_TLS,		/* certificates with their keys */
 	K_KEPT,		/* {age: TIME, size: OCTETS} */
+	K_PEER,		/* the name of another listener */
 	K_LISTENERS,
 	K_UNBUILT,	/* known by name; only its default may be written */
 	K__N

@@ -443,6 +443,13 @@ set_mail_from(const struct setting *s)
 	return true;
 }
 
+/* Which one it is, pair.c looks when all listeners are read. */
+static bool
+set_peer(const struct setting *s)
+{
+	return is_text(s) && keep_text(s, s->value->text);
+}
+
 /* Only the shape: tables.c reads it when all else is known. */
 static bool
 is_table(const struct setting *s, const char *why)
@@ -549,6 +556,7 @@ static setter *const setters[K__N] = {
 	[K_ROUTES] = set_routes,
 	[K_TLS] = set_tls,
 	[K_KEPT] = set_kept,
+	[K_PEER] = set_peer,
 	[K_LISTENERS] = set_listeners,
 	[K_UNBUILT] = set_unbuilt,
 };

@@ -267,8 +267,6 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"at top level", IN "store: redis://a\nsecrets: a\n",
 		    "8:1: store: not built yet; remove it\n"
 		    "9:1: secrets: not built yet; remove it"},
-		{"a role", TOP "listeners: {in: {role: list-in, listen: 25, clients: 10.0.0.1, next-hop: smtp://a.b}}\n",
-		    "2:24: role: list-in: not built yet; write inbound, egress, forward or appliance"},
 		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},
 		{"one to many", FWD "      b@example.net: x@example.org, y@example.org\n",
 		    "12:22: aliases: more than one target: not built yet; write one address"},
@@ -296,9 +294,9 @@ q20_a_queue_is_for_mail_of_ours(void **state)
 		{"egress", OUT "    delivery: queue\n    repair: yes\nkeys: k\n", ""},
 		{"egress by neither", OUT "    delivery: queue\n", "8:15: delivery: queue: takes only mail from domains of ours; write `senders`, or the folder of the keys at top level"},
 		{"repair alone", OUT "    repair: yes\n", ""},
-		{"no role for it", IN "    delivery: queue\n", "8:15: delivery: queue: is for role egress and appliance so far; write through"},
-		{"no role for it, from the top level", IN "delivery: queue\n", "3:3: delivery: queue: is for role egress and appliance so far; write through"},
-		{"nor this", FWD "delivery: queue\n", "4:3: delivery: queue: is for role egress and appliance so far; write through"},
+		{"no role for it", IN "    delivery: queue\n", "8:15: delivery: queue: is for role egress, list-out and appliance so far; write through"},
+		{"no role for it, from the top level", IN "delivery: queue\n", "3:3: delivery: queue: is for role egress, list-out and appliance so far; write through"},
+		{"nor this", FWD "delivery: queue\n", "4:3: delivery: queue: is for role egress, list-out and appliance so far; write through"},
 		{"another word", IN "    delivery: later\n", "8:15: delivery: `later` is none of through or queue"},
 		{"who the client is", LAN "    senders: a.b\n    pass-client: xclient\n", "3:3: delivery: queue: the client is gone when mail is delivered; remove `pass-client`"},
 		{"a client that logs in", LAN "    senders: a.b\n    auth: pass\n    tls: {cert: a, key: b}\n",
@@ -322,6 +320,50 @@ q20_a_queue_is_for_mail_of_ours(void **state)
 
 	(void)state;
 	RUN(rows);
+}
+
+/* What came by one listener comes back to the other. */
+static void
+pairs_must_fit(void **state)
+{
+#define PAIR TOP "keys: k\nlisteners:\n" \
+	"  in: {role: list-in, listen: 25, domains: a.b, next-hop: lmtp://c.d}\n"
+#define BACK "  out: {role: list-out, listen: 26, clients: 10.0.0.1, next-hop: mx"
+	static const struct row rows[] = {
+		{"a pair", PAIR BACK ", pair: in}\n", ""},
+		{"egress and inbound", TOP "keys: k\nlisteners:\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, pair: in, recipes: headers, on-failure: unsigned}\n"
+		    "  in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d, on-failure: unsigned}\n", ""},
+		{"none", PAIR BACK "}\n", "5:3: out: `pair` is needed: role list-out extends what came by it; write the name of the listener of role list-in"},
+		{"nobody", PAIR BACK ", pair: inn}\n", "5:76: pair: `inn` is no listener; write the name of the one whose mail comes back here"},
+		{"itself", PAIR BACK ", pair: out}\n", "5:76: pair: `out` takes no mail in from others; write a listener of role list-in or inbound"},
+		{"one that does not verify", TOP "keys: k\nverify: off\nlisteners:\n"
+		    "  in: {role: list-in, listen: 25, domains: a.b, next-hop: lmtp://c.d}\n" BACK ", pair: in}\n",
+		    "6:76: pair: `in` verifies nothing, so that nothing of it could be extended; write `verify: observe` there"},
+		{"a verdict of its own", TOP "keys: k\nlisteners:\n"
+		    "  in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d}\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, pair: in, verify: enforce}\n",
+		    "5:74: pair: `in` has verified what comes back here; write `verify: observe`"},
+		{"at list-out", PAIR BACK ", pair: in, verify: enforce}\n", "5:80: verify: a listener of role list-out has no use for it: its pair has verified what comes back; remove it"},
+		{"a list without an end", PAIR, "4:3: in: no listener has it as its `pair`, so that nothing it takes in could be extended; write one of role list-out"},
+		{"no keys", TOP "listeners:\n"
+		    "  in: {role: list-in, listen: 25, domains: a.b, next-hop: lmtp://c.d}\n" BACK ", pair: in}\n",
+		    "4:3: out: `keys` is needed: role list-out signs; write the folder of the keys at top level"},
+		{"of who takes mail in", PAIR BACK ", pair: in}\n  i2: {role: inbound, listen: 27, domains: a.b, next-hop: lmtp://c.d, pair: in, recipes: none, extend: trusting}\n",
+		    "6:71: pair: a listener of role inbound has no use for it: it is what others are paired with; remove it\n"
+		    "6:81: recipes: a listener of role inbound has no use for it: it never signs; remove it\n"
+		    "6:96: extend: a listener of role inbound has no use for it: it never signs; remove it"},
+		{"words", IN "recipes: some\non-failure: x\nextend: y\n",
+		    "8:10: recipes: `some` is none of all, headers or none\n"
+		    "9:13: on-failure: `x` is none of defer or unsigned\n"
+		    "10:9: extend: `y` is none of recorded or trusting"},
+		{"strangers at list-out", PAIR BACK ", pair: in, domains: a.b}\n", "5:80: domains: a listener of role list-out has no use for it: strangers could have mail signed there; remove it"},
+	};
+
+	(void)state;
+	RUN(rows);
+#undef PAIR
+#undef BACK
 }
 
 /* T8: who speaks for others is named, and is not everybody. */
@@ -391,7 +433,7 @@ a_listener_says_all_it_needs(void **state)
 		    "1:1: `listeners` is needed: write a map of them by name\n"
 		    "1:11: hostname: `mx_1.example` is no DNS name; write letters, digits and hyphens in labels of 1 to 63, such as mx.example.org"},
 		{"all", TOP "listeners: {in: {}}\n",
-		    "2:13: in: `role` is needed: write inbound, egress, forward or appliance\n"
+		    "2:13: in: `role` is needed: write inbound, egress, forward, list-in, list-out or appliance\n"
 		    "2:13: in: `listen` is needed: write \"*:25\", an address with a port, or a port on loopback\n"
 		    "2:13: in: `next-hop` is needed: write smtp://HOST:PORT or mx\n"
 		    "2:13: in: has neither `clients` nor `domains`, so nobody could send; write who may send, or to whom"},
@@ -593,6 +635,7 @@ main(void)
 		cmocka_unit_test(what_is_kept_has_an_age_and_a_size),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
 		cmocka_unit_test(q20_a_queue_is_for_mail_of_ours),
+		cmocka_unit_test(pairs_must_fit),
 		cmocka_unit_test(t8_proxies_must_be_named),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),

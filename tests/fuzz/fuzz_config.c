@@ -98,6 +98,12 @@ check_listeners(const struct config *c, bool has_file)
 			abort();
 		if (config_role_originates(l->role) && l->n_domains != 0)
 			abort();
+		if (l->role == ROLE_LIST_OUT && l->pair == NULL)
+			abort();
+		if (l->pair != NULL && (!l->pair->is_paired ||
+		    l->pair->verify == VERIFY_OFF || l->pair->n_listen == 0 ||
+		    config_role_originates(l->pair->role)))
+			abort();
 		if (l->delivery == DELIVERY_QUEUE &&
 		    (!config_role_originates(l->role) ||
 		    (!l->has_senders && c->keys == NULL)))
