@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "daemon/relay_value.h"
+
 static void
 refuse(struct decision *d, int code, const char *enhanced, const char *text)
 {
@@ -70,6 +72,12 @@ decide_identity(const struct config_listener *l, const struct keydir *keys,
 }
 
 bool
+decide_may_return(const struct config_listener *l)
+{
+	return l->pair != NULL || l->extend == EXTEND_TRUSTING;
+}
+
+bool
 decide_may_sign(const struct config_listener *l, const struct keydir *keys)
 {
 	return keys->n != 0 && (config_role_originates(l->role) ||
@@ -132,6 +140,28 @@ decide_has_chain(const struct dkim2_message *m)
 	    dkim2_message_find(m, BYTES_LIT("message-instance"), &first) != 0;
 }
 
+/* Mail of a domain that is not ours to send for. A list manager hands on what
+ * others wrote, and nobody can say any more how that came. */
+static void
+foreign(struct decision *d, const struct config_listener *l, const char *text)
+{
+	if (l->role == ROLE_LIST_OUT)
+		decide_unsignable(d, l, "it is of others, and there is no "
+		    "record of its arrival");
+	else
+		refuse(d, 550, "5.7.1", text);
+}
+
+/* MAIL FROM, where it was not for MAIL to refuse it. */
+static bool
+is_own_path(const struct decide_facts *f)
+{
+	struct bytes domain = dkim2_path_domain(f->mail_from_in);
+
+	return !decide_may_return(f->listener) || domain.n == 0 ||
+	    decide_is_sender(f->listener, f->keys, domain);
+}
+
 /* New mail of ours: i=1, by the domain that covers From and MAIL FROM. */
 static void
 originate(struct decision *d, const struct decide_facts *f)
@@ -151,8 +181,11 @@ originate(struct decision *d, const struct decide_facts *f)
 		decide_unsignable(d, f->listener,
 		    "From does not hold exactly one mailbox");
 	} else if (!decide_is_sender(f->listener, f->keys, name[0])) {
-		refuse(d, 550, "5.7.1",
+		foreign(d, f->listener,
 		    "The domain of From is not one that this client may use");
+	} else if (!is_own_path(f)) {
+		foreign(d, f->listener,
+		    "This client may not send from that domain");
 	} else if (decide_has_chain(f->message)) {
 		decide_unsignable(d, f->listener,
 		    "a chain without an arrival record");
@@ -198,13 +231,78 @@ extend(struct decision *d, const struct decide_facts *f)
 	}
 }
 
+/*
+ * As whom what came back is extended: a domain it came to that has keys and
+ * covers the reverse-path it leaves with. Empty where there is none.
+ */
+static struct bytes
+identity_of_return(const struct decide_facts *f)
+{
+	struct bytes list = f->extension->rcpts, path, best = {NULL, 0};
+
+	while (relay_value_next_rcpt(&list, &path)) {
+		struct bytes name[2] = {dkim2_path_domain(path),
+		    dkim2_path_domain(f->mail_from_out)};
+		struct bytes domain = keydir_cover(f->keys, name, 2);
+
+		if (name[0].n != 0 && domain.n > best.n)
+			best = domain;
+	}
+	return best;
+}
+
+/* A chain that came back from the server behind us. */
+static void
+extend_return(struct decision *d, const struct decide_facts *f)
+{
+	const struct extension *e = f->extension;
+	const struct dkim2_field *list;
+
+	if (!e->is_good) {
+		decide_unsignable(d, f->listener, e->rule);
+		return;
+	}
+	d->kind = DECIDE_SIGN;
+	d->is_return = true;
+	d->domain = identity_of_return(f);
+	if (f->listener->role == ROLE_LIST_OUT || e->is_used ||
+	    f->n_rcpts > 1 || dkim2_message_find(e->message,
+	        BYTES_LIT("list-id"), &list) != 0)
+		d->flags |= DKIM2_FLAG_EXPLODED;
+	if (d->domain.n == 0)
+		decide_unsignable(d, f->listener, "no key covers both a "
+		    "recipient that it came for and MAIL FROM");
+}
+
+/*
+ * Mail of the server behind us: what came in before is extended, or not
+ * signed at all; the rest is new.
+ */
+static void
+send_out(struct decision *d, const struct decide_facts *f)
+{
+	bool is_bounce = bytes_eq(f->mail_from_in, BYTES_LIT("<>")) &&
+	    is_report(f->message);
+	struct bytes domain;
+	enum dkim2_from from = dkim2_message_from(f->message, f->arena,
+	    &domain);
+
+	if (is_bounce || from == DKIM2_FROM_NONE || from == DKIM2_FROM_MANY ||
+	    (f->extension->rule == NULL && !f->extension->is_good))
+		originate(d, f);
+	else
+		extend_return(d, f);
+}
+
 void
 decide(struct decision *d, const struct decide_facts *f)
 {
 	*d = (struct decision){.kind = DECIDE_PASS};
 	if (f->result != NULL && by_verdict(d, f))
 		return;
-	if (config_role_originates(f->listener->role))
+	if (decide_may_return(f->listener))
+		send_out(d, f);
+	else if (config_role_originates(f->listener->role))
 		originate(d, f);
 	else if (f->listener->role == ROLE_FORWARD)
 		extend(d, f);

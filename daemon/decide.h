@@ -18,8 +18,24 @@ struct decision {
 	char text[640];
 	const char *rule;	/* DECIDE_PASS: why it is not signed; NULL: that
 				   was never the question */
+	bool is_return;		/* DECIDE_SIGN: as its extension has it */
 	struct bytes domain;	/* DECIDE_SIGN: d= */
 	unsigned flags;		/* DECIDE_SIGN: DKIM2_FLAG_* */
+};
+
+/*
+ * A message that came to a listener with a pair: what its arrival record
+ * says, and what became of it since (daemon/extend.h).
+ */
+struct extension {
+	bool is_found;		/* a record */
+	bool is_good;		/* it may be extended, as follows */
+	const char *rule;	/* why it may not be, where there was a chain */
+	struct bytes rcpts;	/* whom it came for; a list of relay_value.h */
+	bool is_used;		/* it went on before, to others */
+	const struct dkim2_message *message;	/* as it leaves */
+	const struct dkim2_digests *digests;
+	struct bytes recipe;	/* empty: nothing changed */
 };
 
 struct decide_facts {
@@ -30,6 +46,8 @@ struct decide_facts {
 	struct bytes mail_from_in;	/* paths, with brackets */
 	struct bytes mail_from_out;
 	struct bytes identity;		/* what decide_identity() said */
+	const struct extension *extension;
+	size_t n_rcpts;			/* it leaves for */
 	struct arena *arena;
 };
 
@@ -64,6 +82,9 @@ bool decide_may_sign(const struct config_listener *l,
  */
 bool decide_may_queue(const struct config_listener *l,
     const struct keydir *keys, bool is_known, struct bytes mail_from);
+
+/* Whether what comes to the listener may have come in before. */
+bool decide_may_return(const struct config_listener *l);
 
 /* Whether a message carries fields of DKIM2. */
 bool decide_has_chain(const struct dkim2_message *m);

@@ -45,6 +45,7 @@ struct hub {
 	struct offers *offers;	/* what next hops can */
 	struct memory *memory;	/* what was delivered before */
 	struct signer_client *signer;	/* NULL: there are no keys */
+	uint32_t n_proofs;	/* of signed messages, so far */
 	struct pool *pool;	/* connections to next hops */
 	struct probe *probe;	/* at the start, what those can; the owner's */
 	struct queue_link *queue;	/* NULL: no listener queues */

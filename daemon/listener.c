@@ -310,6 +310,15 @@ on_memory(struct hub *h, uint64_t tag, const struct memory_reply *reply)
 	return r != NULL && relay_memory_reply(r, SLOT_PART(tag), reply);
 }
 
+static bool
+on_arrival(struct hub *h, uint64_t tag, const struct arrival_reply *reply)
+{
+	struct relay *r = slots_find(&h->slots, tag);
+
+	return tag == RELAY_ARRIVAL_LATER ||
+	    (r != NULL && relay_arrival_reply(r, reply));
+}
+
 static void
 on_queue(struct hub *h, uint64_t tag, enum queue_answer a)
 {
@@ -339,6 +348,7 @@ static const struct hub_calls calls = {
 	.txt = on_txt,
 	.signature = on_signature,
 	.memory = on_memory,
+	.arrival = on_arrival,
 	.queue = on_queue,
 	.relay_gone = relay_gone,
 };

@@ -7,6 +7,7 @@
 /* More than a signature and an instance take: 8 signatures of 1,024 octets
  * (draft 10.11) and the paths of 20 recipients, in base64. */
 #define SIGNATURE_GROWTH (24 * 1024U)
+#define RECIPE_GROWTH (64 * 1024U)	/* one field, product.md */
 #define REPAIR_GROWTH 2048U
 
 static void on_outbound(void *arg, enum outbound_event what);
@@ -88,6 +89,8 @@ onward_growth(const struct hub *h, const struct config_listener *l)
 
 	if (decide_may_sign(l, &h->inventory->domains))
 		more += SIGNATURE_GROWTH;
+	if (l->pair != NULL && l->recipes != RECIPES_NONE)
+		more += RECIPE_GROWTH;
 	return more;
 }
 
@@ -239,27 +242,35 @@ ask_again(struct onward *o)
 }
 
 static void
-send_signed(struct onward *o)
+put_pieces(struct onward *o)
 {
 	const struct relay *r = o->relay;
 
-	if (o->decision.kind == DECIDE_REFUSE) {
-		end_saying(o, o->decision.code, o->decision.enhanced,
-		    o->decision.text);
-		return;
-	}
-	onward_sign_describe(o);
 	if (o->sign != NULL)
 		o->pieces[0] = dkim2_sign_fields(o->sign);
 	o->pieces[1] = r->annotation.field;
 	o->pieces[2] = o->value.received;
 	if (o->repaired != NULL)
 		o->pieces[3] = o->repaired->fields;
-	o->pieces[ONWARD_CONTENT] = r->annotation.header;
+	o->pieces[ONWARD_CONTENT] = r->extension.is_good
+	    ? r->extension.message->header : r->annotation.header;
 	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */
 	o->pieces[6] = content_body(&r->content);
-	if (r->is_queued)
+}
+
+/* The copy is whole: signed, or not to be. */
+static void
+send_whole(struct onward *o)
+{
+	if (o->decision.kind == DECIDE_REFUSE) {
+		end_saying(o, o->decision.code, o->decision.enhanced,
+		    o->decision.text);
+		return;
+	}
+	put_pieces(o);
+	onward_sign_describe(o);
+	if (o->relay->is_queued)
 		end(o);
 	else if (o->state == ONWARD_OPEN)
 		send_content(o);
@@ -297,15 +308,41 @@ onward_take(struct onward *copy, struct onward *asked)
 	asked->state = ONWARD_OVER;
 }
 
-/* Whose fault it is: that of a message that is too much, or of the signer. */
+/*
+ * Whose fault it is: that of a message that is too much, or of the signer,
+ * or the proof. For those on-failure says what is to be done.
+ */
 static void
-end_unsigned(struct onward *o, int error)
+lack_signature(struct onward *o, int error)
 {
-	if (error == -E_NOMEM)
+	if (error == -E_NOMEM) {
 		end_saying(o, 452, "4.3.1", "Out of memory");
-	else
+	} else if (o->relay->listener->on_failure == ON_FAILURE_DEFER) {
 		end_saying(o, 451, "4.3.0",
 		    "The message can not be signed now");
+	} else {
+		o->sign = NULL;
+		o->pieces[0] = (struct bytes){NULL, 0};
+		o->decision.kind = DECIDE_PASS;
+		o->decision.rule = "it could not be signed: on-failure";
+		log_line(LOG_WARNING_, "%s: ALARM: leaves unsigned, as "
+		    "on-failure says", o->relay->id);
+		send_whole(o);
+	}
+}
+
+/* All signatures are there: they are proved, and it leaves. */
+static void
+send_signed(struct onward *o)
+{
+	int error;
+
+	put_pieces(o);
+	error = onward_prove(o);
+	if (error != 0)
+		lack_signature(o, error);
+	else
+		send_whole(o);
 }
 
 void
@@ -317,9 +354,9 @@ onward_send(struct onward *o)
 	if (error == 0 && o->decision.kind == DECIDE_SIGN)
 		error = onward_sign(o);
 	if (error != 0)
-		end_unsigned(o, error);
+		lack_signature(o, error);
 	else if (o->sign == NULL)
-		send_signed(o);
+		send_whole(o);
 }
 
 void
@@ -327,11 +364,12 @@ onward_signature(struct onward *o, size_t k, struct bytes signature)
 {
 	int error;
 
-	if (o->state == ONWARD_OVER || o->state == ONWARD_SENDING)
+	if (o->state == ONWARD_OVER || o->state == ONWARD_SENDING ||
+	    o->sign == NULL)
 		return;
 	error = onward_sign_answer(o, k, signature);
 	if (error != 0)
-		end_unsigned(o, error);
+		lack_signature(o, error);
 	else if (dkim2_sign_step(o->sign) == DKIM2_DONE)
 		send_signed(o);
 }

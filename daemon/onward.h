@@ -48,6 +48,7 @@ struct relay_rcpt {
 	bool is_known;			/* there is something of it */
 	bool is_claiming;		/* it has not answered yet */
 	bool is_claimed;		/* for us */
+	bool is_recorded;		/* in the record of the arrival */
 	bool is_unsure;			/* the dot was out, no answer came */
 	unsigned number;		/* for tags */
 	struct relay_value value;	/* what its copy has, or had before */
@@ -164,6 +165,19 @@ int onward_sign(struct onward *o);
  * Returns  0, or -E_* where the message can not be signed now
  */
 int onward_sign_answer(struct onward *o, size_t k, struct bytes signature);
+
+/* ---- onward_prove.c ---- */
+
+/*
+ * Has our own verifier look at the finished message, in ->pieces: what it
+ * finds wrong must not leave.
+ *
+ * Returns  0; -E_CRYPTO where it does not verify, which is in the log; -E_*
+ *          where that can not be told now
+ */
+int onward_prove(struct onward *o);
+
+/* ---- onward_sign.c ---- */
 
 /* Writes ->signed_as. */
 void onward_sign_describe(struct onward *o);

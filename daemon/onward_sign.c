@@ -82,6 +82,11 @@ begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 		keys[k] = (struct dkim2_signing_key){o->keys[k].selector,
 		    o->keys[k].algorithm};
 	o->n_signatures = n;
+	if (o->decision.is_return) {
+		opts.recipe = r->extension.recipe;
+		return dkim2_sign_new(&o->sign, r->arena,
+		    r->extension.message, r->extension.digests, &opts, why);
+	}
 	if (o->repaired != NULL)
 		return dkim2_sign_new(&o->sign, r->arena,
 		    &o->repaired->message, &o->repaired->digests, &opts, why);

@@ -100,6 +100,7 @@ leave(struct relay *r)
 {
 	if (r->state == RELAY_OVER)
 		return;
+	relay_arrival_end(r);
 	r->state = RELAY_OVER;
 	slots_leave(&r->hub->slots, r->tag);
 	close_all(r);
@@ -284,6 +285,7 @@ relay_conclude(struct relay *r)
 	bool is_mixed;
 
 	settle_twins(r);
+	relay_arrival_end(r);
 	if (r->session == NULL) {
 		leave(r);
 		return;
@@ -357,7 +359,9 @@ relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 		refuse_mail(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
+	/* where it may be mail that came in, its content will say so */
 	if (config_role_originates(r->listener->role) && !mail->from.is_null &&
+	    !decide_may_return(r->listener) &&
 	    !decide_is_sender(r->listener, &r->hub->inventory->domains,
 	        mail->from.domain)) {
 		refuse_mail(r, 550, "5.7.1",
@@ -462,11 +466,19 @@ set_arrived(struct relay *r)
 	return 0;
 }
 
+void
+relay_limits(const struct relay *r, struct dkim2_limits *limits)
+{
+	dkim2_limits_default(limits);
+	if (limits->max_undo < UNDONE_BODIES * r->listener->max_message)
+		limits->max_undo = UNDONE_BODIES * r->listener->max_message;
+}
+
 static int
 begin_to_verify(struct relay *r)
 {
 	struct dkim2_limits limits;
-	const struct dkim2_verify_options opts = {
+	struct dkim2_verify_options opts = {
 	    .now_s = loop_time_s(r->hub->loop),
 	    .envelope = &r->arrived,
 	    .limits = &limits,
@@ -475,9 +487,8 @@ begin_to_verify(struct relay *r)
 	};
 	int error = set_arrived(r);
 
-	dkim2_limits_default(&limits);
-	if (limits.max_undo < UNDONE_BODIES * r->listener->max_message)
-		limits.max_undo = UNDONE_BODIES * r->listener->max_message;
+	relay_arrival_scope(r, &opts);
+	relay_limits(r, &limits);
 	if (error == 0)
 		error = dkim2_verify_new(&r->verify, r->arena, &opts);
 	if (error == 0)
@@ -579,14 +590,21 @@ relay_content(struct relay *r, struct bytes octets)
 static void
 go_on(struct relay *r)
 {
-	if (r->fault.code != 0)
+	const struct dkim2_result *result = NULL;
+
+	if (r->fault.code != 0) {
 		relay_refuse(r, &r->fault);
-	else if (!sender_is_done(r->sender))
+		return;
+	}
+	if (!sender_is_done(r->sender))
 		return;		/* on_sender() comes */
-	else if (r->listener->verify == VERIFY_OFF)
-		relay_decide(r, NULL);
-	else if (dkim2_verify_step(r->verify) == DKIM2_DONE)
-		relay_decide(r, dkim2_verify_result(r->verify));
+	if (r->listener->verify != VERIFY_OFF) {
+		if (dkim2_verify_step(r->verify) != DKIM2_DONE)
+			return;
+		result = dkim2_verify_result(r->verify);
+	}
+	if (!relay_arrival_find(r))
+		relay_decide(r, result);
 }
 
 void

@@ -5,6 +5,7 @@
 #ifndef DAEMON_RELAY_H
 #define DAEMON_RELAY_H
 
+#include "daemon/arrival.h"
 #include "daemon/inbound.h"
 #include "daemon/memory.h"
 #include "daemon/queue_link.h"
@@ -64,5 +65,11 @@ void relay_queue_answer(struct relay *r, enum queue_answer answer);
  */
 bool relay_memory_reply(struct relay *r, unsigned part,
     const struct memory_reply *reply);
+
+/* The tag of what is written down while nobody waits for it. */
+#define RELAY_ARRIVAL_LATER UINT64_MAX
+
+/* An answer about its arrival. As relay_memory_reply(). */
+bool relay_arrival_reply(struct relay *r, const struct arrival_reply *reply);
 
 #endif

@@ -18,6 +18,17 @@ may_share(const struct onward *asked, const struct relay_rcpt *rcpt)
 	return asked->decision.kind != DECIDE_SIGN || rcpt->is_named;
 }
 
+/* Recipients that the message leaves for, were it not for the memory. */
+static size_t
+count_wanting(const struct relay *r)
+{
+	size_t n = 0;
+
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		n += k->twin == NULL && k->state == RCPT_ACCEPTED;
+	return n;
+}
+
 static void
 decide_for(struct relay *r, struct onward *asked,
     const struct dkim2_result *result)
@@ -30,6 +41,8 @@ decide_for(struct relay *r, struct onward *asked,
 	    .mail_from_in = r->mail.from.raw,
 	    .mail_from_out = asked->mail_from,
 	    .identity = asked->identity,
+	    .extension = &r->extension,
+	    .n_rcpts = count_wanting(r),
 	    .arena = r->arena,
 	};
 
@@ -195,7 +208,7 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 	struct relay_answer a = relay_answer_say(452, "4.3.1",
 	    "Out of memory");
 
-	if (result != NULL)
+	if (result != NULL && r->listener->pair == NULL)
 		relay_log_verdict(r, result);
 	if (loop != LOOPCHECK_NONE) {
 		a = relay_answer_say(554, "5.4.6", loopcheck_text(loop));
@@ -324,6 +337,13 @@ relay_deliver(struct relay *r)
 		return;
 	}
 	hand_over(r);
+	if (!relay_arrival_write(r))
+		relay_send(r);
+}
+
+void
+relay_send(struct relay *r)
+{
 	if (r->is_queued) {
 		relay_queue(r);
 		return;

@@ -39,7 +39,8 @@ may_relay(const struct relay *r, const struct smtp_path *to)
 	        inbound_client(r->session)->addr.ip))
 		return true;
 	if (to->domain.n == 0)		/* <postmaster> */
-		return l->role == ROLE_INBOUND && l->n_domains != 0;
+		return (l->role == ROLE_INBOUND || l->role == ROLE_LIST_IN) &&
+		    l->n_domains != 0;
 	return !to->is_literal && !is_routed(to->local) &&
 	    config_domains_hold(l->domains, l->n_domains, to->domain);
 }

@@ -3,6 +3,7 @@
 #define DAEMON_RELAY_STATE_H
 
 #include "daemon/annotate.h"
+#include "daemon/arrival.h"
 #include "daemon/content.h"
 #include "daemon/loopcheck.h"
 #include "daemon/memory.h"
@@ -26,7 +27,9 @@ enum relay_state {
 	RELAY_ASKING,	/* MAIL was answered 250: recipients are asked */
 	RELAY_RECEIVING,	/* 354: the content comes */
 	RELAY_VERIFYING,	/* it is all there; keys are not */
+	RELAY_FINDING,	/* how it came in is asked */
 	RELAY_CLAIMING,	/* the memory is asked */
+	RELAY_RECORDING,	/* how it came is written down */
 	RELAY_SENDING,	/* copies are on their way */
 	RELAY_SIGNING,	/* likewise, into the queue */
 	RELAY_COMMITTING,	/* the queue process is asked to keep them */
@@ -67,6 +70,8 @@ struct relay {
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
 	struct sender *sender;		/* by DKIM1; NULL: nothing to look at */
+	struct extension extension;	/* where it may have come in before */
+	struct arrival *recorded;	/* how it came; NULL: not written */
 	struct annotation annotation;	/* of all copies */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */
@@ -83,6 +88,9 @@ struct relay {
 };
 
 /* ---- relay.c ---- */
+
+/* What one message may cost its verifier. */
+void relay_limits(const struct relay *r, struct dkim2_limits *limits);
 
 /* Copies octets, or a path, into the arena: what the client said goes with
  * its next command. 0 or -E_NOMEM. */
@@ -122,6 +130,9 @@ void relay_decide(struct relay *r, const struct dkim2_result *result);
 /* The memory has answered every claim: sends what is to be sent. */
 void relay_deliver(struct relay *r);
 
+/* The copies are there, and the record of the arrival. */
+void relay_send(struct relay *r);
+
 /* A copy has come to its end; its recipients are settled. */
 void relay_copy_over(struct relay *r, struct onward *copy);
 
@@ -145,6 +156,30 @@ void relay_memory_answered(struct relay *r, const struct relay_rcpt *rcpt);
 
 /* Forgets what was delivered: an honest repeat may follow. */
 void relay_memory_forget(struct relay *r);
+
+/* ---- relay_arrival.c ---- */
+
+/* What the verifier is asked for: a chain that comes back was verified. */
+void relay_arrival_scope(const struct relay *r,
+    struct dkim2_verify_options *opts);
+
+/*
+ * Asks how the message came in, where it may have; relay_decide() comes.
+ *
+ * Returns  false where there is nothing to ask
+ */
+bool relay_arrival_find(struct relay *r);
+
+/*
+ * Writes down how the message came, where a listener has this one as its
+ * pair; relay_send() comes, or an answer for everybody.
+ *
+ * Returns  false where nothing is to be written
+ */
+bool relay_arrival_write(struct relay *r);
+
+/* All answers are there: who was refused is taken out of the record. */
+void relay_arrival_end(struct relay *r);
 
 /* ---- relay_queue.c ---- */
 

@@ -11,9 +11,11 @@
 #include "daemon/addr.h"
 #include "tests/scenario/arrivals.h"
 #include "tests/scenario/memory.h"
+#include "tests/scenario/manager.h"
 #include "tests/scenario/message.h"
 #include "tests/scenario/queue.h"
 #include "tests/scenario/site.h"
+#include "tests/scenario/text.h"
 #include "tests/scenario/words.h"
 
 #define ACTORS 32
@@ -84,32 +86,6 @@ is(struct bytes word, const char *text)
 	return bytes_eq(word, bytes_of(text));
 }
 
-/* '*' is any octets, '?' one; all else itself. */
-static bool
-fits(struct bytes pattern, struct bytes text)
-{
-	size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
-
-	while (t < text.n) {
-		if (p < pattern.n && pattern.p[p] == '*') {
-			star = p++;
-			from = t;
-		} else if (p < pattern.n && (pattern.p[p] == '?' ||
-		    pattern.p[p] == text.p[t])) {
-			p++;
-			t++;
-		} else if (star != SIZE_MAX) {
-			p = star + 1;
-			t = ++from;
-		} else {
-			return false;
-		}
-	}
-	while (p < pattern.n && pattern.p[p] == '*')
-		p++;
-	return p == pattern.n;
-}
-
 static bool
 fail(struct run *r, const char *what, struct bytes wanted, struct bytes came)
 {
@@ -128,54 +104,6 @@ fail(struct run *r, const char *what, struct bytes wanted, struct bytes came)
 }
 
 static const struct bytes nothing = {NULL, 0};
-
-/* \r \n \0 \\ \xHH; \*N makes N of the octet before. */
-static bool
-unescape(struct bytes text, struct buf *out)
-{
-	for (size_t k = 0; k < text.n; k++) {
-		uint8_t c = text.p[k];
-		unsigned long n;
-		char *end;
-
-		if (c != '\\') {
-			buf_add_octet(out, c);
-			continue;
-		}
-		if (++k == text.n)
-			return false;
-		switch (text.p[k]) {
-		case 'r':
-			buf_add_octet(out, '\r');
-			break;
-		case 'n':
-			buf_add_octet(out, '\n');
-			break;
-		case '0':
-			buf_add_octet(out, '\0');
-			break;
-		case '\\':
-			buf_add_octet(out, '\\');
-			break;
-		case 'x':
-			n = strtoul((char[]){(char)text.p[k + 1],
-			    (char)text.p[k + 2], '\0'}, NULL, 16);
-			buf_add_octet(out, (uint8_t)n);
-			k += 2;
-			break;
-		case '*':
-			n = strtoul((const char *)text.p + k + 1, &end, 10);
-			c = out->p[out->n - 1];
-			while (n-- > 1)
-				buf_add_octet(out, c);
-			k = (size_t)(end - (const char *)text.p) - 1;
-			break;
-		default:
-			return false;
-		}
-	}
-	return !out->full;
-}
 
 /* ---- who ------------------------------------------------------------------- */
 
@@ -332,7 +260,7 @@ count_lines(struct bytes pattern, struct bytes text)
 
 		if (line.n != 0 && line.p[line.n - 1] == '\r')
 			line.n--;
-		n += fits(pattern, line);
+		n += text_fits(pattern, line);
 	}
 	return n;
 }
@@ -398,7 +326,7 @@ do_expect(struct run *r, struct actor *a, struct bytes pattern, bool can_skip)
 	bool is_it;
 
 	while ((line = wire_line(a->wire)).n != 0) {
-		is_it = fits(pattern, bytes_first(line, line.n - 2));
+		is_it = text_fits(pattern, bytes_first(line, line.n - 2));
 		if (!is_it && !can_skip)
 			return fail(r, "another line", pattern, line);
 		wire_drop(a->wire, line.n);
@@ -436,7 +364,7 @@ do_raw(struct run *r, struct actor *a, struct bytes text, bool is_line)
 		buf_add(&b, BYTES_LIT("\r\n"));
 		is_good = true;
 	} else {
-		is_good = unescape(text, &b);
+		is_good = text_unescape(text, &b);
 	}
 	wire_send(a->wire, buf_bytes(&b));
 	free(octets);
@@ -465,6 +393,23 @@ do_replay(struct run *r, struct actor *a, struct bytes name)
 	wire_send(a->wire, (struct bytes){other->content, other->n_content});
 	wire_send(a->wire, BYTES_LIT(".\r\n"));
 	return true;
+}
+
+/* "OTHER CHANGES": likewise, as a list manager leaves it. */
+static bool
+do_pass_on(struct run *r, struct actor *a, struct bytes rest)
+{
+	const struct actor *other = actor_find(r, next_word(&rest));
+	struct buf b = {malloc(MESSAGE_MAX), 0, MESSAGE_MAX, false};
+	bool is_good;
+
+	assert(b.p != NULL);
+	is_good = manager_make((struct bytes){other->content,
+	    other->n_content}, rest, &b);
+	wire_send(a->wire, buf_bytes(&b));
+	wire_send(a->wire, BYTES_LIT(".\r\n"));
+	free(b.p);
+	return is_good || fail(r, "no such changes", rest, nothing);
 }
 
 static bool
@@ -543,19 +488,6 @@ do_same(struct run *r, const struct actor *a, struct bytes name)
 	    fail(r, "another content", was, is);
 }
 
-/* As it is behind DATA: a dot at the beginning of a line goes. */
-static void
-undot(struct bytes sent, struct buf *out)
-{
-	bool is_begun = true;
-
-	for (size_t k = 0; k < sent.n; k++) {
-		if (!is_begun || sent.p[k] != '.')
-			buf_add_octet(out, sent.p[k]);
-		is_begun = sent.p[k] == '\n';
-	}
-}
-
 static bool
 do_verify(struct run *r, struct actor *a, struct bytes rest)
 {
@@ -571,7 +503,7 @@ do_verify(struct run *r, struct actor *a, struct bytes rest)
 
 		snprintf(path[k], sizeof(path[k]), "%.*s", BYTES_FMT(word));
 	}
-	undot((struct bytes){a->content, a->n_content}, &message);
+	text_undot((struct bytes){a->content, a->n_content}, &message);
 	site_verify(buf_bytes(&message), path[0], path[1], &b);
 	free(message.p);
 	return bytes_starts(buf_bytes(&b), state) ||
@@ -614,6 +546,8 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 		return do_mail(r, a, rest);
 	if (is(verb, "replays"))
 		return do_replay(r, a, rest);
+	if (is(verb, "passes"))
+		return do_pass_on(r, a, rest);
 	if (is(verb, "content"))
 		return do_content(r, a);
 	if (is(verb, "window"))

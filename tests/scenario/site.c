@@ -255,7 +255,8 @@ make_inventory(void)
 {
 	for (size_t k = 0; k < KEYS; k++) {
 		site.keys[k] = (struct signer_key){bytes_of(domains[k]),
-		    BYTES_LIT(SELECTOR), DKIM2_ED25519_SHA256, (unsigned)k};
+		    BYTES_LIT(SELECTOR), DKIM2_ED25519_SHA256, (unsigned)k,
+		    bytes_of(record[k])};
 		site.entries[k] = (struct keydir_entry){site.keys[k].domain,
 		    site.keys[k].selector, "-"};
 	}
