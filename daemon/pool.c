@@ -177,7 +177,8 @@ keep(struct pool *p, struct link *l)
 	link_owner(l, on_idle, l);
 	TAILQ_INSERT_HEAD(&p->idle, l, idle);
 	p->n_idle++;
-	l->is_brief = l->place->n_idle >= l->listener->max_idle;
+	l->is_brief = p->is_brief &&
+	    l->place->n_idle >= l->listener->max_idle;
 	l->place->n_idle++;
 	if (!l->is_resetting)
 		wait_idle(l);
