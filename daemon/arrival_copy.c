@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -68,8 +69,15 @@ int
 arrival_copy_open(int folder, const uint8_t name[16])
 {
 	char text[NAME_SIZE];
+	struct stat st;
+	int fd;
 
 	name_of(name, text);
-	return openat(folder, text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	fd = openat(folder, text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
 	    O_NONBLOCK);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
 }

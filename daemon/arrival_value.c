@@ -67,24 +67,14 @@ arrival_value_write(const struct arrival *a, struct buf *out)
 	buf_add(out, first_rcpts(a->rcpts, ARRIVAL_RCPTS_MAX));
 }
 
+/* The null path, too. */
 static bool
-is_path(struct bytes path)
+is_reverse_path(struct bytes path)
 {
 	for (size_t k = 0; k < path.n; k++)
 		if (path.p[k] < ' ' || path.p[k] == 0x7f)
 			return false;
 	return path.n >= 2 && path.p[0] == '<' && path.p[path.n - 1] == '>';
-}
-
-static bool
-are_rcpts(struct bytes list)
-{
-	struct bytes path;
-
-	while (list.n != 0)
-		if (!relay_value_next_rcpt(&list, &path) || !is_path(path))
-			return false;
-	return true;
 }
 
 bool
@@ -116,8 +106,8 @@ arrival_value_parse(struct bytes b, struct arrival *a)
 		return false;
 	a->mail_from = bytes_first(b, n);
 	a->rcpts = bytes_skip(b, n);
-	return (n == 0 || is_path(a->mail_from)) &&
-	    a->rcpts.n <= ARRIVAL_RCPTS_MAX && are_rcpts(a->rcpts);
+	return (n == 0 || is_reverse_path(a->mail_from)) &&
+	    a->rcpts.n <= ARRIVAL_RCPTS_MAX && relay_value_are_rcpts(a->rcpts);
 }
 
 /* ---- joining ------------------------------------------------------------- */

@@ -288,6 +288,10 @@ claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
 	case MEMORY_OP_ANSWERED:
 		singles_remove(c->singles, q->sender, q->pair);
 		return false;
+	case MEMORY_OP_WRITE:
+	case MEMORY_OP_REMOVE:
+	case MEMORY_OP_FIND_CHAIN:
+	case MEMORY_OP_FIND_MESSAGE:
 	case MEMORY_OP__N:
 		return false;
 	}

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/copies.h"
 #include "daemon/log.h"
 #include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
@@ -112,7 +113,7 @@ start_signer(struct generation *g, int *status)
 
 /* ---- workers ------------------------------------------------------------- */
 
-/* The descriptors that a worker needs, and no other; that many + 7. */
+/* The descriptors that a worker needs, and no other; that many + 8. */
 static void
 close_others(const struct worker_start *s, int *keep)
 {
@@ -127,6 +128,8 @@ close_others(const struct worker_start *s, int *keep)
 		keep[n++] = s->env.spool_fd;
 	if (s->env.queue_fd >= 0)
 		keep[n++] = s->env.queue_fd;
+	if (s->env.copies_fd >= 0)
+		keep[n++] = s->env.copies_fd;
 	keep[n++] = s->env.keeper_fd;
 	priv_close_others(keep, n);
 }
@@ -171,7 +174,7 @@ fork_worker(struct generation *g, struct child *c, struct worker_start *s)
 	if (open_channels(g, c, &s->env) == 0)
 		pid = fork();
 	if (pid == 0) {
-		int *keep = calloc(s->env.n_sockets + 7, sizeof(*keep));
+		int *keep = calloc(s->env.n_sockets + 8, sizeof(*keep));
 
 		if (keep == NULL)
 			exit(EX_OSERR);
@@ -259,6 +262,20 @@ start_keeper(struct generation *g)
 	return 0;
 }
 
+/* Without it, arrivals are recorded all the same. */
+static void
+open_copies(struct generation *g)
+{
+	const struct priv *p = &g->start.priv;
+
+	g->start.env.copies_fd = copies_open(g->start.env.state_fd,
+	    p->is_root, p->uid, p->gid);
+	if (g->start.env.copies_fd < 0)
+		log_line(LOG_ERROR_, "no copies can be kept in %s/"
+		    COPIES_NAME " (%m): what list managers change can not be "
+		    "described", g->shared->config->state);
+}
+
 static int
 prepare(struct generation *g, const struct bind_set *sockets, int *status)
 {
@@ -302,6 +319,8 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->queue_fd = env->copies_fd = -1;
 	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	env->state_fd = env->spool_fd;
+	if (copies_are_used(c))
+		open_copies(g);
 	g->n_children = c->workers != 0 ? c->workers : count_cores();
 	g->children = calloc(g->n_children, sizeof(*g->children));
 	if (g->children == NULL)
@@ -392,6 +411,8 @@ generation_free(struct generation **gp)
 		close(g->control);
 	if (g->start.env.spool_fd >= 0)
 		close(g->start.env.spool_fd);
+	if (g->start.env.copies_fd >= 0)
+		close(g->start.env.copies_fd);
 	tls_free(&g->start.env.tls);
 	logins_free(&g->start.env.logins);
 	arena_free(&g->arena);

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/arrival_keep.h"
 #include "daemon/claims.h"
+#include "daemon/copies.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/packets.h"
@@ -17,11 +19,14 @@
 
 #define TICK_MS (10 * 1000)
 #define TICK_SOON_MS 100
+#define SWEEP_MS (3600 * 1000)
 #define REPLIES_A_TURN 1024U
-/* Holds the answers to every message of a packet; none is read before the
- * answers to the one before it have left. */
+#define VALUES_A_TURN (1024U * 1024)
+/* Holds the answers to every message of a packet, but for more arrivals than
+ * anybody asks for at a time; none is read before the answers to the one
+ * before it have left. */
 #define OUT_MAX (MEMORY_PACKET_MAX / sizeof(struct memory_request) * \
-	(MEMORY_RESPONSE_MAX + 2))
+	(MEMORY_RESPONSE_MAX + 2) + VALUES_A_TURN)
 
 struct peer {
 	struct serving *serving;
@@ -37,7 +42,7 @@ struct peer {
 struct reply {
 	struct peer *peer;
 	struct memory_response head;
-	uint8_t value[MEMORY_VALUE_MAX];
+	size_t at;			/* of its value */
 };
 
 struct serving {
@@ -46,7 +51,11 @@ struct serving {
 	uint8_t secret[STORE_SECRET_SIZE];
 	bool has_secret;		/* it is in the folder too */
 	struct store *store;
+	struct copies *copies;
 	struct claims *claims;
+	struct arrival_keep *arrivals;
+	bool is_sweeping;
+	int64_t sweep_ms;		/* the next, not before */
 	int control;			/* -1: closed */
 	struct loop_watch *control_watch;
 	struct loop_timer *tick;
@@ -56,6 +65,8 @@ struct serving {
 	struct loop_deferred turn;
 	size_t n_replies;
 	struct reply replies[REPLIES_A_TURN];
+	size_t n_values;
+	uint8_t values[VALUES_A_TURN];
 };
 
 /* ---- turns --------------------------------------------------------------- */
@@ -112,28 +123,49 @@ send_answers(struct peer *p)
 		loop_want(p->watch, r == 0 ? LOOP_READ : LOOP_WRITE);
 }
 
+/* Copies that no record has any more. */
+static void
+remove_copies(struct serving *s)
+{
+	const uint8_t (*names)[STORE_KEY_SIZE];
+	size_t n = store_arrival_dropped(s->store, &names);
+
+	for (size_t k = 0; k < n; k++)
+		if (store_arrival_has_copy(s->store, names[k]) == 0)
+			copies_remove(s->copies, names[k]);
+}
+
+static void
+add_answer(struct serving *s, struct reply *r, bool is_kept)
+{
+	struct bytes head = {(uint8_t *)&r->head, sizeof(r->head)};
+
+	if (!is_kept && r->head.is_arrival)
+		arrival_keep_fail(&r->head);
+	else if (!is_kept)
+		claims_fail(&r->head);
+	if (r->peer->fd < 0 || packets_add(&r->peer->out, head, (struct bytes)
+	    {s->values + r->at, r->head.n_value}) || !r->head.is_arrival)
+		return;
+	arrival_keep_fail(&r->head);
+	packets_add(&r->peer->out, head, (struct bytes){NULL, 0});
+}
+
 /* What was asked in this turn is kept, then answered. */
 static void
 end_turn(struct serving *s)
 {
 	bool is_kept = store_commit(s->store, loop_time_s(s->loop)) == 0;
 
-	for (size_t k = 0; k < s->n_replies; k++) {
-		struct reply *r = s->replies + k;
-
-		if (!is_kept)
-			claims_fail(&r->head);
-		if (r->peer->fd >= 0)
-			packets_add(&r->peer->out, (struct bytes){
-			    (uint8_t *)&r->head, sizeof(r->head)},
-			    (struct bytes){r->value, r->head.n_value});
-	}
-	s->n_replies = 0;
+	for (size_t k = 0; k < s->n_replies; k++)
+		add_answer(s, s->replies + k, is_kept);
+	s->n_replies = s->n_values = 0;
 	for (struct peer *p = s->first, *behind; p != NULL; p = behind) {
 		behind = p->behind;
 		if (p->out.head != p->out.tail)
 			send_answers(p);
 	}
+	remove_copies(s);
 }
 
 static void
@@ -152,13 +184,23 @@ take(struct peer *p, const struct memory_request *q, struct bytes value,
 	struct serving *s = p->serving;
 	struct reply *r = s->replies + s->n_replies;
 	struct bytes out;
+	bool is_answered;
 
-	if (!claims_take(s->claims, p->number, q, value, now, &r->head, &out))
+	if (memory_op_is_arrival(q->op))
+		is_answered = arrival_keep_take(s->arrivals, q, value, now,
+		    &r->head, &out);
+	else
+		is_answered = claims_take(s->claims, p->number, q, value, now,
+		    &r->head, &out);
+	if (!is_answered)
 		return;
 	r->peer = p;
+	r->at = s->n_values;
 	if (out.n != 0)
-		memcpy(r->value, out.p, out.n);
-	if (++s->n_replies == REPLIES_A_TURN)
+		memcpy(s->values + s->n_values, out.p, out.n);
+	s->n_values += out.n;
+	if (++s->n_replies == REPLIES_A_TURN ||
+	    VALUES_A_TURN - s->n_values < ARRIVAL_VALUE_MAX)
 		end_turn(s);
 }
 
@@ -284,6 +326,21 @@ find_secret(struct serving *s)
 		loop_stop(s->loop);	/* the next keeper has the right one */
 }
 
+/* Now and then, as those who wrote a copy may die before it is recorded. */
+static bool
+sweep(struct serving *s)
+{
+	int64_t now = loop_now_ms(s->loop);
+
+	if (!s->is_sweeping && now < s->sweep_ms)
+		return false;
+	s->is_sweeping = copies_sweep(s->copies, s->store,
+	    loop_time_s(s->loop));
+	if (!s->is_sweeping)
+		s->sweep_ms = now + SWEEP_MS;
+	return s->is_sweeping;
+}
+
 static void
 on_tick(void *arg)
 {
@@ -292,8 +349,11 @@ on_tick(void *arg)
 
 	if (!s->has_secret)
 		find_secret(s);
-	if (s->has_secret && !s->is_turn)
+	if (s->has_secret && !s->is_turn) {
 		is_more = store_tick(s->store, loop_time_s(s->loop));
+		remove_copies(s);
+		is_more = sweep(s) || is_more;
+	}
 	loop_timer_start(s->tick, is_more || s->is_turn ? TICK_SOON_MS :
 	    TICK_MS);
 }
@@ -308,17 +368,19 @@ setup(struct serving *s, const struct store_limits *limits)
 		    "in %s (%m): a retry may arrive twice", s->folder);
 	s->loop = loop_new();
 	s->store = store_new(s->folder, limits, s->secret);
-	if (s->loop == NULL || s->store == NULL)
+	s->copies = copies_new(s->folder);
+	if (s->loop == NULL || s->store == NULL || s->copies == NULL)
 		return -E_NOMEM;
 	s->claims = claims_new(s->store);
+	s->arrivals = arrival_keep_new(s->store, s->copies);
 	s->tick = loop_timer_new(s->loop, on_tick, s);
 	s->control_watch = loop_watch(s->loop, s->control, on_control, s);
-	if (s->claims == NULL || s->tick == NULL || s->control_watch == NULL ||
+	if (s->claims == NULL || s->arrivals == NULL || s->tick == NULL || s->control_watch == NULL ||
 	    loop_signal(s->loop, KEEPER_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
 	if (s->has_secret)
 		(void)store_tick(s->store, loop_time_s(s->loop));
-	loop_timer_start(s->tick, TICK_MS);
+	loop_timer_start(s->tick, TICK_SOON_MS);	/* sweeps */
 	loop_want(s->control_watch, LOOP_READ);
 	return 0;
 }
@@ -326,7 +388,7 @@ setup(struct serving *s, const struct store_limits *limits)
 static void
 fini(struct serving *s)
 {
-	if (s->claims != NULL)
+	if (s->claims != NULL && s->arrivals != NULL)
 		end_turn(s);
 	while (s->first != NULL)
 		leave(s->first);
@@ -335,6 +397,8 @@ fini(struct serving *s)
 	if (s->control >= 0)
 		close(s->control);
 	claims_free(&s->claims);
+	arrival_keep_free(&s->arrivals);
+	copies_free(&s->copies);
 	store_free(&s->store);
 	loop_free(&s->loop);
 	sodium_memzero(s->secret, sizeof(s->secret));

@@ -1,7 +1,8 @@
 /*
- * The keeper: one process for all generations that has the delivered memory.
- * It judges claims (claims.h) over a store (store.h), parses only messages
- * of fixed form (memory_wire.h) and holds no key but that of its digests.
+ * The keeper: one process for all generations that has the delivered memory
+ * and the arrival records. It judges claims (claims.h) and arrivals
+ * (arrival_keep.h) over a store (store.h), parses only messages of fixed form
+ * (memory_wire.h) and holds no key but that of its digests.
  */
 #ifndef DAEMON_KEEPER_H
 #define DAEMON_KEEPER_H

@@ -39,14 +39,15 @@ keeper_configure(struct keeper *k, const struct config *c,
     const struct priv *p)
 {
 	struct store_limits limits = {.age_s = c->memory.age_s,
-	    .short_s = MEMORY_SHORT_S, .size = c->memory.size};
+	    .short_s = MEMORY_SHORT_S, .size = c->memory.size,
+	    .arrival_age_s = c->copies.age_s, .arrival_size = c->copies.size};
 	char *folder = strdup(c->state);
 
 	if (folder == NULL)
 		return -E_NOMEM;
 	if (k->pid != 0 && (strcmp(folder, k->folder) != 0 ||
 	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
-	    limits.age_s != k->limits.age_s || limits.size != k->limits.size))
+	    memcmp(&limits, &k->limits, sizeof(limits)) != 0))
 		kill(k->pid, KEEPER_LEAVE);
 	free(k->folder);
 	k->folder = folder;

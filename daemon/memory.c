@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "daemon/arrivals.h"
 #include "daemon/log.h"
 #include "daemon/memory_link.h"
 #include "daemon/slots.h"
@@ -57,6 +58,7 @@ struct memory {
 	struct loop_deferred destroy;
 	bool is_dying;
 	uint8_t secret[MEMORY_SECRET_SIZE];
+	struct arrivals *arrivals;
 	struct slots numbers;
 	struct list due, asked, told;
 	struct question *buckets[BUCKETS];	/* claims, ASKED or HELD */
@@ -64,29 +66,6 @@ struct memory {
 	struct memory_counts counts;
 	int64_t logged_ms;		/* 0: never */
 };
-
-/* ---- digests ------------------------------------------------------------- */
-
-/* Digests of different kinds never meet; lengths keep the parts apart. */
-static void
-digest(const struct memory *m, uint8_t kind, const struct bytes *parts,
-    size_t n, uint8_t *out, size_t n_out)
-{
-	crypto_generichash_state state;
-
-	crypto_generichash_init(&state, m->secret, sizeof(m->secret),
-	    MEMORY_KEY_SIZE);
-	crypto_generichash_update(&state, &kind, 1);
-	for (size_t k = 0; k < n; k++) {
-		uint64_t length = parts[k].n;
-
-		crypto_generichash_update(&state, (uint8_t *)&length,
-		    sizeof(length));
-		if (length != 0)
-			crypto_generichash_update(&state, parts[k].p, length);
-	}
-	crypto_generichash_final(&state, out, n_out);
-}
 
 /* The keeper never sees addresses, only these. */
 static struct memory_request
@@ -98,11 +77,11 @@ request_of(const struct memory *m, enum memory_op op,
 	struct memory_request q = {.op = (uint8_t)op};
 	uint8_t out[MEMORY_KEY_SIZE];
 
-	digest(m, 's', parts, 2, out, sizeof(out));
+	memory_digest(m->secret, 's', parts, 2, out, sizeof(out));
 	memcpy(&q.sender, out, sizeof(q.sender));
-	digest(m, 'p', parts, 3, out, sizeof(out));
+	memory_digest(m->secret, 'p', parts, 3, out, sizeof(out));
 	memcpy(&q.pair, out, sizeof(q.pair));
-	digest(m, 'k', parts, 4, q.key, sizeof(q.key));
+	memory_digest(m->secret, 'k', parts, 4, q.key, sizeof(q.key));
 	return q;
 }
 
@@ -306,9 +285,13 @@ on_response(void *arg, const struct memory_response *a, struct bytes value)
 {
 	struct memory *m = arg;
 	struct question *q = slots_find(&m->numbers, a->tag);
-	struct memory_reply reply = {a->status, a->is_single, value};
+	struct memory_reply reply = {(enum memory_status)a->status, a->is_single, value};
 	uint8_t room[MEMORY_VALUE_MAX];
 
+	if (a->is_arrival) {
+		arrivals_response(m->arrivals, a, value);
+		return;
+	}
 	if (q != NULL && q->state == TOLD) {
 		if (a->status != MEMORY_DELIVERED)
 			count_lost(m, "its store fails");
@@ -339,6 +322,7 @@ on_down(void *arg)
 	m->is_up = false;
 	while (m->asked.first != NULL)
 		out_of_keeper(m, m->asked.first, "the keeper is gone");
+	arrivals_down(m->arrivals);
 }
 
 static bool
@@ -407,13 +391,17 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 		for (struct question *q = m->buckets[b]; q != NULL;
 		    q = q->chained)
 			send_on(m, q, MEMORY_OP_HOLD);
+	arrivals_up(m->arrivals, m->secret);
 	memory_link_flush(m->link);
 }
 
 static void
 on_room(void *arg)
 {
-	say_told(arg);
+	struct memory *m = arg;
+
+	say_told(m);
+	arrivals_room(m->arrivals);
 }
 
 static const struct memory_link_calls link_calls = {on_up, on_down,
@@ -636,7 +624,9 @@ memory_new(struct loop *l, int channel, const struct memory_calls *calls,
 	randombytes_buf(m->secret, sizeof(m->secret));
 	m->timer = loop_timer_new(l, on_time, m);
 	m->link = memory_link_new(l, channel, &link_calls, m);
-	if (m->timer == NULL || m->link == NULL) {
+	if (m->link != NULL)
+		m->arrivals = arrivals_new(l, m->link, calls->arrival, arg);
+	if (m->timer == NULL || m->arrivals == NULL) {
 		memory_link_free(&m->link);
 		loop_timer_free(&m->timer);
 		free(m);
@@ -661,6 +651,7 @@ memory_free(struct memory **mp)
 		return;
 	*mp = NULL;
 	m->is_dying = true;
+	arrivals_free(&m->arrivals);
 	memory_link_free(&m->link);
 	loop_timer_free(&m->timer);
 	while (m->due.first != NULL)
@@ -680,6 +671,13 @@ void
 memory_wait(struct memory *m, int ms)
 {
 	m->wait_ms = ms;
+	arrivals_wait(m->arrivals, ms);
+}
+
+struct arrivals *
+memory_arrivals(struct memory *m)
+{
+	return m->arrivals;
 }
 
 const struct memory_counts *

@@ -7,6 +7,7 @@
 #define DAEMON_MEMORY_WIRE_H
 
 #include "base/bytes.h"
+#include "daemon/arrival_value.h"
 #include "daemon/memory.h"
 
 #define MEMORY_KEY_SIZE 16U
@@ -26,7 +27,19 @@ enum memory_op {
 	MEMORY_OP_FORGET,	/* key; answered, likewise */
 	MEMORY_OP_MIXED,	/* sender; the value is pairs */
 	MEMORY_OP_ANSWERED,	/* sender, pair */
+	/* of arrival records */
+	MEMORY_OP_WRITE,	/* key: of the chain; the value is a struct
+				   memory_write and the record; answered */
+	MEMORY_OP_REMOVE,	/* key: what WRITE called it */
+	MEMORY_OP_FIND_CHAIN,	/* key: of the chain; answered */
+	MEMORY_OP_FIND_MESSAGE,	/* key: of the Message-ID; answered */
 	MEMORY_OP__N
+};
+
+/* Before the record of a WRITE. */
+struct memory_write {
+	uint8_t message[MEMORY_KEY_SIZE];	/* digest of scope, Message-ID */
+	uint8_t name[MEMORY_KEY_SIZE];	/* digest of all there is of it */
 };
 
 /* Worker to keeper. */
@@ -44,16 +57,33 @@ struct memory_request {
 /* Keeper to worker. */
 struct memory_response {
 	uint64_t tag;
-	uint8_t status;		/* enum memory_status */
+	uint8_t status;	/* enum memory_status, or arrival_status */
 	uint8_t is_single;
 	uint16_t n_value;
-	uint32_t zero;
+	uint8_t is_arrival;
+	uint8_t zero[3];
 };
 
 /* Keeper to worker: the first packet. */
 struct memory_hello {
 	uint8_t secret[MEMORY_SECRET_SIZE];	/* of the digests */
 };
+
+#define MEMORY_WRITE_MAX (sizeof(struct memory_write) + ARRIVAL_VALUE_MAX)
+
+/* Whether it is about arrival records. */
+static inline bool
+memory_op_is_arrival(unsigned op)
+{
+	return op >= MEMORY_OP_WRITE && op < MEMORY_OP__N;
+}
+
+/*
+ * A keyed digest of some parts. Those of different kinds never meet, and no
+ * octet moves from part to part.
+ */
+void memory_digest(const uint8_t secret[MEMORY_SECRET_SIZE], uint8_t kind,
+    const struct bytes *parts, size_t n, uint8_t *out, size_t n_out);
 
 #define MEMORY_REQUEST_MAX (sizeof(struct memory_request) + MEMORY_VALUE_MAX)
 #define MEMORY_RESPONSE_MAX (sizeof(struct memory_response) + MEMORY_VALUE_MAX)

@@ -88,8 +88,8 @@ is_path(struct bytes path)
 	return path.n > 2 && path.p[0] == '<' && path.p[path.n - 1] == '>';
 }
 
-static bool
-are_rcpts(struct bytes list)
+bool
+relay_value_are_rcpts(struct bytes list)
 {
 	struct bytes path;
 
@@ -123,7 +123,8 @@ relay_value_parse(struct bytes b, struct relay_value *v)
 	b = bytes_skip(b, 2);
 	v->received = bytes_first(b, n);
 	v->rcpts = bytes_skip(b, v->received.n);
-	if (v->received.n != n || !is_id(v->id) || !are_rcpts(v->rcpts))
+	if (v->received.n != n || !is_id(v->id) ||
+	    !relay_value_are_rcpts(v->rcpts))
 		return false;
 	return n == 0 || is_received(v->received);
 }

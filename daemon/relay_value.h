@@ -26,6 +26,9 @@ void relay_value_add_rcpt(struct buf *list, struct bytes path);
  * where there is none. */
 bool relay_value_next_rcpt(struct bytes *list, struct bytes *path);
 
+/* Whether a list is one, and of paths alone. */
+bool relay_value_are_rcpts(struct bytes list);
+
 /*
  * Writes a value: version 1, the time in 8 octets (the highest first), the
  * client, the id behind its length in 1 octet, the field behind its length in

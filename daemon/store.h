@@ -1,5 +1,5 @@
 /*
- * What is remembered of deliveries, in a file. Written in turns: what
+ * What is remembered of deliveries and arrivals, in a file. Written in turns: what
  * happened since the last store_commit() is kept as a whole or not at all,
  * survives the death of every process, and is not synced. A file that is
  * damaged, or none of ours, is set aside and begun anew. One process uses a
@@ -13,6 +13,7 @@
 #define STORE_KEY_SIZE 16U
 #define STORE_SECRET_SIZE 32U
 #define STORE_VALUE_MAX 1024U
+#define STORE_ARRIVAL_VALUE_MAX 18432U
 
 struct store_entry {
 	uint8_t key[STORE_KEY_SIZE];
@@ -24,7 +25,9 @@ struct store_entry {
 struct store_limits {
 	int64_t age_s;		/* from the last attempt */
 	int64_t short_s;
-	uint64_t size;		/* octets of the file */
+	uint64_t size;		/* octets of the file, but for arrivals */
+	int64_t arrival_age_s;
+	uint64_t arrival_size;	/* octets of arrivals and their copies */
 };
 
 enum store_fate {
@@ -82,6 +85,67 @@ int store_remove(struct store *s, const uint8_t key[STORE_KEY_SIZE]);
 
 /* Whether there is an entry of a pair: 1, 0 or -E_SYSTEM. */
 int store_known(struct store *s, uint64_t pair, int64_t now_s);
+
+/* ---- arrivals ------------------------------------------------------------ */
+
+/* One write of an arrival record. */
+struct store_arrival {
+	int64_t id;		/* its place */
+	uint8_t name[STORE_KEY_SIZE];	/* of this write */
+	uint8_t chain[STORE_KEY_SIZE];	/* what it is found by */
+	uint8_t message[STORE_KEY_SIZE];
+	int64_t time_s;		/* when it was kept */
+	uint32_t n_uses;	/* the same once more */
+	uint32_t n_found;
+	uint64_t copy_size;	/* octets of the file; 0: there is none */
+	uint8_t copy[STORE_KEY_SIZE];
+	struct bytes value;	/* at most STORE_ARRIVAL_VALUE_MAX octets */
+};
+
+enum store_arrival_by { STORE_BY_NAME, STORE_BY_CHAIN, STORE_BY_MESSAGE };
+
+/* Returns false where no more is wanted. The store must not be used. */
+typedef bool store_arrival_call(void *arg, const struct store_arrival *row);
+
+/*
+ * Goes through the rows of a key, the youngest first, at most `max`; those
+ * that are too old are found by their name alone.
+ *
+ * Returns  0 or -E_SYSTEM
+ */
+int store_arrival_find(struct store *s, enum store_arrival_by by,
+    const uint8_t key[STORE_KEY_SIZE], int64_t now_s, int max,
+    store_arrival_call *call, void *arg);
+
+/*
+ * Keeps a row.
+ *
+ * before   what stands in its place now; NULL: it is new, and gets an id
+ * Returns  0 or -E_SYSTEM
+ */
+int store_arrival_put(struct store *s, const struct store_arrival *before,
+    const struct store_arrival *row);
+
+/* Removes a row, not its copy. 0 or -E_SYSTEM. */
+int store_arrival_remove(struct store *s, const struct store_arrival *row);
+
+/* Whether a row has that copy: 1, 0 or -E_SYSTEM. Outside of a turn. */
+int store_arrival_has_copy(struct store *s,
+    const uint8_t copy[STORE_KEY_SIZE]);
+
+/* The file of a copy is to go once this turn is kept. */
+void store_arrival_drop_copy(struct store *s,
+    const uint8_t copy[STORE_KEY_SIZE]);
+
+/*
+ * What was dropped by turns that were kept, since the last call.
+ *
+ * names    set to them; until the next turn
+ */
+size_t store_arrival_dropped(struct store *s,
+    const uint8_t (**names)[STORE_KEY_SIZE]);
+
+/* ---- turns --------------------------------------------------------------- */
 
 /*
  * Ends a turn, and drops the oldest entries past the size.

@@ -1,7 +1,5 @@
-#include "daemon/store.h"
+#include "daemon/store_state.h"
 
-#include <sodium.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,12 +9,8 @@
 #include "daemon/log.h"
 
 #define PAGE 4096
-#define FOLDER_MAX 4096
 #define BUSY_MS 50		/* for a keeper that is just leaving */
 #define TOUCH_S 60		/* entries move to the young end this often */
-#define AHEAD_S 3600		/* past it an entry is from a wrong clock */
-#define DROP_A_TIME 512		/* rows */
-#define DROPS_A_TURN 8
 #define LOG_S 60
 
 /*
@@ -31,11 +25,6 @@
 
 #define KIND_DELIVERED 1
 #define KIND_SHORT 2
-
-enum statement {
-	BEGIN, COMMIT, FIND, INSERT, REPLACE, TOUCH, REMOVE, KNOWN,
-	OLDEST, DROP, PAGES, FREE_PAGES, STATEMENT__N
-};
 
 static const char *const texts[STATEMENT__N] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
@@ -57,20 +46,6 @@ static const char *const texts[STATEMENT__N] = {
 	[FREE_PAGES] = "PRAGMA freelist_count",
 };
 
-struct store {
-	char path[FOLDER_MAX];
-	struct store_limits limits;
-	uint8_t seal_key[crypto_shorthash_KEYBYTES];
-	sqlite3 *db;			/* NULL: not open */
-	sqlite3_stmt *statements[STATEMENT__N];
-	sqlite3_int64 last_id;
-	bool is_turn;			/* within BEGIN and COMMIT */
-	bool is_failed;			/* this turn can not be kept */
-	bool is_damaged;
-	int64_t logged_s;		/* of a monotonic clock; 0: never */
-	uint8_t value[STORE_VALUE_MAX];
-};
-
 struct row {
 	sqlite3_int64 id, pair, kind, last;
 	struct bytes value;	/* in store.value */
@@ -90,9 +65,8 @@ log_failure(struct store *s, const char *what)
 	log_line(LOG_ERROR_, "%s: %s", s->path, what);
 }
 
-/* Notes why a call failed. Always -E_SYSTEM. */
-static int
-failed(struct store *s, int code)
+int
+store_failed(struct store *s, int code)
 {
 	code &= 0xff;
 	s->is_failed = true;
@@ -105,8 +79,8 @@ failed(struct store *s, int code)
 	return -E_SYSTEM;
 }
 
-static int
-damaged(struct store *s)
+int
+store_damaged(struct store *s)
 {
 	s->is_failed = s->is_damaged = true;
 	return -E_SYSTEM;
@@ -119,6 +93,7 @@ close_db(struct store *s)
 		sqlite3_finalize(s->statements[k]);
 		s->statements[k] = NULL;
 	}
+	store_arrival_close(s);
 	sqlite3_close(s->db);
 	s->db = NULL;
 	s->is_turn = s->is_failed = s->is_damaged = false;
@@ -154,17 +129,16 @@ set_aside(struct store *s)
 
 /* ---- opening ------------------------------------------------------------- */
 
-static int
-run(struct store *s, const char *sql)
+int
+store_run(struct store *s, const char *sql)
 {
 	int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
-	return code == SQLITE_OK ? 0 : failed(s, code);
+	return code == SQLITE_OK ? 0 : store_failed(s, code);
 }
 
-/* The number that a pragma or a count answers. */
-static int
-number(struct store *s, const char *sql, sqlite3_int64 *n)
+int
+store_number(struct store *s, const char *sql, sqlite3_int64 *n)
 {
 	sqlite3_stmt *q = NULL;
 	int code = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
@@ -174,24 +148,31 @@ number(struct store *s, const char *sql, sqlite3_int64 *n)
 	if (code == SQLITE_ROW)
 		*n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
-	return code == SQLITE_ROW ? 0 : failed(s, code);
+	return code == SQLITE_ROW ? 0 : store_failed(s, code);
 }
 
-/* A file that is not of this program, or of another time, is none. */
+/* A file that is not of this program is none. One of a time when nobody
+ * asked for arrivals is filled up. */
 static int
 check_schema(struct store *s)
 {
-	sqlite3_int64 n = 0, all = 0;
+	sqlite3_int64 n = 0, n_arrival = 0, all = 0;
 
-	if (number(s, "SELECT count(*) FROM sqlite_schema", &all) != 0)
+	if (store_number(s, "SELECT count(*) FROM sqlite_schema", &all) != 0)
 		return -E_SYSTEM;
 	if (all == 0)
-		return run(s, "BEGIN IMMEDIATE; " TABLE "; " BY_KEY "; " BY_PAIR
-		    "; COMMIT");
-	if (number(s, "SELECT count(*) FROM sqlite_schema WHERE sql IN "
+		return store_run(s, "BEGIN IMMEDIATE; " TABLE "; " BY_KEY "; "
+		    BY_PAIR "; " STORE_ARRIVAL_SCHEMA "; COMMIT");
+	if (store_number(s, "SELECT count(*) FROM sqlite_schema WHERE sql IN "
 	    "('" TABLE "', '" BY_KEY "', '" BY_PAIR "')", &n) != 0)
 		return -E_SYSTEM;
-	return n == 3 && all == 3 ? 0 : damaged(s);
+	if (n == 3 && all == 3)
+		return store_run(s, "BEGIN IMMEDIATE; " STORE_ARRIVAL_SCHEMA
+		    "; COMMIT");
+	if (store_arrival_count_schema(s, &n_arrival) != 0)
+		return -E_SYSTEM;
+	return n == 3 && n_arrival == STORE_ARRIVAL_OBJECTS &&
+	    all == n + n_arrival ? 0 : store_damaged(s);
 }
 
 static int
@@ -203,36 +184,36 @@ open_db(struct store *s)
 	sqlite3_int64 pages = 0;
 
 	if (s->db == NULL)
-		return failed(s, SQLITE_NOMEM);
+		return store_failed(s, SQLITE_NOMEM);
 	if (code != SQLITE_OK)
-		return failed(s, code);
+		return store_failed(s, code);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	/* OFF: a crash of the machine may cost the file, never a wait for a
 	 * disk; what matters of it was not synced in any case */
-	if (run(s, "PRAGMA synchronous = OFF; PRAGMA trusted_schema = OFF; "
+	if (store_run(s, "PRAGMA synchronous = OFF; PRAGMA trusted_schema = OFF; "
 	    "PRAGMA cell_size_check = ON; PRAGMA page_size = 4096; "
 	    "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 1000; "
 	    "PRAGMA journal_size_limit = 8388608; "
 	    "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY") != 0 ||
 	    check_schema(s) != 0 ||
-	    number(s, "PRAGMA page_size", &pages) != 0 ||
-	    number(s, "SELECT coalesce(max(id), 0) FROM entry",
+	    store_number(s, "PRAGMA page_size", &pages) != 0 ||
+	    store_number(s, "SELECT coalesce(max(id), 0) FROM entry",
 	    &s->last_id) != 0)
 		return -E_SYSTEM;
 	if (pages != PAGE || s->last_id < 0 || s->last_id > INT64_MAX / 2)
-		return damaged(s);
+		return store_damaged(s);
 	/* of a format that only later versions write */
 	if (sqlite3_db_readonly(s->db, "main") == 1 &&
 	    access(s->path, W_OK) == 0)
-		return damaged(s);
+		return store_damaged(s);
 	for (size_t k = 0; k < STATEMENT__N; k++) {
 		code = sqlite3_prepare_v3(s->db, texts[k], -1,
 		    SQLITE_PREPARE_PERSISTENT, &s->statements[k], NULL);
 		if (code != SQLITE_OK)
-			return failed(s, code);
+			return store_failed(s, code);
 	}
-	return 0;
+	return store_arrival_open(s);
 }
 
 /* Twice, as the first file may be one to be set aside. */
@@ -287,25 +268,23 @@ store_free(struct store **sp)
 
 /* ---- statements ---------------------------------------------------------- */
 
-/* Runs one without a result, and makes it ready for the next time. */
-static int
-finish(struct store *s, sqlite3_stmt *q)
+int
+store_finish(struct store *s, sqlite3_stmt *q)
 {
 	int code = sqlite3_step(q);
 
 	sqlite3_reset(q);
-	return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : failed(s, code);
+	return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : store_failed(s, code);
 }
 
-/* Everything stands within a turn. */
-static int
-begin(struct store *s)
+int
+store_begin(struct store *s)
 {
 	if (s->db == NULL || s->is_failed)
 		return -E_SYSTEM;
 	if (s->is_turn)
 		return 0;
-	if (finish(s, s->statements[BEGIN]) != 0)
+	if (store_finish(s, s->statements[BEGIN]) != 0)
 		return -E_SYSTEM;
 	s->is_turn = true;
 	return 0;
@@ -361,8 +340,8 @@ find(struct store *s, const uint8_t *key, struct row *r)
 	}
 	sqlite3_reset(q);
 	if (code == SQLITE_ROW)
-		return is_sealed ? 1 : damaged(s);
-	return code == SQLITE_DONE ? 0 : failed(s, code);
+		return is_sealed ? 1 : store_damaged(s);
+	return code == SQLITE_DONE ? 0 : store_failed(s, code);
 }
 
 /* Writes a whole row: INSERT of a new one, REPLACE of what is at its id. */
@@ -381,7 +360,7 @@ put(struct store *s, enum statement how, const uint8_t *key,
 	sqlite3_bind_int64(q, 6, seal(s, key, r));
 	sqlite3_bind_blob(q, 7, r->value.n == 0 ? "" : (const void *)
 	    r->value.p, (int)r->value.n, SQLITE_STATIC);
-	return finish(s, q);
+	return store_finish(s, q);
 }
 
 static int
@@ -390,7 +369,7 @@ remove_key(struct store *s, const uint8_t *key)
 	sqlite3_stmt *q = s->statements[REMOVE];
 
 	sqlite3_bind_blob(q, 1, key, STORE_KEY_SIZE, SQLITE_STATIC);
-	return finish(s, q);
+	return store_finish(s, q);
 }
 
 /* Moves a row that is tried again to the young end. */
@@ -408,7 +387,7 @@ touch(struct store *s, const uint8_t *key, struct row *r, int64_t now_s)
 	sqlite3_bind_int64(q, 2, r->last);
 	sqlite3_bind_int64(q, 3, seal(s, key, r));
 	sqlite3_bind_int64(q, 4, before);
-	return finish(s, q);
+	return store_finish(s, q);
 }
 
 /* Of the age, or of a clock that was wrong. */
@@ -419,7 +398,7 @@ is_old(const struct store *s, sqlite3_int64 kind, sqlite3_int64 last,
 	int64_t age = (kind & KIND_SHORT) != 0 ? s->limits.short_s :
 	    s->limits.age_s;
 
-	return last <= now_s - age || last > now_s + AHEAD_S;
+	return last <= now_s - age || last > now_s + STORE_AHEAD_S;
 }
 
 /* ---- what the keeper asks ------------------------------------------------ */
@@ -442,7 +421,7 @@ store_claim(struct store *s, const struct store_entry *e, int64_t now_s,
 	int found;
 
 	*value = (struct bytes){NULL, 0};
-	if (begin(s) != 0)
+	if (store_begin(s) != 0)
 		return -E_SYSTEM;
 	found = find(s, e->key, &r);
 	if (found < 0)
@@ -470,7 +449,7 @@ store_deliver(struct store *s, const struct store_entry *e, int64_t now_s)
 	struct row r, old;
 	int found;
 
-	if (begin(s) != 0)
+	if (store_begin(s) != 0)
 		return -E_SYSTEM;
 	found = find(s, e->key, &old);
 	if (found < 0)
@@ -491,7 +470,7 @@ store_deliver(struct store *s, const struct store_entry *e, int64_t now_s)
 int
 store_remove(struct store *s, const uint8_t key[STORE_KEY_SIZE])
 {
-	return begin(s) != 0 ? -E_SYSTEM : remove_key(s, key);
+	return store_begin(s) != 0 ? -E_SYSTEM : remove_key(s, key);
 }
 
 int
@@ -502,7 +481,7 @@ store_known(struct store *s, uint64_t pair, int64_t now_s)
 	bool is_known = false;
 	int code;
 
-	if (begin(s) != 0)
+	if (store_begin(s) != 0)
 		return -E_SYSTEM;
 	q = s->statements[KNOWN];
 	memcpy(&v, &pair, sizeof(v));
@@ -512,7 +491,7 @@ store_known(struct store *s, uint64_t pair, int64_t now_s)
 		    sqlite3_column_int64(q, 1), now_s);
 	sqlite3_reset(q);
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
-		return failed(s, code);
+		return store_failed(s, code);
 	return is_known;
 }
 
@@ -524,7 +503,7 @@ drop_to(struct store *s, sqlite3_int64 id)
 	sqlite3_stmt *q = s->statements[DROP];
 
 	sqlite3_bind_int64(q, 1, id);
-	return finish(s, q);
+	return store_finish(s, q);
 }
 
 /*
@@ -538,7 +517,7 @@ drop_oldest(struct store *s, bool are_all, int64_t now_s)
 	sqlite3_int64 to = -1;
 	int n = 0, code;
 
-	sqlite3_bind_int64(q, 1, DROP_A_TIME);
+	sqlite3_bind_int64(q, 1, STORE_DROP_A_TIME);
 	while ((code = sqlite3_step(q)) == SQLITE_ROW) {
 		if (!are_all && !is_old(s, 0, sqlite3_column_int64(q, 1),
 		    now_s))
@@ -548,7 +527,7 @@ drop_oldest(struct store *s, bool are_all, int64_t now_s)
 	}
 	sqlite3_reset(q);
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
-		return failed(s, code);
+		return store_failed(s, code);
 	if (n != 0 && drop_to(s, to) != 0)
 		return -E_SYSTEM;
 	return n;
@@ -563,7 +542,7 @@ count_pages(struct store *s, enum statement which, uint64_t *n)
 	if (code == SQLITE_ROW)
 		*n = (uint64_t)sqlite3_column_int64(q, 0);
 	sqlite3_reset(q);
-	return code == SQLITE_ROW ? 0 : failed(s, code);
+	return code == SQLITE_ROW ? 0 : store_failed(s, code);
 }
 
 /* Free pages within the file are used before it grows. A limit that became
@@ -571,7 +550,7 @@ count_pages(struct store *s, enum statement which, uint64_t *n)
 static int
 keep_size(struct store *s, int64_t now_s)
 {
-	for (int k = 0; k < DROPS_A_TURN; k++) {
+	for (int k = 0; k < STORE_DROPS_A_TURN; k++) {
 		uint64_t all = 0, unused = 0;
 		int n;
 
@@ -579,8 +558,9 @@ keep_size(struct store *s, int64_t now_s)
 		    count_pages(s, FREE_PAGES, &unused) != 0)
 			return -E_SYSTEM;
 		if (unused >= all)	/* it would seem larger than any size */
-			return damaged(s);
-		if ((all - unused) * PAGE <= s->limits.size)
+			return store_damaged(s);
+		if ((all - unused) * PAGE <= s->limits.size +
+		    store_arrival_rows(s))
 			return 0;
 		n = drop_oldest(s, true, now_s);
 		if (n <= 0)
@@ -595,16 +575,19 @@ store_commit(struct store *s, int64_t now_s)
 	bool is_kept = false;
 
 	if (s->db != NULL && s->is_turn && !s->is_failed &&
-	    keep_size(s, now_s) == 0)
-		is_kept = finish(s, s->statements[COMMIT]) == 0;
+	    keep_size(s, now_s) == 0 && store_arrival_keep_size(s) == 0)
+		is_kept = store_finish(s, s->statements[COMMIT]) == 0;
 	else if (s->db != NULL && !s->is_turn && !s->is_failed)
 		is_kept = true;		/* nothing happened */
+	if (is_kept)
+		store_arrival_keep(s);
 	if (s->db == NULL)
 		log_failure(s, "is not open");
 	if (!is_kept && s->db != NULL) {
 		bool is_damaged = s->is_damaged;
 
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		store_arrival_undo(s);
 		if (is_damaged && set_aside(s) == 0)
 			open_store(s);
 	}
@@ -615,14 +598,16 @@ store_commit(struct store *s, int64_t now_s)
 bool
 store_tick(struct store *s, int64_t now_s)
 {
-	int n;
+	int n, n_arrivals;
 
 	if (s->db == NULL && open_store(s) != 0)
 		return false;
-	if (begin(s) != 0) {
+	if (store_begin(s) != 0) {
 		store_commit(s, now_s);
 		return false;
 	}
 	n = drop_oldest(s, false, now_s);
-	return store_commit(s, now_s) == 0 && n == DROP_A_TIME;
+	n_arrivals = store_arrival_drop_old(s, now_s);
+	return store_commit(s, now_s) == 0 && (n == STORE_DROP_A_TIME ||
+	    n_arrivals == STORE_DROP_A_TIME);
 }

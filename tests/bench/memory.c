@@ -222,7 +222,8 @@ measure(const char *folder, const struct store_limits *limits)
 int
 main(int argc, char **argv)
 {
-	struct store_limits limits = {7 * 86400, MEMORY_SHORT_S, 1ULL << 30};
+	struct store_limits limits = {7 * 86400, MEMORY_SHORT_S, 1ULL << 30,
+	    7 * 86400, 1ULL << 30};
 	unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
 	char path[4096];
 	struct stat st;

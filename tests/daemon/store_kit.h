@@ -2,11 +2,14 @@
 #ifndef TESTS_DAEMON_STORE_KIT_H
 #define TESTS_DAEMON_STORE_KIT_H
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -42,7 +45,8 @@ kit_start(void **state)
 	snprintf(k->folder, sizeof(k->folder), "/tmp/hopseal-store-XXXXXX");
 	assert_non_null(mkdtemp(k->folder));
 	snprintf(k->path, sizeof(k->path), "%s/store.db", k->folder);
-	k->limits = (struct store_limits){7 * DAY, 900, 1 << 24};
+	k->limits = (struct store_limits){7 * DAY, 900, 1 << 24, 7 * DAY,
+	    1 << 24};
 	memset(k->secret, 0x5a, sizeof(k->secret));
 	kit_open(k, NOW);
 	return 0;
@@ -103,6 +107,82 @@ static inline void
 kit_commit(struct kit *k, int64_t now_s)
 {
 	assert_int_equal(store_commit(k->store, now_s), 0);
+}
+
+/* ---- files, and processes ------------------------------------------------ */
+
+static inline bool
+exists(const struct kit *k, const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/%s", k->folder, name);
+	return access(path, F_OK) == 0;
+}
+
+static inline void
+unlink_aside(const struct kit *k)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.damaged", k->path);
+	(void)unlink(path);
+}
+
+static inline size_t
+read_all(const char *path, uint8_t *room, size_t n)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t r = 0;
+
+	if (fd >= 0) {
+		r = read(fd, room, n);
+		close(fd);
+	}
+	assert_in_range(r, 0, n);
+	return (size_t)r;
+}
+
+static inline void
+write_all(const char *path, const uint8_t *p, size_t n)
+{
+	int fd;
+
+	/* some file systems flush what is written over a truncated file */
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, p, n), (ssize_t)n);
+	close(fd);
+}
+
+static inline void
+sql(const struct kit *k, const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* Runs a test in a process of its own. */
+static inline void
+in_child(struct kit *k, void (*test)(struct kit *))
+{
+	int status;
+	pid_t pid;
+
+	store_free(&k->store);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		test(k);
+		_exit(0);	/* a failed assertion of cmocka's never is here */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	kit_open(k, NOW);
 }
 
 #endif

@@ -172,7 +172,8 @@ start(void **state)
 	*state = f;
 	snprintf(f->folder, sizeof(f->folder), "/tmp/hopseal-memory-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
-	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24};
+	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24,
+	    7 * 86400, 1 << 24};
 	f->loop = loop_new();
 	f->timer = loop_timer_new(f->loop, on_time, f);
 	assert_non_null(f->timer);

@@ -1,35 +1,14 @@
 #include "daemon/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/err.h"
 #include "daemon/log.h"
 #include "tests/daemon/store_kit.h"
-
-static bool
-exists(const struct kit *k, const char *name)
-{
-	char path[192];
-
-	snprintf(path, sizeof(path), "%s/%s", k->folder, name);
-	return access(path, F_OK) == 0;
-}
-
-static void
-unlink_aside(const struct kit *k)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s.damaged", k->path);
-	(void)unlink(path);
-}
 
 /* ---- what is kept, and for how long -------------------------------------- */
 
@@ -255,33 +234,6 @@ clock_steps(void **state)
 
 /* ---- files that are not what they were ----------------------------------- */
 
-static size_t
-read_all(const char *path, uint8_t *room, size_t n)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t r = 0;
-
-	if (fd >= 0) {
-		r = read(fd, room, n);
-		close(fd);
-	}
-	assert_in_range(r, 0, n);
-	return (size_t)r;
-}
-
-static void
-write_all(const char *path, const uint8_t *p, size_t n)
-{
-	int fd;
-
-	/* some file systems flush what is written over a truncated file */
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, p, n), (ssize_t)n);
-	close(fd);
-}
-
 #define TRIED 16U		/* entries 0 to 15 */
 #define DELIVERED 32U		/* and up to here */
 #define ALL 48U			/* the others were never there */
@@ -405,16 +357,6 @@ v9_a_truncated_file_is_begun_anew(void **state)
 }
 
 static void
-sql(const struct kit *k, const char *text)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
-static void
 v9_foreign_files_are_set_aside(void **state)
 {
 	struct kit *k = *state;
@@ -473,25 +415,6 @@ v9_a_folder_in_its_place(void **state)
 }
 
 /* ---- systems that fail --------------------------------------------------- */
-
-/* Runs a test in a process of its own. */
-static void
-in_child(struct kit *k, void (*test)(struct kit *))
-{
-	int status;
-	pid_t pid;
-
-	store_free(&k->store);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		test(k);
-		_exit(0);	/* a failed assertion of cmocka's never is here */
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	kit_open(k, NOW);
-}
 
 static void
 fill_disk(struct kit *k)
