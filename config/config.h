@@ -78,15 +78,24 @@ struct config_next_hop {
 	struct config_addr addr;	/* where is_ip */
 };
 
-/* One line of an alias table: exactly one target until one to many comes. */
+#define CONFIG_ALIAS_DEPTH 10U	/* lines that lead to each other */
+#define CONFIG_ALIAS_ENDS 1000U	/* addresses that one line leads to */
+
+/* One line of an alias table. */
 struct config_alias {
-	struct bytes address;	/* "a@b" or "@b", domain in lower case */
-	struct bytes target;	/* "c@d" as written */
+	struct bytes address;	/* "a@b", "@b", ".b": all below b, or "*";
+				   the domain in lower case */
+	const struct bytes *targets;	/* "c@d" as written */
+	uint32_t n_targets;
+	uint32_t n_ends;	/* where its mail ends, at most */
 };
 
 struct config_aliases {
 	const struct config_alias *rows;	/* sorted by address */
 	size_t n;
+	const struct bytes *domains;	/* whose addresses are looked up */
+	size_t n_domains;
+	const char *delimiter;		/* octets that begin a subaddress */
 };
 
 /* One line of a table of routes. */
@@ -152,6 +161,7 @@ struct config_listener {
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
 	bool has_aliases;
 	struct config_aliases aliases;
+	char recipient_delimiter[16];	/* "": there are no subaddresses */
 	enum config_delivery delivery;
 	unsigned is_repairing;		/* what devices get wrong */
 	enum config_replay replay;
@@ -258,13 +268,28 @@ bool config_domains_hold(const struct bytes *domains, size_t n,
     struct bytes domain);
 
 /*
- * The target of an address: the full address without case of its domain and
- * with the local part as it is, then "@domain".
+ * The line for an address: the full address, without case of its domain and
+ * with the local part as it is, then that without its subaddress, "@domain",
+ * ".parent" from near to far, and "*".
  *
- * Returns  false where the table has neither
+ * Returns  NULL where the table has none of them
  */
-bool config_alias_find(const struct config_aliases *t, struct bytes local,
-    struct bytes domain, struct bytes *target);
+const struct config_alias *config_alias_find(const struct config_aliases *t,
+    struct bytes local, struct bytes domain);
+
+/*
+ * Where the mail of a line ends: its targets, and those of the lines that
+ * answer for a target, each address once. A target that its own line answers
+ * for is an end.
+ *
+ * ends     in the arena, "c@d" as written
+ * n        how many; at least one
+ * Returns  0, -E_NOMEM, or -E_LIMIT where lines lead in a circle or to more
+ *          than row->n_ends; no table that was checked does
+ */
+int config_alias_expand(const struct config_aliases *t,
+    const struct config_alias *row, struct arena *a,
+    const struct bytes **ends, size_t *n);
 
 /*
  * The line of a domain (A-labels, any case): its own, then ".parent", then

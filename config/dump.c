@@ -251,6 +251,29 @@ put_key(const struct dump *d, struct bytes key)
 }
 
 static void
+put_targets(const struct dump *d, const struct config_alias *row)
+{
+	d->put(d->arg, row->n_targets == 1 ? "" : "[");
+	for (uint32_t k = 0; k < row->n_targets; k++) {
+		d->put(d->arg, k == 0 ? "" : ", ");
+		put_quoted(d, row->targets[k]);
+	}
+	d->put(d->arg, row->n_targets == 1 ? "" : "]");
+}
+
+static void
+dump_marks(const struct dump *d, const struct config_row *row,
+    const struct config_listener *l)
+{
+	put_name(d, row);
+	if (l->recipient_delimiter[0] == '\0')
+		d->put(d->arg, "none");
+	else
+		put_quoted(d, bytes_of(l->recipient_delimiter));
+	d->put(d->arg, "\n");
+}
+
+static void
 dump_aliases(const struct dump *d, const struct config_row *row,
     const struct config_listener *l)
 {
@@ -261,7 +284,7 @@ dump_aliases(const struct dump *d, const struct config_row *row,
 	put_table(d, row);
 	for (size_t k = 0; k < l->aliases.n; k++) {
 		put_key(d, l->aliases.rows[k].address);
-		put_quoted(d, l->aliases.rows[k].target);
+		put_targets(d, &l->aliases.rows[k]);
 		d->put(d->arg, "\n");
 	}
 }
@@ -319,6 +342,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_ALIASES:
 		dump_aliases(d, row, base);
+		return;
+	case K_MARKS:
+		dump_marks(d, row, base);
 		return;
 	case K_ROUTES:
 		dump_routes(d, row, place);

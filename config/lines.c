@@ -59,7 +59,11 @@ config_lines_map(const struct config_lines *r, const struct config_node *map)
 {
 	for (const struct config_node *at = map->first; at != NULL;
 	    at = at->next)
-		if (at->key->kind == NODE_TEXT && at->kind != NODE_BROKEN)
+		if (at->key->kind != NODE_TEXT || at->kind == NODE_BROKEN)
+			continue;
+		else if (at->kind == NODE_LIST && r->add_list != NULL)
+			r->add_list(r->table, at->key->text, at->key->at, at);
+		else
 			r->add(r->table, at->key->text, at->key->at,
 			    at->kind == NODE_TEXT ? at->text :
 			    (struct bytes){NULL, 0}, at->at);

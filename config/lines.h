@@ -9,12 +9,17 @@
 typedef void config_lines_add(void *table, struct bytes key,
     struct config_place at, struct bytes value, struct config_place value_at);
 
+/* Takes one of a map whose value is a list. */
+typedef void config_lines_add_list(void *table, struct bytes key,
+    struct config_place at, const struct config_node *list);
+
 struct config_lines {
 	struct config_faults *faults;
 	config_lines_add *add;
 	void *table;
 	const char *key_name;	/* for mistakes: "address" */
 	const char *value_name;	/* "target; write ADDRESS TARGET" */
+	config_lines_add_list *add_list;	/* NULL: a list is no text */
 };
 
 /*

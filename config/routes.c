@@ -81,7 +81,7 @@ struct config_lines
 config_routes_lines(struct config_routes_table *t)
 {
 	return (struct config_lines){t->faults, row_add, t, "domain",
-	    "next hop; write DOMAIN NEXT-HOP"};
+	    "next hop; write DOMAIN NEXT-HOP", NULL};
 }
 
 static int

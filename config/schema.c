@@ -122,7 +122,9 @@ const struct config_row config_rows[] = {
 	{"mail-from",         K_MAIL_FROM, AT_TO(mail_from, mail_from_address), 0, 0, "keep",
 	    "MAIL FROM of forwarded mail"},
 	{"aliases",           K_ALIASES,   AT_TO(has_aliases, aliases), 0,        0,          NULL,
-	    "file:PATH or a map of ADDRESS: TARGET"},
+	    "file:PATH or a map of ADDRESS: TARGET, or a list of them"},
+	{"recipient-delimiter", K_MARKS,   AT(recipient_delimiter),  1,        8,          "+",
+	    "what begins a subaddress, which a full line may name"},
 
 	{"replay",            K_WORD,      AT(replay),               0,        0,          "once",
 	    "the same message to the same recipient a second time"},

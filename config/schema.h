@@ -25,6 +25,7 @@ enum config_kind {
 	K_NEXT_HOP,
 	K_MAIL_FROM,
 	K_ALIASES,
+	K_MARKS,	/* characters that may stand in a local part, or none */
 	K_ROUTES,
 	K_TLS,		/* certificates with their keys */
 	K_KEPT,		/* {age: TIME, size: OCTETS} */

@@ -475,6 +475,29 @@ set_aliases(const struct setting *s)
 	    "ADDRESS: TARGET");
 }
 
+/* Source RFC 5322 3.2.3 (atext), RFC 5233 1 (user+detail) */
+static bool
+set_marks(const struct setting *s)
+{
+	static const char marks[] = "!#$%&'*+-/=?^_`{|}~.";
+	struct bytes text = s->value->text;
+
+	if (!is_text(s))
+		return false;
+	if (bytes_eq(text, BYTES_LIT("none")))
+		text.n = 0;
+	for (size_t k = 0; k < text.n; k++)
+		if (text.n > s->row->max || text.p[k] == '\0' ||
+		    strchr(marks, text.p[k]) == NULL) {
+			complain_of(s, s->value, "is no delimiter; write 1 to "
+			    "8 of !#$%&'*+-/=?^_`{|}~. or none");
+			return false;
+		}
+	memset(place(s), 0, s->row->size);
+	memcpy(place(s), text.p, text.n);
+	return true;
+}
+
 static bool
 set_routes(const struct setting *s)
 {
@@ -553,6 +576,7 @@ static setter *const setters[K__N] = {
 	[K_NEXT_HOP] = set_next_hop,
 	[K_MAIL_FROM] = set_mail_from,
 	[K_ALIASES] = set_aliases,
+	[K_MARKS] = set_marks,
 	[K_ROUTES] = set_routes,
 	[K_TLS] = set_tls,
 	[K_KEPT] = set_kept,

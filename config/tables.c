@@ -102,6 +102,26 @@ is_there(const struct look *k, bool has_files)
 	return k->value != NULL && (k->value->kind == NODE_MAP || has_files);
 }
 
+/*
+ * One to many needs the memory, or a retry would double what some have; and
+ * copies that go out beside each other, which who logged in has not.
+ */
+static void
+check_many(const struct look *k, const struct config_listener *listener)
+{
+	const char *why = NULL;
+
+	if (listener->replay == REPLAY_OFF)
+		why = "and `replay: off` keeps no memory of who has it "
+		    "already; write `once`";
+	else if (listener->auth == AUTH_PASS)
+		why = "and with `auth: pass` there is one connection alone; "
+		    "remove that";
+	if (why != NULL)
+		config_fault_add(&k->l->faults, k->value->at,
+		    "aliases: an address leads to more than one, %s", why);
+}
+
 static void
 check_aliases(struct load *l, size_t no, bool has_files)
 {
@@ -109,7 +129,10 @@ check_aliases(struct load *l, size_t no, bool has_files)
 	struct config_listener *listener = &l->listeners[no];
 	struct config_table t = {l->config->arena, &l->faults, NULL, 0};
 	const struct config_table_rules rules = {listener->domains,
-	    listener->n_domains, listener->mail_from_address};
+	    listener->n_domains, listener->mail_from_address,
+	    listener->recipient_delimiter,
+	    listener->max_copies < listener->max_recipients ?
+	    listener->max_copies : listener->max_recipients};
 	const struct config_lines lines = config_table_lines(&t);
 
 	if (!is_there(&k, has_files))
@@ -121,6 +144,8 @@ check_aliases(struct load *l, size_t no, bool has_files)
 	    config_table_end(&t, &rules, &listener->aliases) != 0)
 		l->faults.is_full = true;
 	listener->has_aliases = true;
+	if (config_table_has_many(&listener->aliases))
+		check_many(&k, listener);
 }
 
 /* Whether next-hop is said at least as near as the routes are. */

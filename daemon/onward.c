@@ -491,6 +491,15 @@ on_outbound(void *arg, enum outbound_event what)
 }
 
 bool
+onward_is_exploded(const struct onward *o)
+{
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		if (o->rcpts[k]->n_of > 1)
+			return true;
+	return false;
+}
+
+bool
 onward_is_committed(const struct onward *o)
 {
 	return o->is_ending ||

@@ -30,9 +30,15 @@ enum rcpt_state {
 	RCPT_SETTLED,	/* ->answer is the client's */
 };
 
-/* A recipient of the client's transaction. Octets are in its arena. */
+/*
+ * A recipient of the onward transactions. An RCPT of the client's becomes one
+ * for each address that an alias leads to; they stand side by side. Octets
+ * are in the relay's arena.
+ */
 struct relay_rcpt {
 	struct relay_rcpt *next;
+	struct relay_rcpt *first;	/* of those of the same RCPT */
+	size_t n_of;			/* how many they are */
 	enum rcpt_state state;
 	struct smtp_path to;		/* as the client said it */
 	struct rewrite out;		/* the envelope it goes on with */
@@ -148,6 +154,9 @@ struct outbound *onward_abort(struct onward *o);
 
 /* Gives up all it holds; a connection that is whole is kept for others. */
 void onward_close(struct onward *o);
+
+/* Whether a copy is one of several that an alias makes of a message. */
+bool onward_is_exploded(const struct onward *o);
 
 /* ---- onward_sign.c ---- */
 

@@ -78,6 +78,8 @@ begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 
 	if (keys == NULL)
 		return -E_NOMEM;
+	if (o->value.is_exploded && decide_has_chain(&r->message))
+		opts.flags |= DKIM2_FLAG_EXPLODED;
 	for (size_t k = 0; k < n; k++)
 		keys[k] = (struct dkim2_signing_key){o->keys[k].selector,
 		    o->keys[k].algorithm};

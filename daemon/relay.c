@@ -215,13 +215,16 @@ settle_twins(struct relay *r)
 static bool
 mix(const struct relay *r, struct relay_answer *out)
 {
+	struct relay_answer first = relay_answer_said(r->rcpts,
+	    &r->rcpts->answer);
 	bool is_mixed = false;
 
-	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
-		const struct relay_answer *two[] = {&r->rcpts->answer,
-		    &k->answer};
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL && !is_mixed;
+	    k = relay_next_said(k)) {
+		struct relay_answer its = relay_answer_said(k, &k->answer);
+		const struct relay_answer *two[] = {&first, &its};
 
-		is_mixed = is_mixed || relay_answers_mix(two, 2, out);
+		is_mixed = relay_answers_mix(two, 2, out);
 	}
 	return is_mixed;
 }
@@ -241,7 +244,7 @@ told(struct relay *r, const struct relay_answer *a)
 }
 
 /*
- * LMTP: each recipient has an answer of its own (RFC 2033 4.2).
+ * LMTP: each RCPT has an answer of its own (RFC 2033 4.2).
  *
  * late     that of who has none by now
  * n        how many there are; 0 without memory
@@ -249,14 +252,15 @@ told(struct relay *r, const struct relay_answer *a)
 static struct verdict *
 answer_each(struct relay *r, const struct relay_answer *late, size_t *n)
 {
-	struct verdict *v = arena_array(r->arena, r->n_rcpts, sizeof(*v));
+	struct relay_answer *a = arena_array(r->arena, r->n_said, sizeof(*a));
+	struct verdict *v = arena_array(r->arena, r->n_said, sizeof(*v));
 
 	*n = 0;
-	for (const struct relay_rcpt *k = r->rcpts; k != NULL && v != NULL;
-	    k = k->next) {
-		const struct relay_answer *a = k->state == RCPT_SETTLED
-		    ? &k->answer : late;
-
+	if (a == NULL || v == NULL)
+		return NULL;
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL;
+	    k = relay_next_said(k), a++) {
+		*a = relay_answer_said(k, late);
 		v[(*n)++] = (struct verdict){a->code, a->enhanced,
 		    told(r, a)};
 	}
@@ -297,8 +301,9 @@ relay_conclude(struct relay *r)
 	}
 	if (is_mixed)
 		relay_memory_mixed(r);
-	else if (r->n_rcpts == 1)
-		relay_memory_answered(r, r->rcpts);
+	else if (r->n_said == 1)
+		for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+			relay_memory_answered(r, k);
 	s = part_and_watch(r, a.code / 100 == 2);
 	inbound_answer(s, a.code, a.enhanced, told(r, &a));
 }
@@ -455,12 +460,13 @@ lacks(const struct relay *r, const char *name)
 static int
 set_arrived(struct relay *r)
 {
-	struct bytes *to = arena_array(r->arena, r->n_rcpts, sizeof(*to));
+	struct bytes *to = arena_array(r->arena, r->n_said, sizeof(*to));
 	size_t n = 0;
 
 	if (to == NULL)
 		return -E_NOMEM;
-	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+	for (struct relay_rcpt *k = r->rcpts; k != NULL;
+	    k = relay_next_said(k))
 		to[n++] = k->to.raw;
 	r->arrived = (struct dkim2_envelope){r->mail.from.raw, to, n};
 	return 0;

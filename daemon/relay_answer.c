@@ -32,6 +32,15 @@ relay_answer_of(const struct smtp_reply *reply, struct arena *arena)
 }
 
 bool
+relay_answer_counts_more(const struct relay_answer *a,
+    const struct relay_answer *than)
+{
+	static const uint8_t rank[10] = {[2] = 1, [5] = 2, [4] = 3};
+
+	return rank[a->code / 100] > rank[than->code / 100];
+}
+
+bool
 relay_answers_mix(const struct relay_answer *const *answers, size_t n,
     struct relay_answer *out)
 {

@@ -26,6 +26,14 @@ struct relay_answer relay_answer_of(const struct smtp_reply *reply,
     struct arena *a);
 
 /*
+ * Whether an answer counts more than another, where both are of one RCPT: what
+ * may still come about before what failed, that before what was delivered. So
+ * nothing is lost without a word, and a retry goes on where it failed.
+ */
+bool relay_answer_counts_more(const struct relay_answer *a,
+    const struct relay_answer *than);
+
+/*
  * The one answer that an SMTP client gets for all recipients: the first,
  * where all are of its class; else 451, never a 250 with a silent drop and
  * never a 5xx for who might have it.

@@ -126,12 +126,15 @@ set_values(struct relay *r)
 		const struct onward *o = k->onward;
 
 		k->value = shared;
-		/* `for` only where it names nobody to others */
-		if (k->state == RCPT_ACCEPTED && (o->n_sharing == 1 ||
-		    !may_share(o, k)))
-			error = write_received(r, k, &k->value);
-		else if (k->state == RCPT_ACCEPTED)
+		if (k->state != RCPT_ACCEPTED)
+			continue;
+		if (o->n_sharing != 1 && may_share(o, k)) {
 			k->value.rcpts = o->sharing;
+			continue;
+		}
+		/* `for` only where it names nobody to others */
+		error = write_received(r, k, &k->value);
+		k->value.is_exploded = k->n_of > 1;
 	}
 	return error;
 }
@@ -231,6 +234,7 @@ static bool
 is_same_value(const struct relay_value *a, const struct relay_value *b)
 {
 	return a->time_s == b->time_s && bytes_eq(a->id, b->id) &&
+	    a->is_exploded == b->is_exploded &&
 	    bytes_eq(a->received, b->received) &&
 	    bytes_eq(a->rcpts, b->rcpts);
 }
@@ -319,6 +323,8 @@ send_some(struct relay *r)
 		struct onward *copy = r->next_copy;
 
 		r->next_copy = copy->next;
+		if (copy->rcpts[0]->state == RCPT_SETTLED)
+			continue;	/* by give_up() */
 		r->n_under_way++;
 		onward_send(copy);	/* relay_copy_over() comes later */
 	}
@@ -354,15 +360,21 @@ relay_send(struct relay *r)
 	send_some(r);
 }
 
-/* Nobody has it, and what was said of the first copy goes for all. */
+/*
+ * Nobody has it, and what was said of the first copy goes for all; but one
+ * address of an alias keeps nobody else from the message.
+ */
 static void
 give_up(struct relay *r, const struct onward *copy)
 {
 	struct relay_answer a = copy->rcpts[0]->answer;
 
-	for (; r->next_copy != NULL; r->next_copy = r->next_copy->next)
-		for (size_t k = 0; k < r->next_copy->n_rcpts; k++)
-			relay_settle(r, r->next_copy->rcpts[k], &a);
+	if (onward_is_exploded(copy))
+		return;
+	for (struct onward *o = r->next_copy; o != NULL; o = o->next)
+		for (size_t k = 0; !onward_is_exploded(o) && k < o->n_rcpts;
+		    k++)
+			relay_settle(r, o->rcpts[k], &a);
 }
 
 void

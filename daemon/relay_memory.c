@@ -135,7 +135,7 @@ relay_memory_reply(struct relay *r, unsigned part,
 	    {(const uint8_t *)"Another session is delivering this message", 42}};
 	struct relay_rcpt *rcpt = r->rcpts;
 
-	if (part == LOOK(r->n_rcpts)) {
+	if (r->asking != NULL && part == LOOK(r->asking->number)) {
 		relay_rcpt_looked(r, reply);
 		return true;
 	}

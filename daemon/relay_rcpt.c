@@ -71,6 +71,65 @@ is_full(const struct relay *r)
 /* ---- a new recipient ---- */
 
 static void answer(struct relay *r);
+static void conclude(struct relay *r);
+
+/* NOTIFY without SUCCESS, which an alias passes on to one address alone. */
+static int
+without_success(struct relay *r, struct bytes *notify)
+{
+	struct bytes rest = *notify;
+	struct buf left;
+
+	if (notify->n == 0)
+		return 0;
+	if (arena_buf(r->arena, notify->n + 8, &left) != 0)
+		return -E_NOMEM;
+	while (rest.p != NULL) {
+		struct bytes word = bytes_cut(&rest, ',');
+
+		if (bytes_case_eq(word, BYTES_LIT("SUCCESS")))
+			continue;
+		buf_add_str(&left, left.n == 0 ? "" : ",");
+		buf_add(&left, word);
+	}
+	if (left.n == 0)
+		buf_add_str(&left, "NEVER");
+	*notify = buf_bytes(&left);
+	return 0;
+}
+
+/*
+ * The other addresses that an alias leads to, behind the first. What the
+ * client wants to know of failures is asked for each, of success for the
+ * first: so one report comes, and we need not make one (RFC 3461 5.2.7.3).
+ */
+static int
+spread(struct relay *r, struct relay_rcpt *first)
+{
+	struct outbound_rcpt said = first->said;
+	struct relay_rcpt **end = &first->next;
+
+	first->first = first;
+	first->n_of = first->out.n_rcpts;
+	if (first->n_of > 1 && without_success(r, &said.notify) != 0)
+		return -E_NOMEM;
+	for (size_t k = 1; k < first->n_of; k++) {
+		struct relay_rcpt *rcpt = arena_alloc(r->arena,
+		    sizeof(*rcpt));
+
+		if (rcpt == NULL)
+			return -E_NOMEM;
+		*rcpt = *first;
+		rcpt->next = NULL;
+		rcpt->number += (unsigned)k;
+		rcpt->out.rcpt_to = first->out.rcpts[k];
+		rcpt->said = said;
+		rcpt->said.path = rcpt->out.rcpt_to;
+		*end = rcpt;
+		end = &rcpt->next;
+	}
+	return 0;
+}
 
 /* Keeps what RCPT said. Returns NULL without memory. */
 static struct relay_rcpt *
@@ -92,7 +151,18 @@ take_down(struct relay *r, const struct smtp_server_rcpt *said)
 		return NULL;
 	rcpt->said.path = rcpt->out.rcpt_to;
 	rcpt->number = r->n_rcpts;
-	return rcpt;
+	return spread(r, rcpt) != 0 ? NULL : rcpt;
+}
+
+/* Whether all that an RCPT became have room in this transaction. */
+static bool
+has_room(const struct relay *r, const struct relay_rcpt *first)
+{
+	size_t n = r->n_rcpts + first->n_of;
+
+	if (first->n_of == 1)
+		return true;		/* is_full() said so */
+	return n <= r->listener->max_recipients && n <= max_copies(r);
 }
 
 /* Who goes to the same onward address: he is delivered to once. */
@@ -149,12 +219,24 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 }
 
 static void
-take(struct relay *r, struct relay_rcpt *rcpt, const struct relay_answer *a)
+take(struct relay *r, struct relay_rcpt *first, const struct relay_answer *a)
 {
-	*r->rcpts_end = rcpt;
-	r->rcpts_end = &rcpt->next;
-	r->n_rcpts++;
+	*r->rcpts_end = first;
+	while (*r->rcpts_end != NULL)
+		r->rcpts_end = &(*r->rcpts_end)->next;
+	r->n_rcpts += (unsigned)first->n_of;
+	r->n_said++;
 	inbound_answer(r->session, a->code, a->enhanced, a->text);
+}
+
+/* Ours, for an RCPT whose recipients can not be asked for now. */
+static void
+refuse_said(struct relay *r, const char *enhanced, const char *text)
+{
+	const struct relay_rcpt *first = r->said;
+
+	r->said = NULL;
+	refuse(r, &first->to, 452, enhanced, text);
 }
 
 /*
@@ -190,7 +272,7 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 	struct onward *o;
 
 	if (find_onward(r, rcpt, &o) != 0) {
-		refuse(r, &rcpt->to, 452, "4.3.1", "Out of memory");
+		refuse_said(r, "4.3.1", "Out of memory");
 		return;
 	}
 	if (r->is_queued) {
@@ -198,12 +280,12 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 		return;
 	}
 	if (o == NULL || may_differ(r, o)) {
-		refuse(r, &rcpt->to, 452, "4.5.3", "Not in one transaction "
+		refuse_said(r, "4.5.3", "Not in one transaction "
 		    "with the recipients before, send it in its own");
 		return;
 	}
 	if (onward_ask(o, rcpt) != 0) {
-		refuse(r, &rcpt->to, 452, "4.3.1", "Out of memory");
+		refuse_said(r, "4.3.1", "Out of memory");
 		return;
 	}
 	r->asking = rcpt;
@@ -211,16 +293,29 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 		relay_memory_look(r, rcpt);
 }
 
+/* Asks for the first of the rest of an RCPT's that nobody was asked for. */
+static void
+ask_rest(struct relay *r, struct relay_rcpt *rcpt)
+{
+	for (; rcpt != NULL; rcpt = rcpt->next) {
+		rcpt->twin = twin_of(r, rcpt);
+		if (rcpt->twin == NULL) {
+			ask(r, rcpt);
+			return;
+		}
+	}
+	conclude(r);
+}
+
 void
 relay_rcpt(struct relay *r, const struct smtp_server_rcpt *said)
 {
-	static const struct relay_answer ok = {250, "2.1.5",
-	    {(const uint8_t *)"Ok", 2}};
+	static const char too_many[] = "Too many recipients, send "
+	    "the others in a transaction of their own";
 	struct relay_rcpt *rcpt;
 
 	if (is_full(r)) {
-		refuse(r, &said->to, 452, "4.5.3", "Too many recipients, send "
-		    "the others in a transaction of their own");
+		refuse(r, &said->to, 452, "4.5.3", too_many);
 		return;
 	}
 	if (!may_relay(r, &said->to)) {
@@ -237,39 +332,107 @@ relay_rcpt(struct relay *r, const struct smtp_server_rcpt *said)
 		    rcpt->out.text);
 		return;
 	}
-	rcpt->twin = twin_of(r, rcpt);
-	if (rcpt->twin != NULL)
-		take(r, rcpt, &ok);
-	else
-		ask(r, rcpt);
+	if (!has_room(r, rcpt)) {
+		refuse(r, &rcpt->to, 452, "4.5.3", too_many);
+		return;
+	}
+	r->said = rcpt;
+	ask_rest(r, rcpt);
 }
 
 /* ---- what came of it ---- */
 
+struct relay_rcpt *
+relay_next_said(const struct relay_rcpt *rcpt)
+{
+	struct relay_rcpt *next = rcpt->next;
+
+	while (next != NULL && next->first != next)
+		next = next->next;
+	return next;
+}
+
+struct relay_answer
+relay_answer_said(const struct relay_rcpt *first,
+    const struct relay_answer *late)
+{
+	const struct relay_answer *out = NULL;
+
+	for (const struct relay_rcpt *k = first;
+	    k != NULL && k->first == first; k = k->next) {
+		const struct relay_answer *a = k->state == RCPT_SETTLED
+		    ? &k->answer : late;
+
+		if (out == NULL || relay_answer_counts_more(a, out))
+			out = a;
+	}
+	return *out;
+}
+
 /*
- * The client's answer to RCPT, once next hop and memory have spoken. Where
- * the memory knows of the recipient, a refusal waits for the dot: the content
- * may be what was delivered before.
+ * Whether a recipient may get the message, or has it. Where the memory knows
+ * of one, a refusal waits for the dot: the content may be what was delivered
+ * before.
  */
+static bool
+is_promising(const struct relay_rcpt *rcpt)
+{
+	if (rcpt->twin != NULL)
+		rcpt = rcpt->twin;
+	return rcpt->state == RCPT_ACCEPTED || rcpt->is_known;
+}
+
+/* None of an RCPT's recipients will get it. */
+static void
+refuse_each(struct relay *r, struct relay_rcpt *first)
+{
+	struct relay_answer a;
+
+	for (struct relay_rcpt *k = first; k != NULL; k = k->next) {
+		if (k->twin != NULL)
+			k->answer = k->twin->answer;
+		else
+			relay_memory_answered(r, k);
+		k->state = RCPT_SETTLED;
+		relay_log_fate(r, k);
+	}
+	a = relay_answer_said(first, &first->answer);
+	inbound_answer(r->session, a.code, a.enhanced, a.text);
+}
+
+/*
+ * The client's answer to RCPT. An alias is taken where one of its addresses
+ * is; what the others said is told at the dot, when these have the message:
+ * then the client's retry, or its report, is for the others alone.
+ */
+static void
+conclude(struct relay *r)
+{
+	struct relay_answer ok = relay_answer_say(250, "2.1.5", "Ok");
+	struct relay_rcpt *first = r->said;
+	bool is_promised = false;
+
+	r->said = NULL;
+	for (const struct relay_rcpt *k = first; k != NULL; k = k->next)
+		is_promised = is_promised || is_promising(k);
+	if (!is_promised)
+		refuse_each(r, first);
+	else if (first->n_of == 1 && first->state == RCPT_ACCEPTED)
+		take(r, first, &first->answer);
+	else
+		take(r, first, &ok);
+}
+
+/* Next hop and memory have spoken: asks for the next one of the same RCPT. */
 static void
 answer(struct relay *r)
 {
 	struct relay_rcpt *rcpt = r->asking;
-	struct relay_answer ok = relay_answer_say(250, "2.1.5", "Ok");
 
 	if (rcpt->state == RCPT_ASKED || r->is_looking)
 		return;
 	r->asking = NULL;
-	if (rcpt->state == RCPT_ACCEPTED) {
-		take(r, rcpt, &rcpt->answer);
-	} else if (rcpt->is_known) {
-		take(r, rcpt, &ok);
-	} else {
-		relay_log_fate(r, rcpt);
-		relay_memory_answered(r, rcpt);
-		inbound_answer(r->session, rcpt->answer.code,
-		    rcpt->answer.enhanced, rcpt->answer.text);
-	}
+	ask_rest(r, rcpt->next);
 }
 
 void
@@ -290,18 +453,25 @@ relay_rcpt_looked(struct relay *r, const struct memory_reply *reply)
 	answer(r);
 }
 
-void
-relay_onward_lost(struct relay *r, struct onward *o)
+static void
+lose(struct relay_rcpt *rcpts, const struct onward *o)
 {
-	struct relay_rcpt *asking = r->asking;
-
-	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
+	for (struct relay_rcpt *k = rcpts; k != NULL; k = k->next) {
 		if (k->onward != o || k->state != RCPT_ACCEPTED)
 			continue;
 		k->state = RCPT_REFUSED;
 		k->answer = relay_answer_say(451, "4.4.2",
 		    "The next hop can not be reached now");
 	}
+}
+
+void
+relay_onward_lost(struct relay *r, struct onward *o)
+{
+	struct relay_rcpt *asking = r->asking;
+
+	lose(r->rcpts, o);
+	lose(r->said, o);
 	if (asking == NULL || asking->onward != o)
 		return;
 	asking->state = RCPT_REFUSED;

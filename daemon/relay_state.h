@@ -53,7 +53,10 @@ struct relay {
 	struct relay_rcpt *rcpts;	/* those we said 250 to, in order */
 	struct relay_rcpt **rcpts_end;
 	unsigned n_rcpts;
-	struct relay_rcpt *asking;	/* the one that waits for its answer */
+	unsigned n_said;		/* RCPTs of the client they come from */
+	struct relay_rcpt *said;	/* those of the RCPT that waits for its
+					   answer; NULL: none does */
+	struct relay_rcpt *asking;	/* the one of them that is asked for */
 	bool is_looking;		/* and the memory's is not there */
 	bool is_single;			/* one recipient a transaction */
 	struct outbound *spare;		/* idle, for whoever goes there; NULL */
@@ -108,6 +111,18 @@ void relay_settle(struct relay *r, struct relay_rcpt *rcpt,
 void relay_conclude(struct relay *r);
 
 /* ---- relay_rcpt.c ---- */
+
+/* The first recipient of the client's next RCPT, or NULL. */
+struct relay_rcpt *relay_next_said(const struct relay_rcpt *rcpt);
+
+/*
+ * The answer to an RCPT, which its recipients have together.
+ *
+ * first    of them
+ * late     that of who has none by now
+ */
+struct relay_answer relay_answer_said(const struct relay_rcpt *first,
+    const struct relay_answer *late);
 
 /* The next hop said ->answer to the recipient, or the memory spoke. */
 void relay_rcpt_heard(struct relay *r, struct relay_rcpt *rcpt);

@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 
 #define VERSION 1
+#define EXPLODED 2		/* likewise, of an alias' copies */
 #define FIXED (1 + 8 + 16 + 1)	/* octets before the id */
 
 void
@@ -35,7 +36,7 @@ relay_value_write(const struct relay_value *v, struct buf *out)
 	uint64_t t = (uint64_t)v->time_s;
 	size_t n = v->received.n;
 
-	buf_add_octet(out, VERSION);
+	buf_add_octet(out, v->is_exploded ? EXPLODED : VERSION);
 	for (int shift = 56; shift >= 0; shift -= 8)
 		buf_add_octet(out, (uint8_t)(t >> shift));
 	buf_add(out, (struct bytes){v->client, sizeof(v->client)});
@@ -105,8 +106,9 @@ relay_value_parse(struct bytes b, struct relay_value *v)
 	uint64_t t = 0;
 	size_t n;
 
-	if (b.n < FIXED || b.p[0] != VERSION)
+	if (b.n < FIXED || (b.p[0] != VERSION && b.p[0] != EXPLODED))
 		return false;
+	v->is_exploded = b.p[0] == EXPLODED;
 	for (size_t k = 1; k <= 8; k++)
 		t = t << 8 | b.p[k];
 	if (t > INT64_MAX)

@@ -13,6 +13,7 @@ struct relay_value {
 	int64_t time_s;		/* t= and the date of Received */
 	struct bytes id;	/* letters and digits, 1 to RELAY_ID_MAX */
 	uint8_t client[16];	/* the address it came from, mapped form */
+	bool is_exploded;	/* it is one of the copies that an alias makes */
 	struct bytes received;	/* one field; empty: it did not fit */
 	struct bytes rcpts;	/* who shared the copy, each as
 				   relay_value_add_rcpt() writes it; empty:
@@ -30,7 +31,7 @@ bool relay_value_next_rcpt(struct bytes *list, struct bytes *path);
 bool relay_value_are_rcpts(struct bytes list);
 
 /*
- * Writes a value: version 1, the time in 8 octets (the highest first), the
+ * Writes a value: version 1, or 2 for one of an alias' copies; the time in 8 octets (the highest first), the
  * client, the id behind its length in 1 octet, the field behind its length in
  * 2, the list. A field or a list that does not fit is left out.
  */

@@ -32,36 +32,67 @@ fixed_local(const struct config_listener *l)
 	return bytes_first(b, b.n - (b.n != 0));
 }
 
+static void
+refuse(struct rewrite *out, int code, const char *enhanced, const char *text)
+{
+	out->code = code;
+	out->enhanced = enhanced;
+	out->text = text;
+}
+
+/* The addresses that an alias leads to. 0 or -E_NOMEM. */
+static int
+look_up(struct rewrite *out, const struct config_aliases *t,
+    const struct smtp_path *to, struct arena *a)
+{
+	const struct config_alias *row = config_alias_find(t, to->local,
+	    to->domain);
+	const struct bytes *ends;
+	struct bytes *paths;
+	int error = 0;
+
+	if (row == NULL) {
+		refuse(out, 550, "5.1.1", "No such address here");
+		return 0;
+	}
+	error = config_alias_expand(t, row, a, &ends, &out->n_rcpts);
+	if (error == -E_LIMIT) {
+		/* the operator's mistake: no mail is to be lost by it */
+		refuse(out, 451, "4.6.0", "The aliases lead in a circle");
+		return 0;
+	}
+	paths = arena_array(a, out->n_rcpts, sizeof(*paths));
+	if (error != 0 || paths == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < out->n_rcpts && error == 0; k++)
+		error = bracket(ends[k], (struct bytes){NULL, 0}, a,
+		    &paths[k]);
+	out->rcpts = paths;
+	out->rcpt_to = paths[0];
+	return error;
+}
+
 int
 rewrite_envelope(struct rewrite *out, const struct config_listener *l,
     const struct smtp_path *from, const struct smtp_path *to, struct arena *a)
 {
 	bool is_ours = l->role == ROLE_FORWARD &&
 	    config_domains_hold(l->domains, l->n_domains, to->domain);
-	struct bytes target;
 
-	*out = (struct rewrite){.mail_from = from->raw, .rcpt_to = to->raw};
+	*out = (struct rewrite){.mail_from = from->raw, .rcpt_to = to->raw,
+	    .n_rcpts = 1};
 	if (!is_ours)
 		return 0;
 	if (l->mail_from == MAIL_FROM_FIXED &&
 	    bytes_case_eq(to->local, fixed_local(l))) {
-		out->code = 550;
-		out->enhanced = "5.7.1";
-		out->text = "Bounces to this address are not taken yet";
+		refuse(out, 550, "5.7.1",
+		    "Bounces to this address are not taken yet");
 		return 0;
 	}
-	if (l->has_aliases) {
-		if (!config_alias_find(&l->aliases, to->local, to->domain,
-		        &target)) {
-			out->code = 550;
-			out->enhanced = "5.1.1";
-			out->text = "No such address here";
-			return 0;
-		}
-		if (bracket(target, (struct bytes){NULL, 0}, a,
-		        &out->rcpt_to) != 0)
-			return -E_NOMEM;
-	}
+	if (l->has_aliases && look_up(out, &l->aliases, to, a) != 0)
+		return -E_NOMEM;
+	if (out->code != 0)
+		return 0;
 	if (l->mail_from == MAIL_FROM_FIXED && !from->is_null)
 		return bracket(fixed_local(l), to->domain, a,
 		    &out->mail_from);

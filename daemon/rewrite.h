@@ -8,14 +8,17 @@
 
 struct rewrite {
 	struct bytes mail_from;	/* with angle brackets */
-	struct bytes rcpt_to;
+	struct bytes rcpt_to;	/* the first, where there are several */
+	const struct bytes *rcpts;	/* all of an alias; NULL: rcpt_to */
+	size_t n_rcpts;
 	int code;		/* 0: goes on; else the reply to RCPT */
 	const char *enhanced;
 	const char *text;
 };
 
 /*
- * Where a recipient is sent on to, and under which reverse-path.
+ * Where a recipient is sent on to, and under which reverse-path: an alias to
+ * each address that it leads to, once.
  *
  * from, to the inbound paths; what is not changed is a view of them
  * a        takes what is changed

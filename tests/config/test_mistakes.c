@@ -268,10 +268,6 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		    "8:1: store: not built yet; remove it\n"
 		    "9:1: secrets: not built yet; remove it"},
 		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},
-		{"one to many", FWD "      b@example.net: x@example.org, y@example.org\n",
-		    "12:22: aliases: more than one target: not built yet; write one address"},
-		{"one to many in a list", FWD "      b@example.net: [x@example.org]\n",
-		    "12:22: aliases: more than one target: not built yet; write one address"},
 	};
 
 	(void)state;
@@ -524,8 +520,29 @@ inline_tables_are_checked_in_place(void **state)
 		{"the local part has case", FWD "      A@example.net: y@example.org\n", ""},
 		{"a stranger", FWD "      a@sub.example.net: y@example.org\n",
 		    "12:7: address `a@sub.example.net` is in none of the listener's `domains`; add its domain there or remove the line"},
-		{"back to itself", FWD "      c@example.net: d@Example.com\n",
-		    "12:22: target `d@Example.com` is in the listener's own `domains`: an alias is looked up once and never in a circle; write the address where the mail ends"},
+		{"one to many", FWD "      c@example.net: x@example.org, a@example.net\n", ""},
+		{"one to many in a list", FWD "      c@example.net: [x@example.org, a@example.net]\n", ""},
+		{"one to many without a memory", FWD "      c@example.net: [x@example.org, a@example.net]\nreplay: off\n",
+		    "11:7: aliases: an address leads to more than one, and `replay: off` keeps no memory of who has it already; write `once`"},
+		{"one to one without a memory", FWD "      c@example.net: a@example.net\nreplay: off\n", ""},
+		{"more than may be", FWD "      c@example.net: [x@example.org, y@example.org, a@example.net]\nmax-copies: 2\n",
+		    "12:7: address `c@example.net` leads to 3 addresses, a copy each, and `max-copies` allows 2; write more there"},
+		{"a list of what is no address", FWD "      c@example.net: [x@example.org, [a], d]\n      e@example.net: []\n      f@example.net: {a: b}\n",
+		    "12:38: target is no text; write an address\n"
+		    "12:43: target `d` is no address; write LOCAL@DOMAIN\n"
+		    "13:22: address `e@example.net` has no target; write one\n"
+		    "14:22: target is a map; write an address, or a list of them"},
+		{"without a line", FWD "      c@example.net: d@Example.com\n",
+		    "12:22: target `d@Example.com` is in the listener's own `domains` and has no line; write one, `d@Example.com d@Example.com` where its mail goes on as it is"},
+		{"to itself", FWD "      c@example.net: c@Example.net\n", ""},
+		{"in a circle", FWD "      c@example.net: [y@example.org, d@example.net]\n      d@example.net: e@Example.com\n      e@example.com: c@example.net\n",
+		    "14:22: target `c@example.net` leads in a circle: c@example.net -> d@example.net -> e@example.com -> c@example.net; take one of these targets out"},
+		{"delimiters", FWD "      c@example.net: x@example.org\nrecipient-delimiter: '+='\n", ""},
+		{"no delimiter", FWD "      c@example.net: x@example.org\nrecipient-delimiter: none\n", ""},
+		{"a letter", FWD "      c@example.net: x@example.org\nrecipient-delimiter: '+x'\n",
+		    "13:22: recipient-delimiter: `+x` is no delimiter; write 1 to 8 of !#$%&'*+-/=?^_`{|}~. or none"},
+		{"nine", FWD "      c@example.net: x@example.org\nrecipient-delimiter: '+++++++++'\n",
+		    "13:22: recipient-delimiter: `+++++++++` is no delimiter; write 1 to 8 of !#$%&'*+-/=?^_`{|}~. or none"},
 		{"the address of bounces", FWD "      b@example.net: d@example.org\n",
 		    "12:7: address `b@example.net` is the listener's `mail-from`, which takes no mail; remove the line"},
 		{"no addresses", FWD "      b: d\n      '\"q\"@example.net': d@example.org\n",

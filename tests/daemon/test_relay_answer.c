@@ -92,11 +92,29 @@ q14_answers_are_mixed(void **state)
 	}
 }
 
+/* Of one RCPT: what may still come about, what failed, what was delivered. */
+static void
+what_counts_for_an_alias(void **state)
+{
+	static const int order[] = {250, 251, 550, 554, 421, 451, 452};
+
+	(void)state;
+	for (size_t k = 0; k < 7; k++)
+		for (size_t i = 0; i < 7; i++) {
+			struct relay_answer a = {.code = order[k]};
+			struct relay_answer b = {.code = order[i]};
+
+			assert_int_equal(relay_answer_counts_more(&a, &b),
+			    k > i && order[k] / 100 != order[i] / 100);
+		}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replies_become_answers),
+		cmocka_unit_test(what_counts_for_an_alias),
 		cmocka_unit_test(q14_answers_are_mixed),
 	};
 

@@ -34,6 +34,12 @@ what_is_written_is_read(void **state)
 	assert_true(bytes_eq(v.id, plain.id));
 	assert_true(bytes_eq(v.received, plain.received));
 	assert_memory_equal(v.client, plain.client, sizeof(v.client));
+	assert_false(v.is_exploded);
+	v.is_exploded = true;
+	b.n = 0;
+	relay_value_write(&v, &b);
+	assert_true(relay_value_parse(buf_bytes(&b), &v));
+	assert_true(v.is_exploded);
 	for (size_t n = 0; n < b.n; n++)
 		assert_false(relay_value_parse(bytes_first(buf_bytes(&b), n),
 		    &v));
@@ -155,7 +161,7 @@ another_version_is_none(void **state)
 	for (unsigned version = 0; version < 256; version++) {
 		octets[0] = (uint8_t)version;
 		assert_int_equal(relay_value_parse(buf_bytes(&b), &v),
-		    version == 1);
+		    version == 1 || version == 2);
 	}
 	octets[0] = 1;
 	octets[1] = 0x80;	/* a time that is none */

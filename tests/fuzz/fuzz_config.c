@@ -117,14 +117,17 @@ check_listeners(const struct config *c, bool has_file)
 				abort();
 		}
 		for (size_t i = 0; i < l->aliases.n; i++) {
-			struct bytes address = l->aliases.rows[i].address;
-			size_t at = bytes_index(address, '@');
-			struct bytes target;
+			const struct config_alias *row = &l->aliases.rows[i];
+			size_t at = bytes_index(row->address, '@');
 
-			if (!config_alias_find(&l->aliases,
-			    bytes_first(address, at),
-			    bytes_skip(address, at + 1), &target) ||
-			    !bytes_eq(target, l->aliases.rows[i].target))
+			if (row->n_targets == 0 || row->n_ends == 0 ||
+			    row->n_ends > CONFIG_ALIAS_ENDS ||
+			    (row->n_ends > 1 && l->replay == REPLAY_OFF))
+				abort();
+			if (at != row->address.n &&
+			    config_alias_find(&l->aliases,
+			    bytes_first(row->address, at),
+			    bytes_skip(row->address, at + 1)) != row)
 				abort();
 		}
 	}

@@ -428,8 +428,8 @@ void
 site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
     struct buf *out)
 {
-	const struct bytes rcpt = bytes_of(rcpt_to);
-	const struct dkim2_envelope leaves = {bytes_of(mail_from), &rcpt, 1};
+	struct bytes rest = bytes_of(rcpt_to), rcpts[8];
+	struct dkim2_envelope leaves = {bytes_of(mail_from), rcpts, 0};
 	const struct dkim2_signing_key key = {BYTES_LIT(SELECTOR),
 	    DKIM2_ED25519_SHA256};
 	const struct dkim2_sign_options opts = {
@@ -445,6 +445,8 @@ site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
 	struct dkim2_sign *sign;
 	struct checked c;
 
+	while (rest.p != NULL && leaves.n_rcpt_to < 8)
+		rcpts[leaves.n_rcpt_to++] = bytes_cut(&rest, ' ');
 	check(&c, message, NULL);
 	assert(dkim2_sign_new(&sign, c.arena, &c.message,
 	    dkim2_verify_digests(c.verify), &opts, &why) == 0);

@@ -46,6 +46,7 @@ void site_signer(enum site_signer how);
 /*
  * Signs a message as the first hop, by one.example at the world's time.
  *
+ * rcpt_to  paths with a space between, at most 8
  * out      gets it; 64 KiB more than the message are always enough
  */
 void site_sign(struct bytes message, const char *mail_from,

@@ -2,7 +2,7 @@
  * Clients that try until they have an answer, a next hop that fails at random,
  * all in one process and without waiting: what was acknowledged was delivered,
  * nothing behind an answer that came in, and a retry is octet for octet the
- * same (Q12, Q13, Q14, V8). A run has 150 seeds from a fresh one on, with LONG
+ * same (Q12, Q13, Q14, V8); also where an RCPT becomes several. A run has 150 seeds from a fresh one on, with LONG
  * 2,000; SEED=N begins there, SEEDS=N is how many.
  */
 #include <setjmp.h>
@@ -28,7 +28,7 @@
 #define TRIES 400
 #define TURNS 20000
 
-/* What became of a message for a recipient. */
+/* What became of a message for a recipient: of the client, of the next hop. */
 struct fate {
 	bool is_wanted;
 	bool is_done;		/* the client has a final answer */
@@ -36,6 +36,9 @@ struct fate {
 	unsigned n_sure;	/* 250 of the next hop that came in */
 	char doubt[CONTENT];	/* of a try without an answer */
 };
+
+/* Whom the aliases lead to: bits of the next hop's a@ to e@. */
+static const unsigned leads_to[RCPTS] = {1 | 2, 2 | 4, 4, 1 | 8, 1 | 16};
 
 struct client {
 	struct wire *wire;	/* NULL: it is between two tries */
@@ -50,6 +53,7 @@ struct client {
 struct hop {
 	struct wire *wire;
 	bool rcpts[RCPTS];
+	unsigned order[RCPTS], n;	/* as they were asked for */
 	bool is_content;
 	bool is_late;		/* its answer to a dot comes, or never does */
 	unsigned mail;
@@ -58,7 +62,8 @@ struct hop {
 static struct fate fates[MAILS][RCPTS];
 static struct client clients[MAILS];
 static struct hop hops[HOPS];
-static bool is_lmtp, is_lmtp_in, is_signing;
+static bool is_lmtp, is_lmtp_in, is_signing, is_alias;
+static char signed_by[MAILS][CONTENT];	/* the chain, where there is one */
 static bool is_flaky;		/* the memory: then doubles may be */
 static uint64_t seed, state;
 static unsigned n_doubts, n_second;
@@ -141,20 +146,47 @@ settle(unsigned m, unsigned r, int code)
 
 	f->is_done = code / 100 != 4;
 	f->is_acknowledged = code / 100 == 2;
-	if (f->is_acknowledged && f->n_sure == 0)
-		wrong(m, "acknowledged, and not delivered");
+	for (unsigned k = 0; k < RCPTS; k++)
+		if (f->is_acknowledged && fates[m][k].n_sure == 0 &&
+		    (is_alias ? leads_to[r] >> k & 1 : k == r))
+			wrong(m, "acknowledged, and not delivered");
+}
+
+/* a and c are named; the others are hidden, where we sign. */
+static void
+write_content(unsigned m, struct buf *out)
+{
+	buf_printf(out, "From: <alice@one.example>\r\n"
+	    "To: <a@two.example>, <c@two.example>\r\nMessage-ID: <%u@x>\r\n"
+	    "\r\nmessage %u\r\n", m, m);
+}
+
+static void
+sign_content(unsigned m)
+{
+	char text[600];
+	struct buf content = BUF_ON(text), out = BUF_ON(signed_by[m]);
+
+	write_content(m, &content);
+	site_sign(buf_bytes(&content), "<alice@one.example>",
+	    "<a@two.example> <b@two.example> <c@two.example> <d@two.example> "
+	    "<e@two.example>", &out);
+	assert_false(out.full);
+	signed_by[m][out.n] = '\0';
 }
 
 static void
 send_content(unsigned m)
 {
 	char text[600];
+	struct buf content = BUF_ON(text);
 
-	/* a and c are named; the others are hidden, where we sign */
-	snprintf(text, sizeof(text), "From: <alice@one.example>\r\n"
-	    "To: <a@two.example>, <c@two.example>\r\nMessage-ID: <%u@x>\r\n"
-	    "\r\nmessage %u\r\n.\r\n", m, m);
-	wire_send(clients[m].wire, bytes_of(text));
+	if (is_alias && is_signing)
+		wire_send(clients[m].wire, bytes_of(signed_by[m]));
+	else
+		write_content(m, &content);
+	buf_add_str(&content, ".\r\n");
+	wire_send(clients[m].wire, buf_bytes(&content));
 	clients[m].is_content = true;
 }
 
@@ -294,14 +326,12 @@ static void
 answer_content(struct hop *h, unsigned m, bool is_later, unsigned most)
 {
 	bool has_d = h->rcpts[3];
-	unsigned n = 0;
 
-	for (unsigned r = 0; r < RCPTS; r++) {
+	for (unsigned k = 0; k < h->n; k++) {
+		unsigned r = h->order[k];
 		bool is_good = !is_later && (is_lmtp ? r != 3 : !has_d);
 
-		if (!h->rcpts[r])
-			continue;
-		if (is_lmtp && n++ == most)
+		if (is_lmtp && k == most)
 			return;
 		fates[m][r].n_sure += is_good;
 		if (!is_later)
@@ -346,8 +376,10 @@ take_line(struct hop *h, struct bytes line)
 	unsigned luck = dice(25);
 	const char *reply = "250 2.0.0 ok";
 
-	if (bytes_starts(line, BYTES_LIT("MAIL ")))
+	if (bytes_starts(line, BYTES_LIT("MAIL "))) {
 		memset(h->rcpts, 0, sizeof(h->rcpts));
+		h->n = 0;
+	}
 	if (luck == 0) {
 		cut(h);
 		return;
@@ -361,7 +393,7 @@ take_line(struct hop *h, struct bytes line)
 	else if (bytes_starts(line, BYTES_LIT("RCPT TO:<e")))
 		reply = "550 5.1.1 who";
 	else if (bytes_starts(line, BYTES_LIT("RCPT TO:<")))
-		h->rcpts[line.p[9] - 'a'] = true;
+		h->rcpts[h->order[h->n++] = line.p[9] - 'a'] = true;
 	else if (bytes_starts(line, BYTES_LIT("DATA")))
 		reply = "354 go on";
 	h->is_content = strcmp(reply, "354 go on") == 0;
@@ -410,7 +442,14 @@ begin(void)
 {
 	static const struct config_addr hop = {.ip = {0, 0, 0, 0, 0, 0, 0, 0,
 	    0, 0, 0xff, 0xff, 10, 0, 0, 2}, .port = 25};
-	char listener[500], said[1000];
+	static const char forward[] = "role: forward, domains: [two.example], "
+	    "mail-from: back@two.example, aliases: {"
+	    "a@two.example: [a@three.example, b@three.example], "
+	    "b@two.example: [b@three.example, c@three.example], "
+	    "c@two.example: c@three.example, "
+	    "d@two.example: [d@three.example, a@three.example], "
+	    "e@two.example: [a@three.example, e@three.example]}";
+	char listener[1000], said[1000];
 	struct buf why = BUF_ON(said);
 
 	memset(fates, 0, sizeof(fates));
@@ -421,16 +460,19 @@ begin(void)
 	is_lmtp_in = dice(3) == 0;
 	is_signing = dice(2) == 0;
 	is_flaky = dice(5) == 0;
+	is_alias = dice(3) == 0;
 	snprintf(listener, sizeof(listener), "  l: {listen: "
 	    "[\"%s127.0.0.1:25\"], max-per-destination: %u, max-idle: %u, "
 	    "through-wait: %um, %s, next-hop: \"%s://10.0.0.2:25\"}\n",
 	    is_lmtp_in ? "lmtp://" : "", 1 + dice(5), dice(3), 1 + dice(9),
-	    is_signing ? "role: egress, clients: [192.0.2.0/24], "
+	    is_alias ? forward : is_signing ? "role: egress, clients: [192.0.2.0/24], "
 	    "senders: [one.example]" : "role: inbound, domains: [two.example]",
 	    is_lmtp ? "lmtp" : "smtp");
 	if (!site_begin(bytes_of(listener), bytes_of(""), bytes_of(""), &why))
 		fail_msg("%.*s", BYTES_FMT(buf_bytes(&why)));
 	world_listen(&hop, 0);
+	for (unsigned m = 0; m < MAILS; m++)
+		sign_content(m);
 	for (unsigned m = 0; m < MAILS; m++)
 		for (unsigned r = 0; r < RCPTS; r++)
 			fates[m][r].is_wanted = dice(2) == 0;

@@ -43,6 +43,11 @@ static const struct kind kinds[] = {
 	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, " SMTP,
 	    "", SIGNED, "r", false,
 	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"an alias of three", "role: forward, domains: [two.example], "
+	    "mail-from: back@two.example, aliases: {\"bob@two.example\": "
+	    "[rob@three.example, sam@three.example, tim@three.example]}, "
+	    SMTP, "", SIGNED, "rst", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
 	{"a large body", EGRESS SMTP, "", "big 400000", "b", false,
 	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
 	{"two in a copy", EGRESS SMTP, "",
