@@ -18,6 +18,9 @@ recipe_make(const struct input_message *old, const struct input_message *now,
 	if (what == DKIM2_DIFF_CANNOT)
 		return cli_fail(CLI_CANNOT,
 		    "the change cannot be described in a recipe");
+	if (what == DKIM2_DIFF_LONG)
+		return cli_fail(CLI_CANNOT, "the change cannot be described: "
+		    "the recipe would need a field of more than 64 KiB");
 	if (what == DKIM2_DIFF_NONE)
 		*json = (struct bytes){NULL, 0};
 	return 0;

@@ -15,6 +15,7 @@
 #define RECIPE_MAX 47000U
 #define LINES_MAX ((size_t)1 << 18)	/* on each side, where they differ */
 #define FINDS_MAX 16			/* places where the old part may lie */
+#define COPY_COST 24U			/* `]},{"c":[N,N]},{"d":[` with short N */
 
 static const struct bytes crlf = BYTES_LIT("\r\n");
 
@@ -26,6 +27,7 @@ struct steps {
 	char kind;		/* of the step that is open: d, u, or 0 */
 	bool is_begun;
 	bool is_bad;		/* a line that no literal can hold */
+	bool is_tight;		/* short copies are written out */
 };
 
 static void
@@ -36,7 +38,9 @@ put_escaped(struct buf *text, struct bytes b)
 
 		if (c == '"' || c == '\\')
 			buf_add_octet(text, '\\');
-		if (c < ' ' || c == 0x7f)
+		if (c == '\t')
+			buf_add_str(text, "\\t");
+		else if (c < ' ' || c == 0x7f)
 			buf_printf(text, "\\u%04x", c);
 		else
 			buf_add_octet(text, c);
@@ -44,9 +48,9 @@ put_escaped(struct buf *text, struct bytes b)
 }
 
 static void
-steps_begin(struct steps *s, struct buf *text)
+steps_begin(struct steps *s, struct buf *text, bool is_tight)
 {
-	*s = (struct steps){.text = text};
+	*s = (struct steps){.text = text, .is_tight = is_tight};
 	buf_add_octet(text, '[');
 }
 
@@ -176,6 +180,23 @@ values_are_equal(const struct values *x, const struct values *y)
 	return true;
 }
 
+/*
+ * Whether lines between literals cost less as literals of the same kind than
+ * the end of a step, a copy, and the beginning of the next step.
+ */
+static bool
+is_short(const struct steps *s, const struct bytes *lines, size_t n)
+{
+	size_t cost = 0;
+
+	for (size_t k = 0; k < n && cost <= COPY_COST; k++) {
+		if (kind_of(lines[k]) != s->kind)
+			return false;
+		cost += lines[k].n + 3;
+	}
+	return cost <= COPY_COST;
+}
+
 /* Steps that make the lines of old from those of now. */
 static int
 put_lines(struct steps *s, const struct values *old, const struct values *now,
@@ -189,8 +210,14 @@ put_lines(struct steps *s, const struct values *old, const struct values *now,
 	if (r != 0)
 		return r;
 	for (size_t k = 0; k < n_runs; k++) {
+		size_t end = runs[k].old_at + runs[k].n;
+
 		while (at < runs[k].old_at)
 			put_literal(s, old->v[at++]);
+		if (s->is_tight && end < old->n &&
+		    (k + 1 == n_runs || end < runs[k + 1].old_at) &&
+		    is_short(s, old->v + at, runs[k].n))
+			continue;
 		put_copy(s, now_before + runs[k].now_at + 1,
 		    now_before + runs[k].now_at + runs[k].n);
 		at += runs[k].n;
@@ -204,6 +231,7 @@ struct work {
 	struct arena *arena;
 	struct buf text;
 	bool has_header, has_body, is_bad;
+	bool is_tight;
 };
 
 static int
@@ -221,7 +249,7 @@ put_name(struct work *w, struct bytes name, const struct values *old,
 		put_escaped(&w->text, (struct bytes){&c, 1});
 	}
 	buf_add_str(&w->text, "\":");
-	steps_begin(&s, &w->text);
+	steps_begin(&s, &w->text, w->is_tight);
 	r = put_lines(&s, old, now, 0, w->arena);
 	steps_end(&s);
 	w->is_bad = w->is_bad || s.is_bad;
@@ -448,7 +476,7 @@ diff_body(struct work *w, struct bytes old_body, struct bytes now_body)
 	behind = take_tail(&old, &now);
 	n_now = count_lines(now);
 	buf_add_str(&w->text, w->has_header ? ",\"b\":" : "\"b\":");
-	steps_begin(&s, &w->text);
+	steps_begin(&s, &w->text, w->is_tight);
 	if (before != 0)
 		put_copy(&s, 1, before);
 	r = put_middle(w, &s, old, now, n_now, before);
@@ -561,6 +589,32 @@ prove_body(struct work *w, const struct recipe *recipe, struct bytes old_body,
 	return is_hashed_alike(old_body, &undone, good);
 }
 
+/*
+ * Writes all that differs. What is too long that way is written once more,
+ * with an eye to the length: as a rule a copy says better what was kept.
+ */
+static int
+write_recipe(struct work *w, const struct canon_header *was,
+    struct bytes old_body, const struct canon_header *is,
+    struct bytes now_body)
+{
+	struct work empty = *w;
+	int r = 0;
+
+	for (unsigned k = 0; r == 0 && k < 2; k++) {
+		if (k == 1 && (!w->text.full || w->is_bad))
+			break;
+		*w = empty;
+		w->is_tight = k == 1;
+		buf_add_octet(&w->text, '{');
+		r = diff_header(w, was, is);
+		if (r == 0)
+			r = diff_body(w, old_body, now_body);
+		buf_add_octet(&w->text, '}');
+	}
+	return r;
+}
+
 int
 dkim2_diff(enum dkim2_diff *what, struct bytes *json, struct arena *a,
     const struct dkim2_message *old, struct bytes old_body,
@@ -582,17 +636,12 @@ dkim2_diff(enum dkim2_diff *what, struct bytes *json, struct arena *a,
 		r = canon_header_sort(&is, now, a);
 	if (r == 0)
 		r = arena_room(a, RECIPE_MAX, &w.text);
-	if (r != 0)
-		return r;
-	buf_add_octet(&w.text, '{');
-	r = diff_header(&w, &was, &is);
 	if (r == 0)
-		r = diff_body(&w, old_body, now_body);
-	buf_add_octet(&w.text, '}');
-	if (r != 0 || w.is_bad || w.text.full)
+		r = write_recipe(&w, &was, old_body, &is, now_body);
+	if (r != 0 || w.is_bad)
 		return r;
-	if (!w.has_header && !w.has_body) {
-		*what = DKIM2_DIFF_NONE;
+	if (w.text.full || (!w.has_header && !w.has_body)) {
+		*what = w.text.full ? DKIM2_DIFF_LONG : DKIM2_DIFF_NONE;
 		return 0;
 	}
 	*json = buf_bytes(&w.text);

@@ -5,19 +5,38 @@
 
 #include <sodium.h>
 
+#define LEVELS_MAX 4		/* of gaps between the runs in a gap */
+
 struct side {
 	const struct bytes *lines;
 	const uint64_t *hashes;
 	size_t n;
 };
 
+struct place {
+	uint64_t hash;
+	size_t at;
+	bool is_now;
+};
+
+struct anchor {
+	size_t old_at, now_at;
+	size_t before;		/* in the best chain that ends here */
+};
+
+/* A gap that is looked at, its runs, and what all of them share. */
 struct diff {
-	struct side old, now;
+	struct side old, now;	/* lines of the gap */
+	size_t old_at, now_at;	/* where it begins */
 	struct arena *arena;
 	size_t work;		/* compares so far */
 	struct diff_run *runs;	/* room for one a line of the shorter side */
 	size_t n_runs;
-	int64_t *rows[DIFF_EDITS_MAX + 1];
+	int64_t half;		/* edits from each end, at most */
+	int64_t *far[2];	/* of each diagonal, half of them below 0 */
+	struct place *places;	/* NULL until patience needs them */
+	struct anchor *anchors;
+	size_t *tails, *chain;
 };
 
 /* A key that is known does not matter: colliding lines are compared. */
@@ -47,122 +66,130 @@ same(struct diff *d, size_t x, size_t y)
 	    bytes_eq(d->old.lines[x], d->now.lines[y]);
 }
 
+/* Adds a run of the gap, or to the run that ends where it begins. */
 static void
 add_run(struct diff *d, size_t x, size_t y, size_t n)
 {
-	d->runs[d->n_runs++] = (struct diff_run){x, y, n};
+	struct diff_run *last = d->runs + d->n_runs - 1;
+
+	x += d->old_at;
+	y += d->now_at;
+	if (n == 0)
+		return;
+	if (d->n_runs != 0 && last->old_at + last->n == x &&
+	    last->now_at + last->n == y)
+		last->n += n;
+	else
+		d->runs[d->n_runs++] = (struct diff_run){x, y, n};
 }
 
 /* ---- Myers ----------------------------------------------------------------- */
 
+/*
+ * The search goes from both ends at once, each on diagonals x - y of its own
+ * coordinates, until the two meet: in the middle of a shortest difference. It
+ * keeps how far each diagonal got, and no more.
+ */
 #define NOWHERE (-1)
 
+/* Whether line x of old is line y of now, counted from an end. */
+static bool
+same_from(struct diff *d, int64_t x, int64_t y, bool is_back)
+{
+	return is_back ? same(d, d->old.n - 1 - (size_t)x,
+	    d->now.n - 1 - (size_t)y) : same(d, (size_t)x, (size_t)y);
+}
+
 /*
- * Where diagonal k (x - y) is entered with one edit more than row has: from
- * the left by leaving out an old line, from above by taking in a new one.
+ * Where diagonal k is entered with one edit more than `edits`: from the left
+ * by leaving out an old line, from above by taking in a new one.
  */
 static int64_t
-enter(const struct diff *d, const int64_t *row, int64_t edits, int64_t k,
-    bool *is_left)
+enter(const struct diff *d, const int64_t *far, int64_t edits, int64_t k)
 {
 	int64_t left = NOWHERE, above = NOWHERE;
 
-	*is_left = false;
 	if (k - 1 >= -edits && k - 1 <= edits)
-		left = row[k - 1 + edits];
+		left = far[k - 1];
 	if (k + 1 >= -edits && k + 1 <= edits)
-		above = row[k + 1 + edits];
+		above = far[k + 1];
 	if (left != NOWHERE)
 		left = left < (int64_t)d->old.n ? left + 1 : NOWHERE;
 	if (above != NOWHERE && above - k > (int64_t)d->now.n)
 		above = NOWHERE;
-	*is_left = left > above;
 	return left > above ? left : above;
 }
 
-/* Fills rows[edits]; returns whether both ends are reached. */
+/* Whether x on diagonal k is where the search from the other end was. */
 static bool
-step(struct diff *d, int64_t edits)
+meets(const struct diff *d, const int64_t *far, int64_t edits, int64_t k,
+    int64_t x)
 {
-	int64_t *row = d->rows[edits];
-	bool is_done = false, is_left;
+	int64_t other = (int64_t)d->old.n - (int64_t)d->now.n - k;
 
-	for (int64_t k = -edits; k <= edits; k++) {
-		int64_t x = NOWHERE;
+	return other >= -edits && other <= edits &&
+	    (other + edits) % 2 == 0 && far[other] != NOWHERE &&
+	    x + far[other] >= (int64_t)d->old.n;
+}
+
+/* One edit more from one end; whether the other is met, and then at *x, *y. */
+static bool
+step(struct diff *d, bool is_back, int64_t edits, size_t *x, size_t *y)
+{
+	int64_t *far = d->far[is_back] + d->half;
+	const int64_t *there = d->far[!is_back] + d->half;
+
+	for (int64_t k = -edits; k <= edits; k += 2) {
+		int64_t at = edits == 0 ? 0 : enter(d, far, edits - 1, k);
 
 		d->work++;
-		if ((k + edits) % 2 == 0)
-			x = edits == 0 ? 0 : enter(d, d->rows[edits - 1],
-			    edits - 1, k, &is_left);
-		while (x != NOWHERE && x < (int64_t)d->old.n &&
-		    x - k < (int64_t)d->now.n &&
-		    d->work < DIFF_WORK_MAX &&
-		    same(d, (size_t)x, (size_t)(x - k)))
-			x++;
-		row[k + edits] = x;
-		if (x == (int64_t)d->old.n && x - k == (int64_t)d->now.n)
-			is_done = true;
+		while (at != NOWHERE && at < (int64_t)d->old.n &&
+		    at - k < (int64_t)d->now.n && d->work < DIFF_WORK_MAX &&
+		    same_from(d, at, at - k, is_back))
+			at++;
+		far[k] = at;
+		if (at == NOWHERE ||
+		    !meets(d, there, is_back ? edits : edits - 1, k, at))
+			continue;
+		*x = is_back ? d->old.n - (size_t)at : (size_t)at;
+		*y = is_back ? d->now.n - (size_t)(at - k) : (size_t)(at - k);
+		return true;
 	}
-	return is_done;
+	return false;
 }
 
-/* From the end to the beginning; runs are then turned round. */
-static void
-walk_back(struct diff *d, int64_t edits)
-{
-	int64_t x = (int64_t)d->old.n, y = (int64_t)d->now.n;
-	struct diff_run *runs = d->runs;
-	size_t n = 0;
-
-	for (; edits >= 0; edits--) {
-		int64_t k = x - y, from = 0;
-		bool is_left = false;
-
-		if (edits > 0)
-			from = enter(d, d->rows[edits - 1], edits - 1, k,
-			    &is_left);
-		if (x > from)
-			runs[n++] = (struct diff_run){(size_t)from,
-			    (size_t)(from - k), (size_t)(x - from)};
-		x = is_left ? from - 1 : from;
-		y = is_left ? from - k : from - k - 1;
-	}
-	for (size_t k = 0; k < n / 2; k++) {
-		struct diff_run swap = runs[k];
-
-		runs[k] = runs[n - 1 - k];
-		runs[n - 1 - k] = swap;
-	}
-	d->n_runs = n;
-}
-
-/* Returns 0 with *is_found, or -E_NOMEM. */
+/* Room for the whole, of which every gap is a part. */
 static int
-myers(struct diff *d, bool *is_found)
+middle_init(struct diff *d)
 {
-	*is_found = false;
-	for (int64_t edits = 0; edits <= DIFF_EDITS_MAX &&
-	    d->work < DIFF_WORK_MAX; edits++) {
-		d->rows[edits] = arena_array(d->arena,
-		    2 * (size_t)edits + 1, sizeof(int64_t));
-		if (d->rows[edits] == NULL)
+	size_t n = (d->old.n + d->now.n) / 2 + 1;
+
+	if (d->half != 0)
+		return 0;
+	if (n > DIFF_EDITS_MAX / 2)
+		n = DIFF_EDITS_MAX / 2;
+	for (unsigned k = 0; k < 2; k++) {
+		d->far[k] = arena_array(d->arena, 2 * n + 1, sizeof(int64_t));
+		if (d->far[k] == NULL)
 			return -E_NOMEM;
-		if (step(d, edits)) {
-			*is_found = true;
-			walk_back(d, edits);
-			return 0;
-		}
 	}
+	d->half = (int64_t)n;
 	return 0;
 }
 
-/* ---- anchors ---------------------------------------------------------------- */
+/* A place in the middle of a shortest difference; false: it is too long. */
+static bool
+find_middle(struct diff *d, size_t *x, size_t *y)
+{
+	for (int64_t edits = 0; edits <= d->half &&
+	    d->work < DIFF_WORK_MAX; edits++)
+		if (step(d, false, edits, x, y) || step(d, true, edits, x, y))
+			return *x + *y != 0 &&
+			    *x + *y != d->old.n + d->now.n;
+	return false;
+}
 
-struct place {
-	uint64_t hash;
-	size_t at;
-	bool is_now;
-};
+/* ---- anchors ---------------------------------------------------------------- */
 
 static int
 compare_places(const void *a, const void *b)
@@ -176,11 +203,6 @@ compare_places(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-struct anchor {
-	size_t old_at, now_at;
-	size_t before;		/* in the best chain that ends here */
-};
-
 static int
 compare_anchors(const void *a, const void *b)
 {
@@ -191,8 +213,10 @@ compare_anchors(const void *a, const void *b)
 
 /* Lines that are there once on each side, in the order of the old one. */
 static size_t
-find_anchors(struct diff *d, struct place *places, struct anchor *anchors)
+find_anchors(struct diff *d)
 {
+	struct place *places = d->places;
+	struct anchor *anchors = d->anchors;
 	size_t n = d->old.n + d->now.n, found = 0;
 
 	for (size_t k = 0; k < d->old.n; k++)
@@ -248,16 +272,18 @@ longest_chain(struct anchor *anchors, size_t n, size_t *tails, size_t *chain)
 	return length;
 }
 
-/* Each anchor, and the equal lines before and behind it. */
-static void
-grow(struct diff *d, const struct anchor *anchors, const size_t *chain,
-    size_t n)
+/*
+ * Each anchor of the chain, and the equal lines before and behind it, as runs
+ * within the gap.
+ */
+static size_t
+grow(struct diff *d, size_t n, struct diff_run *runs)
 {
-	size_t x_end = 0, y_end = 0;
+	size_t x_end = 0, y_end = 0, n_runs = 0;
 
 	for (size_t k = 0; k < n; k++) {
-		size_t x = anchors[chain[k]].old_at;
-		size_t y = anchors[chain[k]].now_at;
+		size_t x = d->anchors[d->chain[k]].old_at;
+		size_t y = d->anchors[d->chain[k]].now_at;
 		size_t length = 1;
 
 		if (x < x_end || y < y_end)
@@ -270,29 +296,108 @@ grow(struct diff *d, const struct anchor *anchors, const size_t *chain,
 		while (x + length < d->old.n && y + length < d->now.n &&
 		    same(d, x + length, y + length))
 			length++;
-		add_run(d, x, y, length);
+		runs[n_runs++] = (struct diff_run){x, y, length};
 		x_end = x + length;
 		y_end = y + length;
 	}
+	return n_runs;
 }
 
 static int
-patience(struct diff *d)
+patience_init(struct diff *d)
 {
 	size_t n = d->old.n < d->now.n ? d->old.n : d->now.n;
-	struct place *places = arena_array(d->arena, d->old.n + d->now.n,
-	    sizeof(*places));
-	struct anchor *anchors = arena_array(d->arena, n, sizeof(*anchors));
-	size_t *tails = arena_array(d->arena, n, sizeof(*tails));
-	size_t *chain = arena_array(d->arena, n, sizeof(*chain));
 
-	if (places == NULL || anchors == NULL || tails == NULL ||
-	    chain == NULL)
+	if (d->places != NULL)
+		return 0;
+	d->anchors = arena_array(d->arena, n, sizeof(*d->anchors));
+	d->tails = arena_array(d->arena, n, sizeof(*d->tails));
+	d->chain = arena_array(d->arena, n, sizeof(*d->chain));
+	d->places = arena_array(d->arena, d->old.n + d->now.n,
+	    sizeof(*d->places));
+	return d->anchors == NULL || d->tails == NULL || d->chain == NULL ||
+	    d->places == NULL ? -E_NOMEM : 0;
+}
+
+static int find(struct diff *d, unsigned level);
+
+/* Looks at a part of the gap that stands between two of its runs. */
+static int
+find_between(struct diff *d, size_t x, size_t x_end, size_t y, size_t y_end,
+    unsigned level)
+{
+	struct side old = d->old, now = d->now;
+	size_t old_at = d->old_at, now_at = d->now_at;
+	int r;
+
+	if (x == x_end || y == y_end)
+		return 0;
+	d->old = (struct side){old.lines + x, old.hashes + x, x_end - x};
+	d->now = (struct side){now.lines + y, now.hashes + y, y_end - y};
+	d->old_at += x;
+	d->now_at += y;
+	r = find(d, level);
+	d->old = old;
+	d->now = now;
+	d->old_at = old_at;
+	d->now_at = now_at;
+	return r;
+}
+
+/* Runs between anchors, and what the gaps between them have in common. */
+static int
+patience(struct diff *d, unsigned level)
+{
+	struct diff_run *runs;
+	size_t n, x = 0, y = 0;
+	int r = patience_init(d);
+
+	if (r != 0)
+		return r;
+	n = longest_chain(d->anchors, find_anchors(d), d->tails, d->chain);
+	if (n == 0)
+		return 0;
+	runs = arena_array(d->arena, n, sizeof(*runs));
+	if (runs == NULL)
 		return -E_NOMEM;
-	n = find_anchors(d, places, anchors);
-	n = longest_chain(anchors, n, tails, chain);
-	grow(d, anchors, chain, n);
-	return 0;
+	n = grow(d, n, runs);
+	for (size_t k = 0; r == 0 && k < n; k++) {
+		r = find_between(d, x, runs[k].old_at, y, runs[k].now_at,
+		    level + 1);
+		add_run(d, runs[k].old_at, runs[k].now_at, runs[k].n);
+		x = runs[k].old_at + runs[k].n;
+		y = runs[k].now_at + runs[k].n;
+	}
+	return r != 0 ? r :
+	    find_between(d, x, d->old.n, y, d->now.n, level + 1);
+}
+
+/* Adds the runs of a gap, in order. */
+static int
+find(struct diff *d, unsigned level)
+{
+	size_t n_old = d->old.n, n_now = d->now.n, head = 0, tail = 0, x, y;
+	int r = middle_init(d);
+
+	if (r != 0)
+		return r;
+	while (head < n_old && head < n_now && same(d, head, head))
+		head++;
+	while (head + tail < n_old && head + tail < n_now &&
+	    same(d, n_old - 1 - tail, n_now - 1 - tail))
+		tail++;
+	add_run(d, 0, 0, head);
+	if (head != 0 || tail != 0)
+		r = find_between(d, head, n_old - tail, head, n_now - tail,
+		    level);
+	else if (n_old != 0 && n_now != 0 && find_middle(d, &x, &y)) {
+		r = find_between(d, 0, x, 0, y, level);
+		if (r == 0)
+			r = find_between(d, x, n_old, y, n_now, level);
+	} else if (level < LEVELS_MAX)
+		r = patience(d, level);
+	add_run(d, n_old - tail, n_now - tail, tail);
+	return r;
 }
 
 int
@@ -302,7 +407,6 @@ diff_runs_find(const struct bytes *old, size_t n_old,
 {
 	size_t n = n_old < n_now ? n_old : n_now;
 	struct diff *d = arena_alloc(a, sizeof(*d));
-	bool is_found;
 	int r;
 
 	if (d == NULL)
@@ -315,9 +419,7 @@ diff_runs_find(const struct bytes *old, size_t n_old,
 	if (r == 0)
 		r = hash_lines(&d->now, a);
 	if (r == 0)
-		r = myers(d, &is_found);
-	if (r == 0 && !is_found)
-		r = patience(d);
+		r = find(d, 0);
 	*runs = d->runs;
 	*n_runs = d->n_runs;
 	*work = d->work;

@@ -1,7 +1,7 @@
 /*
  * What two lists of lines have in common, in bounded time and memory: the
- * shortest difference where it is small (Myers), else what stands between
- * lines that occur once on each side.
+ * shortest difference where it is small (Myers), else lines that occur once on
+ * each side, and the same again for what stands between them.
  */
 #ifndef DKIM2_DIFF_RUNS_H
 #define DKIM2_DIFF_RUNS_H
@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
-#define DIFF_EDITS_MAX 512		/* lines in or out that Myers follows */
+#define DIFF_EDITS_MAX 4096		/* lines in or out that Myers follows */
 #define DIFF_WORK_MAX (1U << 24)	/* steps that it may cost */
 
 /* n lines from old_at are those from now_at, counted from 0. */
@@ -21,7 +21,7 @@ struct diff_run {
  * Finds runs that are equal, rising and without overlap on both sides.
  *
  * a        takes room for the lines, the runs and the search
- * work     set to the steps that it took, at most DIFF_WORK_MAX and a few
+ * work     set to the steps that it took, at most DIFF_WORK_MAX and some 20
  *          for each line
  * Returns  0 with *runs and *n_runs, or -E_NOMEM
  */

@@ -512,7 +512,9 @@ struct bytes dkim2_sign_fields(const struct dkim2_sign *s);
 enum dkim2_diff {
 	DKIM2_DIFF_NONE,	/* nothing that is hashed differs */
 	DKIM2_DIFF_RECIPE,	/* the recipe leads back */
-	DKIM2_DIFF_CANNOT,	/* no recipe that we may write does */
+	DKIM2_DIFF_CANNOT,	/* no recipe that we may write does: a line
+				   that none can hold, or too much work */
+	DKIM2_DIFF_LONG,	/* its field would be over 64 KiB */
 };
 
 /*

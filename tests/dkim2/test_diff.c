@@ -82,6 +82,8 @@ recipes_are_short_and_right(void **state)
 		{"quotes and others", F("S: \"\\\x7f\x01\r\n"), F("S: x\r\n"),
 		    "{\"h\":{\"s\":[{\"d\":"
 		    "[\"\\\"\\\\\\u007f\\u0001\"]}]}}"},
+		{"a tab", B("a\tb\r\n"), B("x\r\n"),
+		    "{\"b\":[{\"d\":[\"a\\tb\"]}]}"},
 		{"a footer", B("one\r\ntwo\r\n"), B("one\r\ntwo\r\n-- \r\nf\r\n"),
 		    "{\"b\":[{\"c\":[1,2]}]}"},
 		{"a banner", B("one\r\ntwo\r\n"), B("hi\r\none\r\ntwo\r\n"),
@@ -230,8 +232,8 @@ kept(const struct bytes *old, size_t n_old, const struct bytes *now,
 
 	assert_int_equal(diff_runs_find(old, n_old, now, n_now, a, &runs, &n,
 	    &work), 0);
-	assert_in_range(work, 0, DIFF_WORK_MAX + 4 * (n_old + n_now) +
-	    2 * DIFF_EDITS_MAX);
+	assert_in_range(work, 0, DIFF_WORK_MAX + 20 * (n_old + n_now) +
+	    DIFF_EDITS_MAX);
 	for (size_t k = 0; k < n; k++) {
 		assert_true(runs[k].n != 0);
 		assert_true(runs[k].old_at >= x && runs[k].now_at >= y);
@@ -345,10 +347,85 @@ long_recipes_are_not_made(void **state)
 	for (size_t k = 0; k < 9000; k++)
 		buf_printf(&old, "line %zu\r\n", k);
 	assert_int_equal(diff(buf_bytes(&old), BYTES_LIT(B("c\r\n")), &json,
-	    a), DKIM2_DIFF_CANNOT);
+	    a), DKIM2_DIFF_LONG);
 	old.n = 30000;
 	assert_int_equal(diff(buf_bytes(&old), BYTES_LIT(B("c\r\n")), &json,
 	    a), DKIM2_DIFF_RECIPE);
+}
+
+/* No line is there once, and hundreds are in or out. */
+static void
+many_differences_are_the_smallest(void **state)
+{
+	enum { N = 1200 };
+	struct bytes *x = arena_array(*state, N * 4, sizeof(*x));
+	struct bytes *y = arena_array(*state, N * 4, sizeof(*y));
+
+	for (size_t k = 0; k < (size_t)N * 4; k++) {
+		x[k] = y[k] = k % 4 < 2 ? BYTES_LIT("<td>") :
+		    BYTES_LIT("</td>");
+		if (k % 4 == 1) {
+			x[k] = BYTES_LIT("old");
+			y[k] = BYTES_LIT("new");
+		}
+	}
+	assert_int_equal(kept(x, (size_t)N * 4, y, (size_t)N * 4, *state),
+	    N * 3);
+}
+
+/* Too many differences for Myers, and lines that stand everywhere. */
+static void
+gaps_between_anchors_are_looked_at(void **state)
+{
+	enum { N = 6000 };
+	static const struct bytes was[] = {BYTES_LIT("a"), BYTES_LIT("b"),
+		BYTES_LIT("a")}, is[] = {BYTES_LIT("b"), BYTES_LIT("a"),
+		BYTES_LIT("c")};
+	struct bytes *x = arena_array(*state, N * 4, sizeof(*x));
+	struct bytes *y = arena_array(*state, N * 4, sizeof(*y));
+
+	for (size_t k = 0; k < (size_t)N * 4; k++) {
+		uint8_t room[32];
+		struct buf b = BUF_ON(room);
+
+		buf_printf(&b, "%zu", k);
+		x[k] = y[k] = arena_copy(*state, buf_bytes(&b));
+		if (k % 4 != 0) {
+			x[k] = was[k % 4 - 1];
+			y[k] = is[k % 4 - 1];
+		}
+	}
+	assert_int_equal(kept(x, (size_t)N * 4, y, (size_t)N * 4, *state),
+	    N * 3);
+}
+
+/* Copies of short lines would cost more than the lines: they give way. */
+static void
+what_is_tight_still_fits(void **state)
+{
+	struct bytes json;
+	struct buf old, now;
+
+	for (size_t n = 1900; n <= 3600; n += 1700) {
+		size_t first;
+
+		assert_int_equal(arena_buf(*state, 65536, &old), 0);
+		assert_int_equal(arena_buf(*state, 65536, &now), 0);
+		buf_add_str(&old, H "\r\n");
+		buf_add_str(&now, H "\r\n");
+		for (size_t k = 0; k < n; k++) {
+			buf_printf(&old, "%s%04zu\r\n", k % 2 == 0 ? "o" : "",
+			    k);
+			buf_printf(&now, "%s%04zu\r\n", k % 2 == 0 ? "n" : "",
+			    k);
+		}
+		/* copied, each second line would cost 40 octets and more */
+		assert_int_equal(diff(buf_bytes(&old), buf_bytes(&now), &json,
+		    *state), DKIM2_DIFF_RECIPE);
+		first = bytes_find(json, BYTES_LIT("\"c\""));
+		assert_true(first < 40 || n == 3600);
+		assert_true(first > 20000 || n == 1900);
+	}
 }
 
 static void
@@ -386,6 +463,9 @@ main(void)
 		TEST(small_differences_are_the_smallest),
 		TEST(bombs_cost_what_they_may),
 		TEST(long_recipes_are_not_made),
+		TEST(many_differences_are_the_smallest),
+		TEST(gaps_between_anchors_are_looked_at),
+		TEST(what_is_tight_still_fits),
 		TEST(a_small_arena_is_no_memory),
 	};
 
