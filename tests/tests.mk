@@ -61,7 +61,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopsea
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core smtp queue
+	@$(CHECK) structure core smtp queue lists
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -71,8 +71,11 @@ check-smtp: $(tested)
 ## check-queue   the spool, the schedule, delivery from the queue
 check-queue: $(tested)
 	@$(CHECK) queue
-## check-lists check-dsn check-ops   come with their issues
-check-lists check-dsn check-ops:
+## check-lists   list managers and forwarders, and models of what they do
+check-lists: $(tested)
+	@$(CHECK) lists
+## check-dsn check-ops   come with their issues
+check-dsn check-ops:
 	@:
 ## check-asan    the same programs and one end-to-end run under sanitizers
 check-asan:
@@ -86,7 +89,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

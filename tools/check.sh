@@ -144,6 +144,7 @@ for group; do
 		programs queue delivery
 		pytests queue e2e/queue
 		;;
+	lists) pytests lists lists ;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays
