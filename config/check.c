@@ -224,6 +224,25 @@ check_forward(const struct look *k)
 		    config_fault_show(&k->l->faults, address));
 }
 
+/* What these go by is found out where mail is verified. */
+static void
+check_adopt(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+
+	if (l->role != ROLE_FORWARD || l->verify != VERIFY_OFF ||
+	    is_bad(&k->own->said, "verify"))
+		return;
+	if (l->adopt != ADOPT_NEVER)
+		config_fault_add(&k->l->faults, place_of(k, "adopt"),
+		    "adopt: nothing is known of mail with `verify: off`; "
+		    "write `verify: observe`");
+	if (l->from_rewrite == FROM_REWRITE_DMARC)
+		config_fault_add(&k->l->faults, place_of(k, "from-rewrite"),
+		    "from-rewrite: no policy is asked for with `verify: off`; "
+		    "write `verify: observe`");
+}
+
 /* A list manager's mail is signed as the list, and only what came by us. */
 static void
 check_list(const struct look *k)
@@ -502,6 +521,7 @@ config_check(struct load *l)
 			check_egress(&k);
 			check_queue(&k);
 			check_forward(&k);
+			check_adopt(&k);
 			check_list(&k);
 		}
 	}

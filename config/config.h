@@ -41,6 +41,13 @@ enum config_recipes { RECIPES_ALL, RECIPES_HEADERS, RECIPES_NONE };
  * also what those are trusted to have verified. */
 enum config_extend { EXTEND_RECORDED, EXTEND_TRUSTING };
 
+/* Whether mail of others gets a From of ours, and why. */
+enum config_from_rewrite { FROM_REWRITE_NEVER, FROM_REWRITE_DMARC,
+    FROM_REWRITE_ALWAYS };
+
+/* Whether mail that never was in DKIM2 is signed as ours. */
+enum config_adopt { ADOPT_NEVER, ADOPT_DKIM1_ALIGNED, ADOPT_ALWAYS };
+
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
     MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
 
@@ -157,6 +164,8 @@ struct config_listener {
 	bool is_copied;			/* and one of them writes recipes */
 	enum config_recipes recipes;
 	enum config_extend extend;
+	enum config_from_rewrite from_rewrite;
+	enum config_adopt adopt;
 	enum config_mail_from mail_from;
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */
 	bool has_aliases;

@@ -231,6 +231,103 @@ extend(struct decision *d, const struct decide_facts *f)
 	}
 }
 
+/* ---- mail of others ---- */
+
+/* Whether the author's domain, or the operator, wants another From. */
+static bool
+is_from_unwanted(const struct decide_facts *f, bool is_adopting)
+{
+	if (f->listener->from_rewrite != FROM_REWRITE_DMARC)
+		return f->listener->from_rewrite == FROM_REWRITE_ALWAYS;
+	if (f->dmarc == NULL || !f->dmarc->has_policy ||
+	    f->dmarc->policy == DMARC_POLICY_NONE)
+		return false;
+	/* his DKIM1 signature goes on, and is all that is asked for */
+	return is_adopting || !f->is_dkim1_aligned;
+}
+
+/* What From becomes: empty where it stays, as one of ours does. */
+static struct bytes
+from_of(const struct decide_facts *f, bool is_adopting)
+{
+	struct bytes domain;
+
+	if (f->from_address.n == 0 || !is_from_unwanted(f, is_adopting) ||
+	    dkim2_message_from(f->message, f->arena, &domain) !=
+	        DKIM2_FROM_ONE ||
+	    (f->identity.n != 0 && dkim2_domain_covers(f->identity, domain)))
+		return (struct bytes){NULL, 0};
+	return f->from_address;
+}
+
+static bool
+may_adopt(const struct decide_facts *f)
+{
+	return f->listener->adopt == ADOPT_ALWAYS ||
+	    (f->listener->adopt == ADOPT_DKIM1_ALIGNED && f->is_dkim1_aligned);
+}
+
+/*
+ * Why mail can not be taken into DKIM2 as ours; NULL: it can. A bounce that we
+ * signed would be believed where mail to our domain bounces (draft 16.4), and
+ * a From of ours that nobody vouches for may be anybody's.
+ */
+static const char *
+rule_against_adoption(const struct decide_facts *f, struct bytes from)
+{
+	struct bytes domain;
+
+	if (bytes_eq(f->mail_from_in, BYTES_LIT("<>")))
+		return "mail from <> is not adopted";
+	if (dkim2_message_from(f->message, f->arena, &domain) !=
+	    DKIM2_FROM_ONE)
+		return "From does not hold exactly one mailbox";
+	if (f->identity.n == 0)
+		return "no key covers both the recipient's domain and the new "
+		    "MAIL FROM";
+	if (from.n != 0)
+		return NULL;
+	if (!dkim2_domain_covers(f->identity, domain))
+		return "adopting it needs another From, and from-rewrite "
+		    "leaves it";
+	return f->is_dkim1_aligned ? NULL
+	    : "From is ours, and no DKIM1 signature shows it";
+}
+
+/* Mail that never was in DKIM2: i=1 by the domain it was sent to. */
+static void
+adopt(struct decision *d, const struct decide_facts *f)
+{
+	struct bytes from = from_of(f, true);
+	const char *rule = rule_against_adoption(f, from);
+
+	if (rule != NULL) {
+		d->from = from_of(f, false);
+		decide_unsignable(d, f->listener, rule);
+		return;
+	}
+	d->kind = DECIDE_SIGN;
+	d->domain = f->identity;
+	d->from = from;
+}
+
+/* Where mail is forwarded. A chain that is not extended stays as it is. */
+static void
+forward(struct decision *d, const struct decide_facts *f)
+{
+	if (decide_has_chain(f->message)) {
+		extend(d, f);
+		if (d->kind == DECIDE_SIGN)
+			d->from = from_of(f, false);
+	} else if (may_adopt(f)) {
+		adopt(d, f);
+	} else {
+		d->from = from_of(f, false);
+	}
+}
+
+/* ---- what comes back ---- */
+
 /*
  * As whom what came back is extended: a domain it came to that has keys and
  * covers the reverse-path it leaves with. Empty where there is none.
@@ -305,5 +402,5 @@ decide(struct decision *d, const struct decide_facts *f)
 	else if (config_role_originates(f->listener->role))
 		originate(d, f);
 	else if (f->listener->role == ROLE_FORWARD)
-		extend(d, f);
+		forward(d, f);
 }

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/keydir.h"
 #include "dkim2/dkim2.h"
+#include "dkim2/dmarc.h"
 
 enum decision_kind { DECIDE_REFUSE, DECIDE_PASS, DECIDE_SIGN };
 
@@ -21,6 +22,8 @@ struct decision {
 	bool is_return;		/* DECIDE_SIGN: as its extension has it */
 	struct bytes domain;	/* DECIDE_SIGN: d= */
 	unsigned flags;		/* DECIDE_SIGN: DKIM2_FLAG_* */
+	struct bytes from;	/* local@domain that From gets; empty: it
+				   stays as it is */
 };
 
 /*
@@ -46,6 +49,10 @@ struct decide_facts {
 	struct bytes mail_from_in;	/* paths, with brackets */
 	struct bytes mail_from_out;
 	struct bytes identity;		/* what decide_identity() said */
+	struct bytes from_address;	/* what From may become, local@domain;
+					   empty: nothing */
+	const struct dmarc_verdict *dmarc;	/* of From; NULL: not asked */
+	bool is_dkim1_aligned;		/* a DKIM1 signature speaks for From */
 	const struct extension *extension;
 	size_t n_rcpts;			/* it leaves for */
 	struct arena *arena;

@@ -24,6 +24,7 @@ onward_new(struct relay *r, const struct onward *like)
 	o->domain = like->domain;
 	o->mail_from = like->mail_from;
 	o->identity = like->identity;
+	o->from_address = like->from_address;
 	return o;
 }
 
@@ -89,7 +90,8 @@ onward_growth(const struct hub *h, const struct config_listener *l)
 
 	if (decide_may_sign(l, &h->inventory->domains))
 		more += SIGNATURE_GROWTH;
-	if (l->pair != NULL && l->recipes != RECIPES_NONE)
+	if ((l->pair != NULL && l->recipes != RECIPES_NONE) ||
+	    l->from_rewrite != FROM_REWRITE_NEVER)
 		more += RECIPE_GROWTH;
 	return more;
 }
@@ -252,7 +254,8 @@ put_pieces(struct onward *o)
 	o->pieces[2] = o->value.received;
 	if (o->repaired != NULL)
 		o->pieces[3] = o->repaired->fields;
-	o->pieces[ONWARD_CONTENT] = r->extension.is_good
+	o->pieces[ONWARD_CONTENT] = o->rewritten != NULL
+	    ? o->rewritten->message.header : r->extension.is_good
 	    ? r->extension.message->header : r->annotation.header;
 	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */
@@ -325,6 +328,7 @@ lack_signature(struct onward *o, int error)
 		o->pieces[0] = (struct bytes){NULL, 0};
 		o->decision.kind = DECIDE_PASS;
 		o->decision.rule = "it could not be signed: on-failure";
+		relay_from_undo(o);
 		log_line(LOG_WARNING_, "%s: ALARM: leaves unsigned, as "
 		    "on-failure says", o->relay->id);
 		send_whole(o);
@@ -351,6 +355,8 @@ onward_send(struct onward *o)
 	int error = relay_repair(o->relay, &o->value, &o->repaired);
 
 	o->is_begun = true;
+	if (error == 0)
+		error = relay_from(o->relay, o);
 	if (error == 0 && o->decision.kind == DECIDE_SIGN)
 		error = onward_sign(o);
 	if (error != 0)

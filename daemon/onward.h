@@ -17,6 +17,7 @@
 
 struct relay;
 struct relay_repaired;
+struct relay_rewritten;
 
 #define ONWARD_CONTENT 4	/* the first piece of the content */
 #define ONWARD_PIECES 7
@@ -78,6 +79,8 @@ struct onward {
 	struct bytes mail_from;		/* with brackets */
 	struct bytes identity;		/* d= it would be signed with; empty:
 					   not known by the envelope */
+	struct bytes from_address;	/* local@domain that From may get;
+					   empty: none */
 	struct outbound *outbound;	/* NULL: none */
 	size_t n_asked;			/* recipients, in what is open */
 	size_t n_accepted;
@@ -97,6 +100,8 @@ struct onward {
 	struct relay_value value;	/* time, id and Received it has */
 	const struct relay_repaired *repaired;	/* what it has on top of what
 					   came; NULL: nothing */
+	const struct relay_rewritten *rewritten; /* what came, with another
+						   From; NULL: with its own */
 	struct dkim2_envelope leaves;	/* the envelope it is signed for */
 	struct dkim2_sign *sign;
 	size_t n_signatures;		/* asked for */

@@ -72,6 +72,8 @@ digests_of(const struct onward *o)
 
 	if (o->decision.is_return)
 		return r->extension.digests;
+	if (o->rewritten != NULL)
+		return &o->rewritten->digests;
 	return o->repaired != NULL ? &o->repaired->digests
 	    : dkim2_verify_digests(r->verify);
 }

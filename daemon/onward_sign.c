@@ -89,6 +89,12 @@ begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 		return dkim2_sign_new(&o->sign, r->arena,
 		    r->extension.message, r->extension.digests, &opts, why);
 	}
+	if (o->rewritten != NULL) {
+		opts.recipe = o->rewritten->recipe;
+		return dkim2_sign_new(&o->sign, r->arena,
+		    &o->rewritten->message, &o->rewritten->digests, &opts,
+		    why);
+	}
 	if (o->repaired != NULL)
 		return dkim2_sign_new(&o->sign, r->arena,
 		    &o->repaired->message, &o->repaired->digests, &opts, why);
@@ -115,6 +121,7 @@ onward_sign(struct onward *o)
 	if (why == DKIM2_MAY_SIGN)
 		return ask_signatures(o);
 	decide_unsignable(&o->decision, r->listener, dkim2_refusal_text(why));
+	relay_from_undo(o);
 	o->sign = NULL;
 	return 0;
 }

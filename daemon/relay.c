@@ -49,6 +49,9 @@ room_for(const struct config_listener *l)
 {
 	size_t room = (16U << 20) + 4 * (size_t)l->max_header;
 
+	/* each may have another header, with its table of fields */
+	if (l->from_rewrite != FROM_REWRITE_NEVER)
+		room += (size_t)l->max_copies * 2 * (size_t)l->max_header;
 	/* each recipient may have a copy of its own */
 	if (l->delivery == DELIVERY_QUEUE)
 		room += (size_t)l->max_recipients * QUEUED_COPY;
@@ -521,6 +524,7 @@ look_at_sender(struct relay *r)
 	    .hub = r->hub,
 	    .tag = r->tag,
 	    .message = &r->message,
+	    .wants_policy = r->listener->from_rewrite == FROM_REWRITE_DMARC,
 	    .done = on_sender,
 	    .arg = r,
 	};

@@ -181,7 +181,21 @@ is_like(const struct onward *a, const struct onward *b)
 {
 	return nexthop_is_same(a->hop, a->domain, b->hop, b->domain) &&
 	    bytes_eq(a->mail_from, b->mail_from) &&
-	    bytes_eq(a->identity, b->identity);
+	    bytes_eq(a->identity, b->identity) &&
+	    bytes_eq(a->from_address, b->from_address);
+}
+
+/* What From would become for a recipient: the address it came to. */
+static struct bytes
+from_address(const struct config_listener *l, const struct relay_rcpt *rcpt)
+{
+	const struct smtp_path *to = &rcpt->to;
+
+	if (l->role != ROLE_FORWARD || l->from_rewrite == FROM_REWRITE_NEVER ||
+	    to->domain.n == 0 || to->is_literal ||
+	    !config_domains_hold(l->domains, l->n_domains, to->domain))
+		return (struct bytes){NULL, 0};
+	return bytes_between(to->local.p, to->domain.p + to->domain.n);
 }
 
 /*
@@ -202,6 +216,7 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	    .mail_from = rcpt->out.mail_from,
 	    .identity = decide_identity(l, &r->hub->inventory->domains,
 	        rcpt->to.raw, rcpt->out.mail_from),
+	    .from_address = from_address(l, rcpt),
 	};
 	struct onward **at = &r->asked;
 

@@ -25,9 +25,9 @@ relay_repair_look(struct relay *r, bool has_bare_lf)
 		repair_look(&r->repair, &r->message, content_body(&r->content));
 }
 
-/* The digests of the message with the new fields; the body is as it was. */
-static int
-make_digests(const struct relay *r, struct relay_repaired *d)
+int
+relay_digests(const struct relay *r, const struct dkim2_message *m,
+    struct dkim2_digests *d)
 {
 	const struct dkim2_digests *was = dkim2_verify_digests(r->verify);
 	const struct dkim2_verify_options opts = {
@@ -38,12 +38,12 @@ make_digests(const struct relay *r, struct relay_repaired *d)
 	int error = dkim2_verify_new(&v, r->arena, &opts);
 
 	if (error == 0)
-		error = dkim2_verify_header(v, &d->message);
+		error = dkim2_verify_header(v, m);
 	if (error == 0)
 		error = dkim2_verify_end(v, (struct bytes){NULL, 0});
 	if (error == 0) {
-		d->digests = *dkim2_verify_digests(v);
-		memcpy(d->digests.body, was->body, sizeof(was->body));
+		*d = *dkim2_verify_digests(v);
+		memcpy(d->body, was->body, sizeof(was->body));
 	}
 	dkim2_verify_fini(v);
 	return error;
@@ -93,7 +93,7 @@ relay_repair(struct relay *r, const struct relay_value *value,
 		d->id = value->id;
 		error = write_fields(r, d);
 		if (error == 0)
-			error = make_digests(r, d);
+			error = relay_digests(r, &d->message, &d->digests);
 		if (error != 0)
 			return error;
 		d->next = r->repaired;

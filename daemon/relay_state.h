@@ -22,6 +22,16 @@ struct relay_repaired {
 	struct dkim2_digests digests;
 };
 
+/* A message with another From, as copies of one address have it. */
+struct relay_rewritten {
+	struct relay_rewritten *next;
+	struct bytes address;
+	bool is_good;			/* it is to leave so */
+	struct dkim2_message message;
+	struct dkim2_digests digests;
+	struct bytes recipe;		/* back to what came; empty: no chain */
+};
+
 /* Named after what was just done. */
 enum relay_state {
 	RELAY_ASKING,	/* MAIL was answered 250: recipients are asked */
@@ -70,6 +80,7 @@ struct relay {
 	struct dkim2_message message;	/* as it came */
 	struct repair repair;		/* what it lacks */
 	struct relay_repaired *repaired;
+	struct relay_rewritten *rewritten;
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
 	struct sender *sender;		/* by DKIM1; NULL: nothing to look at */
@@ -231,6 +242,28 @@ void relay_repair_look(struct relay *r, bool has_bare_lf);
  */
 int relay_repair(struct relay *r, const struct relay_value *value,
     const struct relay_repaired **out);
+
+/*
+ * The digests of what came with another header.
+ *
+ * Returns  0 or -E_*
+ */
+int relay_digests(const struct relay *r, const struct dkim2_message *m,
+    struct dkim2_digests *d);
+
+/* ---- relay_from.c ---- */
+
+/*
+ * Gives a copy the From that its decision has for it, where it has one. Where
+ * From can not be rewritten it stays, and what was to be adopted so is not.
+ *
+ * Returns  0 or -E_*
+ */
+int relay_from(struct relay *r, struct onward *copy);
+
+/* The copy is not signed after all: a chain that is not extended keeps the
+ * From that was signed. */
+void relay_from_undo(struct onward *copy);
 
 /* ---- relay_log.c ---- */
 

@@ -260,7 +260,6 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 {
 	static const struct row rows[] = {
 		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
-		{"another value", IN "adopt: own\n", "8:8: adopt: own: not built yet; write never"},
 		{"a word", IN "dkim1: yes\n", "8:8: dkim1: yes: not built yet; write no"},
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
@@ -360,6 +359,31 @@ pairs_must_fit(void **state)
 	RUN(rows);
 #undef PAIR
 #undef BACK
+}
+
+/* What others' mail becomes goes by what was found out of it. */
+static void
+mail_of_others_is_known_before_it_is_ours(void **state)
+{
+	static const struct row rows[] = {
+		{"all", FWD "    adopt: dkim1-aligned\n    from-rewrite: dmarc\n", ""},
+		{"always, and nothing is verified", FWD "    from-rewrite: always\n    verify: off\n", ""},
+		{"words", FWD "    adopt: own\n    from-rewrite: yes\n",
+		    "12:12: adopt: `own` is none of never, dkim1-aligned or always\n"
+		    "13:19: from-rewrite: `yes` is none of never, dmarc or always"},
+		{"nothing is verified", FWD "    adopt: always\n    from-rewrite: dmarc\n    verify: off\n",
+		    "12:12: adopt: nothing is known of mail with `verify: off`; write `verify: observe`\n"
+		    "13:19: from-rewrite: no policy is asked for with `verify: off`; write `verify: observe`"},
+		{"inbound", IN "    adopt: always\n    from-rewrite: always\n",
+		    "8:5: adopt: a listener of role inbound has no use for it: it never signs; remove it\n"
+		    "9:5: from-rewrite: a listener of role inbound has no use for it: it leaves the message as it came; remove it"},
+		{"egress", OUT "    adopt: always\n    from-rewrite: always\n",
+		    "8:5: adopt: a listener of role egress has no use for it: mail without DKIM2 is what it signs; remove it\n"
+		    "9:5: from-rewrite: a listener of role egress has no use for it: what it sends is of its own senders; remove it"},
+	};
+
+	(void)state;
+	RUN(rows);
 }
 
 /* T8: who speaks for others is named, and is not everybody. */
@@ -653,6 +677,7 @@ main(void)
 		cmocka_unit_test(what_is_not_built_yet_is_refused_by_name),
 		cmocka_unit_test(q20_a_queue_is_for_mail_of_ours),
 		cmocka_unit_test(pairs_must_fit),
+		cmocka_unit_test(mail_of_others_is_known_before_it_is_ours),
 		cmocka_unit_test(t8_proxies_must_be_named),
 		cmocka_unit_test(t9_someone_must_be_named),
 		cmocka_unit_test(a_listener_says_all_it_needs),
