@@ -45,6 +45,12 @@ decide_unsignable(struct decision *d, const struct config_listener *l,
 	snprintf(d->text, sizeof(d->text), "Cannot be signed: %s", rule);
 }
 
+void
+decide_loop(struct decision *d, const char *text)
+{
+	refuse(d, 554, "5.4.6", text);
+}
+
 bool
 decide_is_sender(const struct config_listener *l, const struct keydir *keys,
     struct bytes domain)

@@ -60,6 +60,9 @@ struct decide_facts {
 
 void decide(struct decision *d, const struct decide_facts *f);
 
+/* A change of mind: it would go round. */
+void decide_loop(struct decision *d, const char *text);
+
 /* A change of mind: the signer refused for a rule; follows `unsignable`. */
 void decide_unsignable(struct decision *d, const struct config_listener *l,
     const char *rule);

@@ -120,6 +120,22 @@ is_signed_twice(const struct loopcheck *c)
 	return false;
 }
 
+bool
+loopcheck_repeats(const struct dkim2_result *r, struct bytes d,
+    const struct dkim2_envelope *leaves)
+{
+	const struct dkim2_signature_result new = {
+	    .d = d,
+	    .rt = leaves->rcpt_to,
+	    .n_rt = leaves->n_rcpt_to,
+	};
+
+	for (size_t i = 0; i < r->n_signatures; i++)
+		if (is_same_way(&r->signatures[i], &new))
+			return true;
+	return false;
+}
+
 enum loopcheck_finding
 loopcheck_message(const struct loopcheck *c)
 {

@@ -47,6 +47,14 @@ enum loopcheck_finding {
 enum loopcheck_finding loopcheck_message(const struct loopcheck *c);
 
 /*
+ * Whether the chain has a signature already that says what a new one would:
+ * the same d= for the same recipients. Then it is LOOPCHECK_SIGNED, before
+ * anybody has it a second time.
+ */
+bool loopcheck_repeats(const struct dkim2_result *r, struct bytes d,
+    const struct dkim2_envelope *leaves);
+
+/*
  * Whether a message that we sent on with this id is what came back: it has
  * our Received field of then, which no second try of its client has.
  */

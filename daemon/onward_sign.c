@@ -102,6 +102,17 @@ begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 	    dkim2_verify_digests(r->verify), &opts, why);
 }
 
+/* Whether the chain says already what this signature would (L1). */
+static bool
+is_repeated(const struct onward *o)
+{
+	const struct dkim2_result *result =
+	    dkim2_verify_result(o->relay->verify);
+
+	return result != NULL && loopcheck_repeats(result,
+	    o->decision.domain, &o->leaves);
+}
+
 int
 onward_sign(struct onward *o)
 {
@@ -114,6 +125,11 @@ onward_sign(struct onward *o)
 		return -E_SYSTEM;
 	o->has_tag = true;
 	error = set_envelope(o);
+	if (error == 0 && is_repeated(o)) {
+		decide_loop(&o->decision,
+		    loopcheck_text(LOOPCHECK_SIGNED));
+		return 0;
+	}
 	if (error == 0)
 		error = begin_to_sign(o, &why);
 	if (error != 0)

@@ -218,7 +218,7 @@ do_signer(struct run *r, struct bytes rest)
 	static const char *const words[] = {
 		[SIGNER_WORKS] = "works", [SIGNER_FAILS] = "fails",
 		[SIGNER_IS_SILENT] = "silent", [SIGNER_IS_GONE] = "gone",
-		[SIGNER_WORKS_ONCE] = "once",
+		[SIGNER_WORKS_ONCE] = "once", [SIGNER_LIES] = "lies",
 	};
 
 	for (unsigned k = 0; k < sizeof(words) / sizeof(words[0]); k++)
@@ -660,7 +660,9 @@ run_lines(struct run *r, struct bytes text, unsigned first)
 			continue;
 		}
 		if (ascii_is_wsp(line.p[0]) && r->block != NULL) {
-			buf_add(r->block, line);
+			/* at top level nothing is indented */
+			buf_add(r->block, r->block != &r->top ? line :
+			    bytes_skip(line, 2));
 			buf_add_octet(r->block, '\n');
 			continue;
 		}

@@ -78,9 +78,12 @@ answer(void *arg)
 	uint8_t octets[DKIM2_SIGNATURE_MAX];
 	struct buf out = BUF_ON(octets);
 
-	if (site.how == SIGNER_WORKS || site.how == SIGNER_WORKS_ONCE)
+	if (site.how == SIGNER_WORKS || site.how == SIGNER_WORKS_ONCE ||
+	    site.how == SIGNER_LIES)
 		assert(dkim2_private_key_sign(secret[q->key], q->digest,
 		    &out) == 0);
+	if (site.how == SIGNER_LIES)
+		octets[7] ^= 1;
 	if (site.how == SIGNER_WORKS_ONCE)
 		site.how = SIGNER_FAILS;
 	q->client->answer(q->client->arg, q->tag, buf_bytes(&out));
@@ -180,8 +183,22 @@ complain(void *arg, const char *text)
 	buf_printf(why, "%s\n", text);
 }
 
+enum walk { COUNT, REMOVE, SWAP };
+
+/* Other octets in the place of a copy. */
+static void
+swap_copy(int folder, const char *name)
+{
+	static const char other[] = "From: Alice <alice@one.example>\r\n"
+	    "\r\nother\r\n";
+	int fd = openat(folder, name, O_WRONLY | O_TRUNC);
+
+	assert(fd >= 0 && pwrite(fd, other, sizeof(other) - 1, 0) > 0);
+	close(fd);
+}
+
 static size_t
-walk_copies(bool are_removed)
+walk_copies(enum walk how)
 {
 	char path[128];
 	struct dirent *e;
@@ -195,7 +212,10 @@ walk_copies(bool are_removed)
 		if (e->d_name[0] == '.')
 			continue;
 		n++;
-		assert(!are_removed || unlinkat(dirfd(d), e->d_name, 0) == 0);
+		assert(how != REMOVE ||
+		    unlinkat(dirfd(d), e->d_name, 0) == 0);
+		if (how == SWAP)
+			swap_copy(dirfd(d), e->d_name);
 	}
 	closedir(d);
 	return n;
@@ -206,7 +226,11 @@ site_has_copies(struct bytes number)
 {
 	uint64_t n;
 
-	return bytes_number(number, 1000, &n) && walk_copies(false) == n;
+	if (bytes_eq(number, BYTES_LIT("gone")))
+		return walk_copies(REMOVE) != 0;
+	if (bytes_eq(number, BYTES_LIT("others")))
+		return walk_copies(SWAP) != 0;
+	return bytes_number(number, 1000, &n) && walk_copies(COUNT) == n;
 }
 
 static void
@@ -216,7 +240,7 @@ remove_files(void)
 	    "copies", ""};
 	char path[128];
 
-	walk_copies(true);
+	walk_copies(REMOVE);
 
 	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
 		snprintf(path, sizeof(path), "%s/%s", site.folder, names[k]);
