@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "daemon/decide.h"
+#include "daemon/relay_value.h"
 
 /* Our keys: example.org and fwd.example. */
 static const struct keydir_entry entries[] = {
@@ -163,6 +164,96 @@ each_verdict_under_each_policy(void **state)
 		check(&rows[k]);
 }
 
+/* What the server behind us sends: new mail, or what came in before. */
+struct back {
+	const char *name;
+	enum config_role role;
+	struct extension e;	/* without rcpts, message */
+	const char *rcpts[3];	/* of the record */
+	const char *header, *from;
+	size_t n_rcpts;
+	enum decision_kind kind;
+	int code;
+	const char *d;
+	bool is_exploded;
+	const char *rule;
+};
+
+#define GOOD {.is_found = true, .is_good = true}
+#define BAD {.is_found = true, .rule = "so it is"}
+#define UNKNOWN {.rule = NULL}
+#define OTHER "From: <x@there.example>\r\n"
+
+static const struct back backs[] = {
+	{"egress extends what came for us", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
+	{"the domain that covers MAIL FROM", ROLE_EGRESS, GOOD, {A, FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
+	{"a list has exploded it", ROLE_LIST_OUT, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
+	{"as has a List-Id", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER "List-Id: <l.x>\r\n", OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
+	{"as have two recipients", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 2, DECIDE_SIGN, 0, "fwd.example", true, NULL},
+	{"as has a record that was used", ROLE_EGRESS, {.is_found = true, .is_good = true, .is_used = true}, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
+	{"a null reverse-path", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<>", 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
+	{"not under a foreign MAIL FROM", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<x@there.example>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
+	{"nor for whom we have no key", ROLE_EGRESS, GOOD, {B}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
+	{"nor without a recipient", ROLE_EGRESS, GOOD, {NULL}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
+	{"nor what the record does not allow", ROLE_EGRESS, BAD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_PASS, 0, NULL, false, "so it is"},
+	{"not as new mail either", ROLE_EGRESS, BAD, {FWD}, NEW, A, 1, DECIDE_PASS, 0, NULL, false, "so it is"},
+	{"new mail of ours", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL},
+	{"and of the list", ROLE_LIST_OUT, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL},
+	{"no mail of others at egress", ROLE_EGRESS, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_REFUSE, 550, NULL, false, NULL},
+	{"nor in their name", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, "<x@there.example>", 1, DECIDE_REFUSE, 550, NULL, false, NULL},
+	{"which a list may send", ROLE_LIST_OUT, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_PASS, 0, NULL, false, "no record of its arrival"},
+	{"no bounce", ROLE_EGRESS, GOOD, {FWD}, CHAIN REPORT OTHER, "<>", 1, DECIDE_REFUSE, 550, NULL, false, NULL},
+	{"no two From", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER OTHER, OUT, 1, DECIDE_REFUSE, 550, NULL, false, NULL},
+};
+
+static void
+check_back(const struct back *row)
+{
+	struct arena *a = arena_new(1 << 20);
+	const struct config_listener in = {.role = ROLE_INBOUND};
+	const struct config_listener l = {.role = row->role, .pair = &in};
+	const struct dkim2_result result = {.full = {.state = DKIM2_FAIL}};
+	uint8_t octets[256];
+	struct buf rcpts = BUF_ON(octets);
+	struct extension e = row->e;
+	struct dkim2_message m;
+	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .message = &m, .result = &result, .extension = &e,
+	    .mail_from_in = bytes_of(row->from),
+	    .mail_from_out = bytes_of(row->from), .n_rcpts = row->n_rcpts,
+	    .arena = a};
+	struct decision d;
+
+	print_message("%s\n", row->name);
+	assert_int_equal(dkim2_message_parse(&m, bytes_of(row->header), 100, a),
+	    0);
+	for (size_t k = 0; k < 3 && row->rcpts[k] != NULL; k++)
+		relay_value_add_rcpt(&rcpts, bytes_of(row->rcpts[k]));
+	e.rcpts = buf_bytes(&rcpts);
+	e.message = &m;
+	decide(&d, &f);
+	assert_int_equal(d.kind, row->kind);
+	if (row->kind == DECIDE_REFUSE)
+		assert_int_equal(d.code, row->code);
+	if (row->kind == DECIDE_SIGN) {
+		assert_true(bytes_eq(d.domain, bytes_of(row->d)));
+		assert_int_equal(d.is_return, row->e.is_good);
+		assert_int_equal((d.flags & DKIM2_FLAG_EXPLODED) != 0,
+		    row->is_exploded);
+	}
+	if (row->kind == DECIDE_PASS)
+		assert_non_null(strstr(d.rule, row->rule));
+	arena_free(&a);
+}
+
+static void
+what_comes_back_is_extended_by_its_record_alone(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < sizeof(backs) / sizeof(backs[0]); k++)
+		check_back(&backs[k]);
+}
+
 static void
 the_reply_has_the_state_and_the_text_of_the_draft(void **state)
 {
@@ -284,6 +375,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_verdict_under_each_policy),
+		cmocka_unit_test(
+		    what_comes_back_is_extended_by_its_record_alone),
 		cmocka_unit_test(
 		    the_reply_has_the_state_and_the_text_of_the_draft),
 		cmocka_unit_test(a_list_id_says_exploded),

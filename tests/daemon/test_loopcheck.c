@@ -179,6 +179,31 @@ the_same_signature_twice_is_a_loop(void **state)
 	arena_free(&a);
 }
 
+/* What a new signature would say is compared before it is made. */
+static void
+l1_a_signature_that_is_there_is_not_repeated(void **state)
+{
+	const struct dkim2_signature_result row[] = {
+	    SIGNED("own.example", A), SIGNED("x.example", B, A)};
+	const struct dkim2_result result = {.signatures = row,
+	    .n_signatures = 2};
+	const struct bytes a = A, both[] = {A, B}, c = BYTES_LIT("<c@x.y>");
+	const struct bytes own = BYTES_LIT("own.example");
+	const struct bytes x = BYTES_LIT("X.example");
+
+	(void)state;
+	assert_true(loopcheck_repeats(&result, own,
+	    &(struct dkim2_envelope){A, &a, 1}));
+	assert_true(loopcheck_repeats(&result, x,
+	    &(struct dkim2_envelope){A, both, 2}));
+	assert_false(loopcheck_repeats(&result, x,
+	    &(struct dkim2_envelope){A, &a, 1}));
+	assert_false(loopcheck_repeats(&result, own,
+	    &(struct dkim2_envelope){A, both, 2}));
+	assert_false(loopcheck_repeats(&result, own,
+	    &(struct dkim2_envelope){A, &c, 1}));
+}
+
 /* F6: or a header full of recipients would be compared for minutes. */
 static void
 signatures_for_very_many_are_not_compared(void **state)
@@ -263,6 +288,7 @@ main(void)
 		cmocka_unit_test(our_own_received_fields_are_counted),
 		cmocka_unit_test(what_came_back_has_our_id),
 		cmocka_unit_test(the_same_signature_twice_is_a_loop),
+		cmocka_unit_test(l1_a_signature_that_is_there_is_not_repeated),
 		cmocka_unit_test(signatures_for_very_many_are_not_compared),
 		cmocka_unit_test(who_had_it_is_named),
 		cmocka_unit_test(each_finding_has_a_text),
