@@ -213,7 +213,8 @@ check_forward(const struct look *k)
 		    "keys at top level");
 	if (lacks(said, "mail-from"))
 		need(k, "mail-from", "role forward signs only what leaves "
-		    "from a domain of its own; write LOCAL@DOMAIN, or keep");
+		    "from a domain of its own; write srs, token, "
+		    "LOCAL@DOMAIN, or keep");
 	if (has(said, "mail-from") && has(said, "domains") && address.n != 0 &&
 	    said->is_own[config_row_of("mail-from")] &&
 	    !is_own_domain(k, bytes_skip(address,
@@ -255,6 +256,21 @@ check_list(const struct look *k)
 	if (lacks(&k->own->said, "pair"))
 		need(k, "pair", "role list-out extends what came by it; write "
 		    "the name of the listener of role list-in");
+}
+
+/* Addresses that lead back are keyed. */
+static void
+check_secrets(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+
+	if ((l->mail_from == MAIL_FROM_SRS ||
+	    l->mail_from == MAIL_FROM_TOKEN) &&
+	    !is_bad(&k->own->said, "mail-from") &&
+	    lacks(&k->l->said, "secrets"))
+		config_fault_add(&k->l->faults, place_of(k, "mail-from"),
+		    "mail-from: such addresses are keyed, and there is no "
+		    "`secrets`; write the folder of the secrets at top level");
 }
 
 static void
@@ -523,6 +539,7 @@ config_check(struct load *l)
 			check_forward(&k);
 			check_adopt(&k);
 			check_list(&k);
+			check_secrets(&k);
 		}
 	}
 	config_check_pairs(l);
@@ -552,27 +569,30 @@ check_keys_file(struct load *l)
 	arena_free(&room);
 }
 
+/* What is in it, and how safe, the daemon looks at itself. */
 static void
-check_keys(struct load *l)
+check_folder(struct load *l, const char *directive, const char *path,
+    const char *what)
 {
-	const struct config_node *keys = value_of(&l->said, "keys");
+	const struct config_node *said = value_of(&l->said, directive);
 	struct config_file_facts facts;
 	const char *why;
 
-	if (keys == NULL || is_bad(&l->said, "keys"))
+	if (said == NULL || is_bad(&l->said, directive))
 		return;
-	if (config_file_look(l->config->keys, true, &facts, &why) != 0)
-		config_fault_add(&l->faults, keys->at,
-		    "keys: can not read %s: %s", l->config->keys, why);
+	if (config_file_look(path, true, &facts, &why) != 0)
+		config_fault_add(&l->faults, said->at,
+		    "%s: can not read %s: %s", directive, path, why);
 	else if (facts.kind != CONFIG_FILE_FOLDER)
-		config_fault_add(&l->faults, keys->at,
-		    "keys: %s is no folder; write the folder that holds "
-		    "DOMAIN/SELECTOR.pem", l->config->keys);
+		config_fault_add(&l->faults, said->at,
+		    "%s: %s is no folder; write the folder that holds %s",
+		    directive, path, what);
 }
 
 void
 config_check_files(struct load *l)
 {
-	check_keys(l);
+	check_folder(l, "keys", l->config->keys, "DOMAIN/SELECTOR.pem");
+	check_folder(l, "secrets", l->config->secrets, "a file for each");
 	check_keys_file(l);
 }

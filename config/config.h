@@ -49,7 +49,7 @@ enum config_from_rewrite { FROM_REWRITE_NEVER, FROM_REWRITE_DMARC,
 enum config_adopt { ADOPT_NEVER, ADOPT_DKIM1_ALIGNED, ADOPT_ALWAYS };
 
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
-    MAIL_FROM_SRS, MAIL_FROM_TOKEN };	/* the last two not built yet */
+    MAIL_FROM_SRS, MAIL_FROM_TOKEN };
 
 enum config_replay { REPLAY_ONCE, REPLAY_REFUSE, REPLAY_OFF };
 enum config_mixed { MIXED_DEFER, MIXED_ONE_RCPT };
@@ -216,6 +216,7 @@ struct config {
 	uint32_t workers;		/* 0: one a core */
 	const char *keys;		/* absolute or NULL */
 	const char *keys_file;		/* absolute or NULL */
+	const char *secrets;		/* absolute or NULL */
 	const struct config_addr *resolver;	/* none: the system's */
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;

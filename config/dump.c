@@ -228,7 +228,8 @@ dump_mail_from(const struct dump *d, const struct config_row *row,
 	if (l->mail_from == MAIL_FROM_FIXED)
 		put_quoted(d, l->mail_from_address);
 	else
-		d->put(d->arg, "keep");
+		d->put(d->arg, l->mail_from == MAIL_FROM_SRS ? "srs" :
+		    l->mail_from == MAIL_FROM_TOKEN ? "token" : "keep");
 	d->put(d->arg, "\n");
 }
 

@@ -39,6 +39,8 @@ facts_of(const struct stat *st, struct config_file_facts *f)
 	f->mode = (unsigned)st->st_mode & 07777U;
 	f->uid = st->st_uid;
 	f->gid = st->st_gid;
+	f->changed_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
+	    st->st_mtim.tv_nsec;
 }
 
 int

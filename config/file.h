@@ -21,6 +21,7 @@ struct config_file_facts {
 	unsigned mode;		/* the low 12 bits */
 	unsigned uid;
 	unsigned gid;
+	int64_t changed_ns;	/* of its octets, since 1970 */
 };
 
 /*

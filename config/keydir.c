@@ -297,6 +297,15 @@ keydir_check_file(const char *path, unsigned gid, config_complain *complain,
 	return s.fault;
 }
 
+int
+keydir_check_folder(const char *path, config_complain *complain, void *arg)
+{
+	struct scan s = {.complain = complain, .arg = arg};
+
+	(void)folder_check(&s, path, true);
+	return s.fault;
+}
+
 /* Equal, or below: example.org covers mail.example.org. */
 static bool
 is_covered(struct bytes domain, struct bytes name)

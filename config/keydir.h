@@ -30,9 +30,11 @@ struct keydir {
 int keydir_scan(struct keydir *k, const char *folder, unsigned gid,
     struct arena *a, config_complain *complain, void *arg);
 
-/* The same check for one file. */
+/* The same check for one file, and for the top folder alone. */
 int keydir_check_file(const char *path, unsigned gid,
     config_complain *complain, void *arg);
+int keydir_check_folder(const char *path, config_complain *complain,
+    void *arg);
 
 /*
  * The longest domain of the folder that covers every one of names (the

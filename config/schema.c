@@ -56,6 +56,8 @@ const struct config_row config_rows[] = {
 	    "folder of private keys, DOMAIN/SELECTOR.pem"},
 	{"keys-file",         K_PATH,      TOP(keys_file),           0,        0,          NULL,
 	    "JSON file of DNS answers, for demos and tests"},
+	{"secrets",           K_PATH,      TOP(secrets),             0,        0,          NULL,
+	    "folder of secrets for return addresses, a file each"},
 	{"resolver",          K_RESOLVERS, TOP_LIST(resolver),       0,        8,          NULL,
 	    "DNS resolvers; the system's unless given"},
 	{"resolver-timeout",  K_MILLIS,    TOP(resolver_timeout_ms), 100,      20 * SEC,   "5s",
@@ -206,8 +208,6 @@ const struct config_row config_rows[] = {
 	    "bounces of the server behind us"},
 	{"normalize",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "networks whose bare CR and LF are mended"},
-	{"secrets",           K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
-	    "folder of secrets for return addresses"},
 	{"store",             K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
 	    "where what nodes share is kept"},
 };

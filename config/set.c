@@ -417,24 +417,27 @@ mail_from_copy(const struct setting *s, struct bytes *address)
 static bool
 set_mail_from(const struct setting *s)
 {
+	static const struct {
+		const char *word;
+		enum config_mail_from way;
+	} ways[] = {
+		{"keep", MAIL_FROM_KEEP},
+		{"srs", MAIL_FROM_SRS},
+		{"token", MAIL_FROM_TOKEN},
+	};
 	struct config_listener *listener = s->base;
 	struct bytes text = s->value->text;
 
 	if (!is_text(s))
 		return false;
-	if (bytes_eq(text, BYTES_LIT("srs")) ||
-	    bytes_eq(text, BYTES_LIT("token"))) {
-		config_fault_add_unbuilt(&s->l->faults, s->value->at,
-		    s->row->name, (const char *)text.p,
-		    "keep or LOCAL@DOMAIN");
-		return false;
-	}
-	if (bytes_eq(text, BYTES_LIT("keep"))) {
-		listener->mail_from = MAIL_FROM_KEEP;
-		return true;
-	}
+	for (size_t k = 0; k < sizeof(ways) / sizeof(ways[0]); k++)
+		if (bytes_eq(text, bytes_of(ways[k].word))) {
+			listener->mail_from = ways[k].way;
+			return true;
+		}
 	if (bytes_index(text, '@') == text.n) {
-		complain_of(s, s->value, "is none of keep or LOCAL@DOMAIN");
+		complain_of(s, s->value,
+		    "is none of keep, srs, token or LOCAL@DOMAIN");
 		return false;
 	}
 	if (!mail_from_copy(s, &listener->mail_from_address))

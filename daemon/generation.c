@@ -276,6 +276,20 @@ open_copies(struct generation *g)
 		    "described", g->shared->config->state);
 }
 
+/* Certificates, logins and secrets, while we may. */
+static bool
+read_private(struct worker_env *env, const struct config *c, unsigned gid)
+{
+	env->tls = tls_new(c, gid, to_log, NULL);
+	if (env->tls == NULL)
+		return false;
+	env->logins = logins_new(c, gid, to_log, NULL);
+	if (env->logins == NULL)
+		return false;
+	env->secrets = secrets_new(c->secrets, gid, to_log, NULL);
+	return env->secrets != NULL;
+}
+
 static int
 prepare(struct generation *g, const struct bind_set *sockets, int *status)
 {
@@ -303,13 +317,7 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		return -E_SYSTEM;
 	if (start_keeper(g) != 0)	/* a fork without certificates */
 		return -E_NOMEM;
-	env->tls = tls_new(c, g->start.priv.gid, to_log, NULL);
-	if (env->tls == NULL) {
-		*status = EX_CONFIG;
-		return -E_SYNTAX;
-	}
-	env->logins = logins_new(c, g->start.priv.gid, to_log, NULL);
-	if (env->logins == NULL) {
+	if (!read_private(env, c, g->start.priv.gid)) {
 		*status = EX_CONFIG;
 		return -E_SYNTAX;
 	}
@@ -415,6 +423,7 @@ generation_free(struct generation **gp)
 		close(g->start.env.copies_fd);
 	tls_free(&g->start.env.tls);
 	logins_free(&g->start.env.logins);
+	secrets_free(&g->start.env.secrets);
 	arena_free(&g->arena);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
 		close_channels(g->children + k);
@@ -516,6 +525,7 @@ generation_wipe(struct generation *g)
 {
 	tls_free(&g->start.env.tls);
 	logins_free(&g->start.env.logins);
+	secrets_free(&g->start.env.secrets);
 }
 
 void

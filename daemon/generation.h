@@ -81,8 +81,8 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
  */
 int64_t generation_tick(struct generation *g, int64_t now_ms);
 
-/* In a process that is not to have the keys of certificates: wipes them, and
- * logins. */
+/* In a process that is not to have the keys of certificates: wipes them,
+ * logins and secrets. */
 void generation_wipe(struct generation *g);
 
 /* Another keeper, or queue process, was started: connects every worker with

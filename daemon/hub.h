@@ -40,6 +40,7 @@ struct hub {
 	struct resolve *resolve;
 	struct tls *tls;
 	const struct logins *logins;
+	struct smtp_secrets secrets;	/* n == 0: none */
 	struct arena *arena;	/* as old as the hub; takes the ring */
 	struct dkim2_keyring *keyring;	/* public keys that were read before */
 	struct offers *offers;	/* what next hops can */

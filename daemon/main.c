@@ -15,6 +15,7 @@
 #include "daemon/queue.h"
 #include "daemon/signer.h"
 #include "daemon/login.h"
+#include "daemon/secrets.h"
 #include "daemon/spool.h"
 #include "daemon/tls.h"
 
@@ -78,6 +79,16 @@ check_logins(const struct config *c, unsigned gid)
 	return good;
 }
 
+static bool
+check_secrets(const struct config *c, unsigned gid)
+{
+	struct secrets *s = secrets_new(c->secrets, gid, to_stderr, NULL);
+	bool good = s != NULL;
+
+	secrets_free(&s);
+	return good;
+}
+
 /* A folder that is not there yet may be there at the start. */
 static bool
 check_queue(const struct config *c)
@@ -102,6 +113,7 @@ check(const char *path)
 		good = check_queue(c) && good;
 		good = check_tls(c, has_user ? p.gid : (unsigned)-1) && good;
 		good = check_logins(c, has_user ? p.gid : (unsigned)-1) && good;
+		good = check_secrets(c, has_user ? p.gid : (unsigned)-1) && good;
 		if (c->keys != NULL) {
 			struct signer_keys *k = signer_keys_load(c->keys,
 			    has_user ? p.gid : (unsigned)-1, to_stderr, NULL);

@@ -291,7 +291,9 @@ is_fit(const struct onward *copy, const struct onward *asked)
 {
 	uint64_t max;
 
-	if (asked->state != ONWARD_OPEN || asked->n_accepted != copy->n_rcpts)
+	if (asked->state != ONWARD_OPEN ||
+	    asked->n_accepted != copy->n_rcpts ||
+	    !bytes_eq(asked->mail_from, copy->mail_from))
 		return false;
 	return asked->is_8bit || !copy->relay->is_8bit ||
 	    (outbound_can(asked->outbound, &max) & SMTP_CAN_8BITMIME) == 0;

@@ -122,6 +122,7 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 	if (priv_drop(&q->priv, parent, SIGKILL) != 0)
 		return EXIT_FAILURE;
 	logins_lock(env.logins);
+	secrets_free(&env.secrets);	/* it makes no return address */
 	env.keeper_fd = channel;
 	env.queue_fd = env.signer_fd = env.copies_fd = -1;
 	env.sockets = NULL;

@@ -252,6 +252,25 @@ is_same_value(const struct relay_value *a, const struct relay_value *b)
 	    bytes_eq(a->rcpts, b->rcpts);
 }
 
+/*
+ * A copy that went out before, on another day, has the return address of that
+ * day: what is signed is to be the same. 0 or -E_*.
+ */
+static int
+set_mail_from(struct relay *r, struct onward *copy,
+    const struct relay_rcpt *rcpt)
+{
+	const struct config_listener *l = r->listener;
+	const struct rewrite_with with = {&r->hub->secrets,
+	    copy->value.time_s};
+
+	if (l->role != ROLE_FORWARD || !config_domains_hold(l->domains,
+	    l->n_domains, rcpt->to.domain))
+		return 0;
+	return rewrite_mail_from(&copy->mail_from, l, &with, &r->mail.from,
+	    rcpt->to.domain, r->arena);
+}
+
 /* The copy for a recipient: a new one, or one that it shares. */
 static struct onward *
 find_copy(struct relay *r, const struct relay_rcpt *rcpt)
@@ -273,6 +292,8 @@ find_copy(struct relay *r, const struct relay_rcpt *rcpt)
 	o->asked = asked;
 	o->decision = asked->decision;
 	o->value = rcpt->value;
+	if (set_mail_from(r, o, rcpt) != 0)
+		return NULL;
 	*r->copies_end = o;
 	r->copies_end = &o->next;
 	return o;

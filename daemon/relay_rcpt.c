@@ -136,6 +136,8 @@ static struct relay_rcpt *
 take_down(struct relay *r, const struct smtp_server_rcpt *said)
 {
 	struct relay_rcpt *rcpt = arena_alloc(r->arena, sizeof(*rcpt));
+	const struct rewrite_with with = {&r->hub->secrets,
+	    loop_time_s(r->hub->loop)};
 
 	if (rcpt == NULL)
 		return NULL;
@@ -146,8 +148,8 @@ take_down(struct relay *r, const struct smtp_server_rcpt *said)
 	    relay_keep(r, &rcpt->said.notify) != 0 ||
 	    relay_keep(r, &rcpt->said.orcpt) != 0)
 		return NULL;
-	if (rewrite_envelope(&rcpt->out, r->listener, &r->mail.from,
-	        &rcpt->to, r->arena) != 0)
+	if (rewrite_envelope(&rcpt->out, r->listener, &with,
+	        &r->mail.from, &rcpt->to, r->arena) != 0)
 		return NULL;
 	rcpt->said.path = rcpt->out.rcpt_to;
 	rcpt->number = r->n_rcpts;

@@ -1,6 +1,12 @@
 #include "daemon/rewrite.h"
 
 #include "base/err.h"
+#include "dkim2/dkim2.h"
+#include "smtp/srs.h"
+#include "smtp/token.h"
+
+#define LOCAL_MAX 64
+#define PATH_MAX_N 256
 
 static int
 bracket(struct bytes left, struct bytes right, struct arena *a,
@@ -30,6 +36,60 @@ fixed_local(const struct config_listener *l)
 	while (b.n != 0 && b.p[b.n - 1] != '@')
 		b.n--;
 	return bytes_first(b, b.n - (b.n != 0));
+}
+
+/* The local part that leads back to from. */
+static int
+make_local(const struct config_listener *l, const struct rewrite_with *with,
+    const struct smtp_path *from, struct bytes under, struct buf *out)
+{
+	uint8_t id[SMTP_TOKEN_ID];
+
+	if (with->secrets->n == 0)
+		return -E_CRYPTO;	/* config_check() asks for them */
+	if (l->mail_from == MAIL_FROM_SRS && smtp_srs_make(with->secrets,
+	    from->local, from->domain, with->now_s, out))
+		return 0;
+	return smtp_token_make(with->secrets, id, from->local, from->domain,
+	    under, with->now_s, out) ? 0 : -E_CRYPTO;
+}
+
+int
+rewrite_mail_from(struct bytes *out, const struct config_listener *l,
+    const struct rewrite_with *with, const struct smtp_path *from,
+    struct bytes under, struct arena *a)
+{
+	uint8_t octets[LOCAL_MAX];
+	struct buf local = BUF_ON(octets);
+	int r;
+
+	*out = from->raw;
+	if (from->is_null || l->mail_from == MAIL_FROM_KEEP)
+		return 0;
+	if (l->mail_from == MAIL_FROM_FIXED)
+		return bracket(fixed_local(l), under, a, out);
+	if (dkim2_domain_covers(under, from->domain))
+		return 0;
+	r = make_local(l, with, from, under, &local);
+	return r != 0 ? r : bracket(buf_bytes(&local), under, a, out);
+}
+
+/* ---- what comes back --------------------------------------------------------- */
+
+/* What an address of our own domains is, of those that we make. */
+static enum smtp_return
+look(const struct rewrite_with *with, const struct smtp_path *to)
+{
+	uint8_t octets[PATH_MAX_N], id[SMTP_TOKEN_ID];
+	struct buf path = BUF_ON(octets);
+	enum smtp_return r;
+
+	if (with->secrets->n == 0)
+		return SMTP_RETURN_NONE;
+	r = smtp_token_read(with->secrets, to->local, to->domain, with->now_s,
+	    id);
+	return r != SMTP_RETURN_NONE ? r : smtp_srs_read(with->secrets,
+	    to->local, with->now_s, &path);
 }
 
 static void
@@ -72,29 +132,58 @@ look_up(struct rewrite *out, const struct config_aliases *t,
 	return error;
 }
 
-int
-rewrite_envelope(struct rewrite *out, const struct config_listener *l,
-    const struct smtp_path *from, const struct smtp_path *to, struct arena *a)
+/*
+ * Refuses mail to an address that we made: its way back is not built yet.
+ * One that looks so, and is none, may be of the server behind us where we
+ * make none ourselves. Old secrets verify whatever mail-from says now.
+ */
+static void
+refuse_returned(struct rewrite *out, const struct config_listener *l,
+    const struct rewrite_with *with, const struct smtp_path *to)
 {
-	bool is_ours = l->role == ROLE_FORWARD &&
-	    config_domains_hold(l->domains, l->n_domains, to->domain);
+	static const char not_yet[] =
+	    "Bounces to this address are not taken yet";
+	bool is_maker = l->mail_from == MAIL_FROM_SRS ||
+	    l->mail_from == MAIL_FROM_TOKEN;
 
-	*out = (struct rewrite){.mail_from = from->raw, .rcpt_to = to->raw,
-	    .n_rcpts = 1};
-	if (!is_ours)
-		return 0;
 	if (l->mail_from == MAIL_FROM_FIXED &&
 	    bytes_case_eq(to->local, fixed_local(l))) {
-		refuse(out, 550, "5.7.1",
-		    "Bounces to this address are not taken yet");
-		return 0;
+		refuse(out, 550, "5.7.1", not_yet);
+		return;
 	}
+	switch (look(with, to)) {
+	case SMTP_RETURN_NONE:
+		return;
+	case SMTP_RETURN_GOOD:
+		refuse(out, 550, "5.7.1", not_yet);
+		return;
+	case SMTP_RETURN_EXPIRED:
+		refuse(out, 550, "5.1.1", "This return address is too old");
+		return;
+	case SMTP_RETURN_FORGED:
+		if (is_maker)
+			refuse(out, 550, "5.1.1",
+			    "This return address is none of ours");
+		return;
+	}
+}
+
+int
+rewrite_envelope(struct rewrite *out, const struct config_listener *l,
+    const struct rewrite_with *with, const struct smtp_path *from,
+    const struct smtp_path *to, struct arena *a)
+{
+	*out = (struct rewrite){.mail_from = from->raw, .rcpt_to = to->raw,
+	    .n_rcpts = 1};
+	if (!config_domains_hold(l->domains, l->n_domains, to->domain))
+		return 0;
+	refuse_returned(out, l, with, to);
+	if (out->code != 0 || l->role != ROLE_FORWARD)
+		return 0;
 	if (l->has_aliases && look_up(out, &l->aliases, to, a) != 0)
 		return -E_NOMEM;
 	if (out->code != 0)
 		return 0;
-	if (l->mail_from == MAIL_FROM_FIXED && !from->is_null)
-		return bracket(fixed_local(l), to->domain, a,
-		    &out->mail_from);
-	return 0;
+	return rewrite_mail_from(&out->mail_from, l, with, from, to->domain,
+	    a);
 }

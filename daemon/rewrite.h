@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "config/config.h"
 #include "smtp/path.h"
+#include "smtp/secret.h"
 
 struct rewrite {
 	struct bytes mail_from;	/* with angle brackets */
@@ -16,16 +17,36 @@ struct rewrite {
 	const char *text;
 };
 
+/* What return addresses are made with. */
+struct rewrite_with {
+	const struct smtp_secrets *secrets;
+	int64_t now_s;		/* of the day that stands in them */
+};
+
 /*
  * Where a recipient is sent on to, and under which reverse-path: an alias to
  * each address that it leads to, once.
  *
  * from, to the inbound paths; what is not changed is a view of them
  * a        takes what is changed
- * Returns  0 (look at out->code) or -E_NOMEM
+ * Returns  0 (look at out->code), -E_NOMEM or -E_CRYPTO
  */
 int rewrite_envelope(struct rewrite *out, const struct config_listener *l,
-    const struct smtp_path *from, const struct smtp_path *to,
-    struct arena *a);
+    const struct rewrite_with *with, const struct smtp_path *from,
+    const struct smtp_path *to, struct arena *a);
+
+/*
+ * The reverse-path that mail leaves with, as the listener's mail-from says:
+ * under a domain of ours, so that custody holds and bounces come back. SRS
+ * and tokens are made only where it does not fit already; what has no form in
+ * SRS (over 64 octets, quoted, not ASCII) gets a token.
+ *
+ * under    the domain that the message came to
+ * out      with angle brackets; a view of from where it stays: <> always does
+ * Returns  0, -E_NOMEM or -E_CRYPTO
+ */
+int rewrite_mail_from(struct bytes *out, const struct config_listener *l,
+    const struct rewrite_with *with, const struct smtp_path *from,
+    struct bytes under, struct arena *a);
 
 #endif

@@ -155,6 +155,7 @@ worker_main(const struct worker_start *start)
 		return EX_OSERR;
 	check_spool(&w.env, start->number);
 	logins_lock(w.env.logins);
+	secrets_lock(w.env.secrets);
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();

@@ -10,6 +10,7 @@
 #include "daemon/login.h"
 #include "daemon/loop.h"
 #include "daemon/priv.h"
+#include "daemon/secrets.h"
 #include "daemon/signer.h"
 #include "daemon/tls.h"
 
@@ -27,6 +28,7 @@ struct worker_env {
 	const struct keysfile *keysfile;	/* NULL: ask the DNS */
 	struct tls *tls;
 	struct logins *logins;
+	struct secrets *secrets;
 	const struct signer_inventory *inventory;	/* n == 0: no keys */
 	int signer_fd;				/* -1: no signer */
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */

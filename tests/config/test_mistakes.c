@@ -263,10 +263,9 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"a word", IN "dkim1: yes\n", "8:8: dkim1: yes: not built yet; write no"},
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
-		{"at top level", IN "store: redis://a\nsecrets: a\n",
+		{"at top level", IN "store: redis://a\nnormalize: a\n",
 		    "8:1: store: not built yet; remove it\n"
-		    "9:1: secrets: not built yet; remove it"},
-		{"mail-from", FWD "mail-from: token\n", "12:12: mail-from: token: not built yet; write keep or LOCAL@DOMAIN"},
+		    "9:1: normalize: not built yet; remove it"},
 	};
 
 	(void)state;
@@ -461,7 +460,13 @@ a_listener_says_all_it_needs(void **state)
 		{"forward", TOP "listeners: {f: {role: forward, domains: a.b, listen: 25, next-hop: smtp://a.b}}\n",
 		    "2:13: f: `aliases` is needed: without a line no recipient is taken; write file:PATH or a map\n"
 		    "2:13: f: `keys` is needed: role forward signs; write the folder of the keys at top level\n"
-		    "2:13: f: `mail-from` is needed: role forward signs only what leaves from a domain of its own; write LOCAL@DOMAIN, or keep"},
+		    "2:13: f: `mail-from` is needed: role forward signs only what leaves from a domain of its own; write srs, token, LOCAL@DOMAIN, or keep"},
+		{"srs and token", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: srs, aliases: {'@c.d': x@y.z}}\n"
+		    "  h: {role: forward, listen: 27, next-hop: smtp://a.b, domains: c.d, mail-from: token, aliases: {'@c.d': x@y.z}}\nsecrets: s\n", ""},
+		{"srs without a secret", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: srs, aliases: {'@c.d': x@y.z}}\n",
+		    "12:81: mail-from: such addresses are keyed, and there is no `secrets`; write the folder of the secrets at top level"},
+		{"another way", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, mail-from: ses, aliases: {'@c.d': x@y.z}}\n",
+		    "12:81: mail-from: `ses` is none of keep, srs, token or LOCAL@DOMAIN"},
 		{"a foreign mail-from", FWD "  g: {role: forward, listen: 26, next-hop: smtp://a.b, domains: c.d, aliases: {'@c.d': x@y.z}, mail-from: a@example.net}\n",
 		    "12:107: mail-from: `a@example.net` is in none of the listener's `domains`; write an address of one of them"},
 		{"of no use", IN "    senders: a.b\n    unsignable: refuse\n    mail-from: a@b.c\n    aliases: {a@b.c: d@e.f}\n",

@@ -168,6 +168,10 @@ write_files(struct bytes listeners, struct bytes top, struct bytes dns)
 		write_record(f, k, dns, &comma);
 	fprintf(f, "%s%.*s}\n", dns.n == 0 ? "" : comma, BYTES_FMT(dns));
 	fclose(f);
+	f = create("secrets/1");
+	fprintf(f, "a secret of all scenarios\n");
+	assert(fchmod(fileno(f), 0600) == 0);
+	fclose(f);
 	f = create("hopseal.yaml");
 	fprintf(f, "hostname: hop.example\nstate: %s\nkeys: keys\n"
 	    "keys-file: dns.json\n%.*slisteners:\n%.*s", site.folder,
@@ -236,7 +240,8 @@ site_has_copies(struct bytes number)
 static void
 remove_files(void)
 {
-	static const char *const names[] = {"dns.json", "hopseal.yaml", "keys",
+	static const char *const names[] = {"dns.json", "hopseal.yaml",
+	    "secrets/1", "secrets", "keys",
 	    "copies", ""};
 	char path[128];
 
@@ -261,6 +266,9 @@ load(struct buf *why)
 	assert(keysfile_load(&keysfile, site.config->keys_file, site.arena,
 	    why) == 0);
 	site.env.keysfile = keysfile;
+	site.env.secrets = secrets_new(site.config->secrets, (unsigned)-1,
+	    complain, why);
+	assert(site.env.secrets != NULL);
 	site.env.config = site.config;
 	return true;
 }
@@ -336,6 +344,8 @@ site_begin(struct bytes listeners, struct bytes top, struct bytes dns,
 	assert(mkdtemp(site.folder) != NULL);
 	snprintf(path, sizeof(path), "%s/keys", site.folder);
 	assert(mkdir(path, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/secrets", site.folder);
+	assert(mkdir(path, 0700) == 0);
 	snprintf(path, sizeof(path), "%s/copies", site.folder);
 	assert(mkdir(path, 0700) == 0);
 	write_files(listeners, top, dns);
@@ -394,6 +404,7 @@ site_end(void)
 	listener_set_free(&site.set);
 	world_run();
 	loop_free(&site.env.loop);
+	secrets_free(&site.env.secrets);
 	config_free(&site.config);
 	arena_free(&site.arena);
 	close(site.env.copies_fd);
