@@ -1,5 +1,6 @@
 #include "daemon/queue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/passfd.h"
 #include "daemon/pool.h"
+#include "daemon/queue_commit.h"
 #include "daemon/queue_control.h"
 #include "daemon/queue_link.h"
 #include "daemon/queue_run.h"
@@ -20,8 +22,9 @@
 #define LEAVE_MS (60 * 1000)
 #define SWEEP_MS (10 * 60 * 1000)
 #define REQUESTS_A_TURN 64U	/* of one worker, so that all have theirs */
-#define COMMITS_A_TURN 1024U
 #define ERRORS_MAX 3U
+/* What one worker may have asked for and was not answered. */
+#define ANSWERS_MAX (2 * QUEUE_BATCH_MAX)
 
 /* A worker. */
 struct peer {
@@ -30,16 +33,23 @@ struct peer {
 	int fd;				/* -1: it is gone */
 	struct loop_watch *watch;
 	/* what the socket did not take; nothing is read before that is out */
-	struct queue_response out[REQUESTS_A_TURN];
+	struct queue_response out[ANSWERS_MAX];
 	unsigned n_out;
 	unsigned n_errors;		/* one behind the other */
 	struct loop_deferred destroy;
 };
 
-/* Who waits for a commit of this turn. */
+/* Who waits for a commit. */
 struct asked {
-	struct peer *peer;
+	struct peer *peer;		/* NULL: gone */
 	uint64_t tag;
+};
+
+/* What is made safe together. */
+struct batch {
+	size_t n;
+	struct asked asked[QUEUE_BATCH_MAX];
+	struct spool_commit commits[QUEUE_BATCH_MAX];
 };
 
 struct serving {
@@ -57,21 +67,50 @@ struct serving {
 	bool is_ending;			/* nothing new is begun */
 	bool is_told;			/* to leave: another one follows */
 	bool is_idle;			/* no final dot without an answer */
-	bool is_turn;			/* end_turn() is due */
+	bool is_turn;			/* on_turn() is due */
 	struct loop_deferred turn;
-	size_t n_asked;
-	struct asked asked[COMMITS_A_TURN];
-	struct spool_commit commits[COMMITS_A_TURN];
+	struct queue_committer *committer;
+	struct batch batches[2];
+	struct batch *gathering;
+	struct batch *under_way;	/* NULL: none */
 };
 
 /* ---- the end ------------------------------------------------------------- */
+
+/* Whom we do not answer any more asks who comes next. */
+static bool
+is_closing(const struct serving *s)
+{
+	return s->is_idle && s->is_told;
+}
+
+/* What a worker is watched for: where there is no room nothing is read. */
+static void
+look_at(struct peer *p)
+{
+	const struct serving *s = p->serving;
+
+	if (p->n_out != 0)
+		loop_want(p->watch, LOOP_WRITE);
+	else
+		loop_want(p->watch, s->gathering->n == QUEUE_BATCH_MAX ||
+		    is_closing(s) ? 0 : LOOP_READ);
+}
+
+static void
+look_at_all(struct serving *s)
+{
+	for (struct peer *p = s->first; p != NULL; p = p->behind)
+		look_at(p);
+}
 
 static void
 look_whether_done(struct serving *s)
 {
 	bool is_alone = s->control < 0 && s->first == NULL;
 
-	if (s->is_idle && (s->is_told || is_alone))
+	if (s->is_idle && (s->is_told || is_alone) && s->under_way == NULL &&
+	    s->gathering->n == 0)
 		loop_stop(s->env.loop);
 }
 
@@ -81,6 +120,7 @@ on_idle(void *arg)
 	struct serving *s = arg;
 
 	s->is_idle = true;
+	look_at_all(s);
 	look_whether_done(s);
 }
 
@@ -113,6 +153,7 @@ on_leave(void *arg)
 	s->is_told = true;
 	loop_timer_start(s->limit, LEAVE_MS);
 	end(s);
+	look_at_all(s);
 	look_whether_done(s);
 }
 
@@ -124,12 +165,22 @@ destroy(void *arg)
 	free(arg);
 }
 
-/* Commits of this turn that it waits for find fd < 0. */
+/* Nobody waits for its commits any more. */
+static void
+forget(struct batch *b, const struct peer *p)
+{
+	for (size_t k = 0; k < b->n; k++)
+		if (b->asked[k].peer == p)
+			b->asked[k].peer = NULL;
+}
+
 static void
 leave(struct peer *p)
 {
 	struct serving *s = p->serving;
 
+	forget(s->batches, p);
+	forget(s->batches + 1, p);
 	loop_unwatch(&p->watch);
 	close(p->fd);
 	p->fd = -1;
@@ -181,29 +232,56 @@ answer(struct peer *p, const struct queue_response *r)
 {
 	if (p->n_out == 0 && (send_response(p, r) || p->fd < 0))
 		return;
-	if (p->fd < 0 || p->n_out == REQUESTS_A_TURN)
+	if (p->fd < 0)
 		return;
+	assert(p->n_out < ANSWERS_MAX);
 	p->out[p->n_out++] = *r;
 	loop_want(p->watch, LOOP_WRITE);
 }
 
-/* What was asked for in this turn is made safe, then answered. */
+/* What was gathered is made safe, unless that is still being done with what
+ * was gathered before. */
 static void
-end_turn(struct serving *s)
+commit(struct serving *s)
 {
-	size_t n = s->n_asked;
+	struct batch *b = s->gathering;
 
-	s->n_asked = 0;
-	spool_commit(s->spool, s->commits, n);
-	for (size_t k = 0; k < n; k++) {
-		const struct spool_commit *c = s->commits + k;
-		struct queue_response r = {s->asked[k].tag, c->result,
-		    c->error};
+	if (s->under_way != NULL || b->n == 0)
+		return;
+	s->under_way = b;
+	s->gathering = b == s->batches ? s->batches + 1 : s->batches;
+	queue_committer_begin(s->committer, b->commits, b->n);
+}
 
-		answer(s->asked[k].peer, &r);
-		if (c->result == 0)
-			queue_run_add(s->run, c->id);
-	}
+/* Of what was delivered meanwhile only this process knows. */
+static void
+answer_one(struct serving *s, struct spool_commit *c, const struct asked *a)
+{
+	struct queue_response r;
+
+	if (c->result == -E_ABSENT && spool_was_removed(s->spool, c->id))
+		c->result = c->error = 0;
+	r = (struct queue_response){a->tag, c->result, c->error};
+	if (a->peer != NULL)
+		answer(a->peer, &r);
+}
+
+static void
+on_committed(void *arg)
+{
+	struct serving *s = arg;
+	struct batch *b = s->under_way;
+
+	for (size_t k = 0; k < b->n; k++)
+		answer_one(s, b->commits + k, b->asked + k);
+	s->under_way = NULL;
+	commit(s);
+	for (size_t k = 0; k < b->n; k++)
+		if (b->commits[k].result == 0)
+			queue_run_add(s->run, b->commits[k].id);
+	b->n = 0;
+	look_at_all(s);
+	look_whether_done(s);
 }
 
 static void
@@ -212,7 +290,7 @@ on_turn(void *arg)
 	struct serving *s = arg;
 
 	s->is_turn = false;
-	end_turn(s);
+	commit(s);
 }
 
 /* ---- workers ------------------------------------------------------------- */
@@ -223,6 +301,7 @@ take_request(struct peer *p, const struct queue_request *q)
 {
 	static const uint8_t zero[sizeof(q->zero)];
 	struct serving *s = p->serving;
+	struct batch *b = s->gathering;
 
 	if (q->id[sizeof(q->id) - 1] != '\0' ||
 	    memcmp(q->zero, zero, sizeof(zero)) != 0 ||
@@ -232,11 +311,11 @@ take_request(struct peer *p, const struct queue_request *q)
 		s->is_turn = true;
 		loop_defer(s->env.loop, &s->turn, on_turn, s);
 	}
-	s->asked[s->n_asked] = (struct asked){p, q->tag};
-	s->commits[s->n_asked] = (struct spool_commit){.result = -E_SYSTEM};
-	memcpy(s->commits[s->n_asked].id, q->id, sizeof(q->id));
-	if (++s->n_asked == COMMITS_A_TURN)
-		end_turn(s);
+	b->asked[b->n] = (struct asked){p, q->tag};
+	b->commits[b->n] = (struct spool_commit){.result = -E_SYSTEM};
+	memcpy(b->commits[b->n++].id, q->id, sizeof(q->id));
+	if (b->n == QUEUE_BATCH_MAX)
+		look_at_all(s);
 	return true;
 }
 
@@ -251,14 +330,14 @@ send_out(struct peer *p)
 		return;
 	p->n_out -= n;
 	memmove(p->out, p->out + n, p->n_out * sizeof(p->out[0]));
-	if (p->n_out == 0)
-		loop_want(p->watch, LOOP_READ);
+	look_at(p);
 }
 
 static void
 on_peer(void *arg, unsigned what)
 {
 	struct peer *p = arg;
+	const struct serving *s = p->serving;
 
 	if (p->n_out != 0) {
 		if ((what & LOOP_WRITE) != 0)
@@ -266,7 +345,7 @@ on_peer(void *arg, unsigned what)
 		return;
 	}
 	for (unsigned n = 0; n < REQUESTS_A_TURN && p->fd >= 0 &&
-	    p->n_out == 0; n++) {
+	    p->n_out == 0 && s->gathering->n < QUEUE_BATCH_MAX; n++) {
 		struct queue_request q;
 		ssize_t got = recv(p->fd, &q, sizeof(q), MSG_DONTWAIT |
 		    MSG_TRUNC);
@@ -305,7 +384,7 @@ welcome(struct serving *s, int fd)
 	if (p->behind != NULL)
 		p->behind->before = p;
 	s->first = p;
-	loop_want(p->watch, LOOP_READ);
+	look_at(p);
 	return;
 fail:
 	log_line(LOG_ERROR_, "cannot serve a worker: %m");
@@ -352,6 +431,7 @@ setup(struct serving *s)
 
 	if (r != 0)
 		return r;
+	(void)spool_work_beside(s->spool);
 	s->env.loop = loop_new();
 	if (s->env.loop == NULL)
 		return -E_NOMEM;
@@ -360,10 +440,12 @@ setup(struct serving *s)
 		return -E_NOMEM;
 	pool_keep_briefly(s->hub.pool);
 	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
+	s->committer = queue_committer_new(s->env.loop, s->spool,
+	    s->env.config->state, on_committed, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);
 	s->control_watch = loop_watch(s->env.loop, s->control, on_control, s);
-	if (s->run == NULL || s->sweep == NULL || s->limit == NULL ||
+	if (s->run == NULL || s->committer == NULL || s->sweep == NULL || s->limit == NULL ||
 	    s->control_watch == NULL ||
 	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
@@ -378,14 +460,13 @@ setup(struct serving *s)
 static void
 fini(struct serving *s)
 {
-	if (s->run != NULL)
-		end_turn(s);
 	while (s->first != NULL)
 		leave(s->first);
 	loop_unwatch(&s->control_watch);
 	loop_timer_free(&s->sweep);
 	loop_timer_free(&s->limit);
 	queue_control_free(&s->commands);
+	queue_committer_free(&s->committer);
 	queue_run_free(&s->run);
 	if (s->has_hub)
 		hub_fini(&s->hub);
@@ -406,6 +487,7 @@ queue_serve(const struct worker_env *env, int control)
 	if (s != NULL) {
 		s->env = *env;
 		s->control = control;
+		s->gathering = s->batches;
 		r = setup(s);
 	}
 	sigemptyset(&none);

@@ -172,26 +172,34 @@ is_all_delivered(const struct queue_message *m)
 	return true;
 }
 
+/* Its file is closed: whoever has it open last gives back its octets. */
 static void
 remove_message(struct queue_run *r, const char *id)
 {
-	if (spool_remove(r->spool, id) == 0)
-		log_line(LOG_NOTICE_, "%s: removed", id);
-	else
+	int error = spool_remove_delivered(r->spool, id);
+
+	if (error < 0)
 		log_line(LOG_ERROR_, "%s: was delivered, and can not be "
 		    "removed: %m", id);
+	else
+		log_line(LOG_NOTICE_, "%s: removed", id);
+	if (error == 1)
+		queue_run_rescan(r);
 }
 
 void
 queue_entry_look(struct queue_run *r, struct queue_entry *e)
 {
+	bool is_over = e->jobs == NULL && !e->is_partial, is_delivered;
+
 	if (e->n_active != 0)
 		return;
-	if (e->jobs == NULL && !e->is_partial && e->file != NULL &&
-	    is_all_delivered(&e->file->m))
-		remove_message(r, e->id);
+	is_delivered = is_over && e->file != NULL &&
+	    is_all_delivered(&e->file->m);
 	close_file(e);
-	if (e->jobs == NULL && !e->is_partial)
+	if (is_delivered)
+		remove_message(r, e->id);
+	if (is_over)
 		entry_free(r, e);
 }
 

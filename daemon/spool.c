@@ -145,6 +145,7 @@ spool_open(struct spool **sp, const char *state)
 		return -E_NOMEM;
 	s->fresh = s->mail = s->corrupt = s->folder = -1;
 	s->uid = geteuid();
+	s->remover_fd = -1;
 	fd = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
 		s->folder = spool_folder(fd, SPOOL_NAME);
@@ -173,6 +174,8 @@ spool_close(struct spool **sp)
 
 	if (s == NULL)
 		return;
+	spool_syncers_free(&s->syncers);
+	spool_remover_end(s);
 	close_kept(s->fresh);
 	close_kept(s->mail);
 	close_kept(s->corrupt);
@@ -327,25 +330,6 @@ spool_has_room(int state, uint64_t octets, uint64_t min_free)
 }
 
 /* ---- the queue process --------------------------------------------------- */
-
-bool
-spool_was_removed(const struct spool *s, const char *id)
-{
-	for (unsigned k = 0; k < SPOOL_REMOVED; k++)
-		if (strcmp(s->removed[k], id) == 0)
-			return true;
-	return false;
-}
-
-int
-spool_remove(struct spool *s, const char *id)
-{
-	if (unlinkat(s->mail, id, 0) != 0 && errno != ENOENT)
-		return -E_SYSTEM;
-	snprintf(s->removed[s->n_removed++ % SPOOL_REMOVED],
-	    sizeof(s->removed[0]), "%s", id);
-	return 0;
-}
 
 struct spool_scan {
 	struct spool *spool;

@@ -94,11 +94,22 @@ struct spool_commit {
  * moved to corrupt/ and never tried again, since the next sync might lie
  * (row Q3); where the folder's sync fails no result is 0, and what was renamed
  * is moved there too. So is what could not be read again. For lack of room it
- * is emptied, and left to spool_sweep().
+ * is emptied, and left to spool_sweep(). Waits for a commit of another process.
  *
  * Source   architecture.md, crash order
  */
 void spool_commit(struct spool *s, struct spool_commit *all, size_t n);
+
+/*
+ * From now on others sync files, side by side (spool_sync.h), and remove them:
+ * processes that are forked when there is work for them.
+ *
+ * Returns  0 or -E_NOMEM: all is done by this process, as before
+ */
+int spool_work_beside(struct spool *s);
+
+/* Whether this process has removed it lately. */
+bool spool_was_removed(const struct spool *s, const char *id);
 
 /* Reading a folder a few names at a time. */
 struct spool_scan;
@@ -137,8 +148,19 @@ struct bytes spool_file_content(const struct spool_file *f);
 /* Writes a change in place; not synced. 0 or -E_SYSTEM. */
 int spool_file_patch(struct spool_file *f, const struct queue_patch *p);
 
-/* Removes a message whose every recipient is settled. 0 or -E_SYSTEM. */
+/* Removes a message. 0 or -E_SYSTEM. */
 int spool_remove(struct spool *s, const char *id);
+
+/*
+ * Removes a message whose every recipient has it; after spool_work_beside()
+ * another process does, since giving its octets back to the disk may take
+ * long. Whatever becomes of that process, the file says that there is nothing
+ * to do.
+ *
+ * Returns  0; 1 where the process died since, and may have left some: mail/
+ *          is to be read again; -E_SYSTEM (errno)
+ */
+int spool_remove_delivered(struct spool *s, const char *id);
 
 /* Removes from new/ what no worker has asked for within an hour. */
 void spool_sweep(struct spool *s, int64_t now_s);

@@ -8,7 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/spool_state.h"
 
-#define TOGETHER 256U		/* open at once */
+#define TOGETHER SPOOL_SYNC_MAX	/* open at once */
 
 /* What becomes of one of them. */
 enum step {
@@ -23,6 +23,13 @@ struct one {
 	int fd;
 	enum step step;
 };
+
+static void
+lock(int folder)
+{
+	while (flock(folder, LOCK_EX) != 0 && errno == EINTR)
+		continue;
+}
 
 static void
 end(struct one *o, int result, int error)
@@ -124,14 +131,24 @@ open_new(struct spool *s, struct one *o)
 static void
 sync_files(struct spool *s, struct one *all, size_t n)
 {
-	for (size_t k = 0; n > 1 && k < n; k++)
-		if (all[k].step == ASKED)
-			(void)sync_file_range(all[k].fd, 0, 0,
-			    SYNC_FILE_RANGE_WRITE);
+	int fds[TOGETHER], errors[TOGETHER];
+	struct one *asked[TOGETHER];
+	size_t n_asked = 0;
+
 	for (size_t k = 0; k < n; k++)
-		if (all[k].step == ASKED && fdatasync(all[k].fd) != 0)
-			fail(s, all + k, errno, "it could not be synced, and "
-			    "was not acknowledged");
+		if (all[k].step == ASKED)
+			asked[n_asked++] = all + k;
+	for (size_t k = 0; k < n_asked; k++) {
+		fds[k] = asked[k]->fd;
+		if (n_asked > 1)
+			(void)sync_file_range(fds[k], 0, 0,
+			    SYNC_FILE_RANGE_WRITE);
+	}
+	spool_sync_all(s->syncers, fds, n_asked, errors);
+	for (size_t k = 0; k < n_asked; k++)
+		if (errors[k] != 0)
+			fail(s, asked[k], errors[k], "it could not be synced, "
+			    "and was not acknowledged");
 }
 
 static void
@@ -167,9 +184,7 @@ rename_all(struct spool *s, struct one *all, size_t n)
 	bool is_sync_due = false;
 	int error = 0;
 
-	/* see wait_for_commit() */
-	while (flock(s->mail, LOCK_EX) != 0 && errno == EINTR)
-		continue;
+	lock(s->mail);		/* see wait_for_commit() */
 	for (size_t k = 0; k < n; k++) {
 		if (all[k].step == ASKED)
 			rename_one(s, all + k);
@@ -188,11 +203,16 @@ rename_all(struct spool *s, struct one *all, size_t n)
 	flock(s->mail, LOCK_UN);
 }
 
+/*
+ * A call that a killed process is in ends before that lets go of its lock: it
+ * can not take back what the next one has said yes to.
+ */
 void
 spool_commit(struct spool *s, struct spool_commit *all, size_t n)
 {
 	struct one some[TOGETHER];
 
+	lock(s->fresh);
 	while (n != 0) {
 		size_t n_some = n < TOGETHER ? n : TOGETHER;
 
@@ -208,4 +228,12 @@ spool_commit(struct spool *s, struct spool_commit *all, size_t n)
 		all += n_some;
 		n -= n_some;
 	}
+	flock(s->fresh, LOCK_UN);
+}
+
+int
+spool_work_beside(struct spool *s)
+{
+	s->syncers = spool_syncers_new();
+	return s->syncers == NULL ? -E_NOMEM : 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "daemon/spool.h"
+#include "daemon/spool_sync.h"
 
 #define SPOOL_NAME "queue"
 #define SPOOL_FORMAT "hopseal-queue 1\n"
@@ -16,6 +17,9 @@ struct spool {
 	int mail;
 	int corrupt;
 	uid_t uid;		/* ours */
+	struct spool_syncers *syncers;	/* NULL: we sync ourselves */
+	pid_t remover;		/* 0: none */
+	int remover_fd;		/* -1: none */
 	/* what this process removed, the latest: a worker whose answer was
 	 * lost may ask for it still */
 	char removed[SPOOL_REMOVED][QUEUE_ID_MAX + 1];
@@ -52,9 +56,6 @@ bool spool_is_in_mail(const struct spool *s, const char *id,
 /* Renames what does not replace another: 0, or -1 (errno). */
 int spool_rename(int from, const char *name, int to, const char *as);
 
-/* Whether this process has removed it lately. */
-bool spool_was_removed(const struct spool *s, const char *id);
-
 /*
  * Reads and checks the head of an open message; the whole file's size too.
  *
@@ -64,5 +65,8 @@ bool spool_was_removed(const struct spool *s, const char *id);
  */
 int spool_read_head(int fd, const char *id, struct arena **a,
     struct queue_message *m, const char **why);
+
+/* Has it remove what it was told to, and waits for that. */
+void spool_remover_end(struct spool *s);
 
 #endif

@@ -29,6 +29,7 @@ static struct {
 	bool is_every;
 	int error;
 	unsigned kill_at;	/* the so manieth call; 0: none */
+	pid_t spared;		/* this process; 0: none */
 	unsigned n_calls;
 	long magic;		/* of the file system; 0: the true one */
 	size_t short_write;	/* octets that a writev() takes; 0: all */
@@ -54,11 +55,14 @@ fail_call(enum call c, unsigned nth, int error)
 static bool
 called(enum call c)
 {
-	if (++calls.n_calls == calls.kill_at)
+	bool is_spared = calls.spared == getpid();
+
+	if (!is_spared && ++calls.n_calls == calls.kill_at)
 		raise(SIGKILL);
 	if (calls.n < sizeof(calls.trace) - 1)
 		calls.trace[calls.n++] = (char)c;
-	if (c != calls.failing || (calls.nth != 0 && --calls.nth != 0))
+	if (is_spared || c != calls.failing ||
+	    (calls.nth != 0 && --calls.nth != 0))
 		return false;
 	if (!calls.is_every)
 		calls.failing = 0;

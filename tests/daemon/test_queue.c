@@ -2,8 +2,10 @@
 #include "daemon/queue.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -382,6 +384,143 @@ without_a_spool_it_says_so(void **state)
 	close(fd);
 }
 
+/* Asked for by a worker that did not hear of it: this process removed it. */
+static void
+what_was_delivered_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	char room[2048];
+	struct buf b = BUF_ON(room);
+	size_t at = 0;
+	int fd = meet(f);
+
+	kit_file("m1", &b);
+	while (at + 3 < b.n && memcmp(b.p + at, "\n q ", 4) != 0)
+		at++;
+	b.p[at + 2] = 'd';
+	kit_put(f->kit, "new", "m1", buf_bytes(&b), 0600);
+	assert_int_equal(commit(fd, "m1"), 0);
+	for (int wait = 0; kit_is_in(f->kit, "mail", "m1"); wait++) {
+		assert_true(wait < WAIT_MS);
+		poll(NULL, 0, 1);
+	}
+	assert_int_equal(commit(fd, "m1"), 0);
+	assert_int_equal(commit(fd, "m2"), -E_ABSENT);
+	close(fd);
+}
+
+/* ---- its child that commits ---------------------------------------------- */
+
+static pid_t
+committer_of(const struct fixture *f)
+{
+	for (int wait = 0; wait < WAIT_MS; wait++) {
+		char path[64], name[32];
+		int pid;
+		FILE *file, *comm;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+		    (int)f->pid, (int)f->pid);
+		file = fopen(path, "r");
+		assert_non_null(file);
+		while (fscanf(file, "%d", &pid) == 1) {
+			snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+			comm = fopen(path, "r");
+			if (comm != NULL && fgets(name, sizeof(name), comm) !=
+			    NULL && strcmp(name, "hopseald-commit\n") == 0) {
+				fclose(comm);
+				fclose(file);
+				return pid;
+			}
+			if (comm != NULL)
+				fclose(comm);
+		}
+		fclose(file);
+		poll(NULL, 0, 1);
+	}
+	fail();
+	return -1;
+}
+
+/* It is asked for what the one before did not answer, and for what came
+ * while that did not. */
+static void
+a_committer_is_followed(void **state)
+{
+	struct fixture *f = *state;
+	int fd = meet(f), other = meet(f);
+	pid_t first = committer_of(f);
+
+	for (unsigned n = 0; n < 3; n++) {
+		char id[4] = {'m', (char)('0' + n)};
+
+		kit_write(f->kit, id);
+		if (n == 0) {
+			kill(first, SIGSTOP);
+			ask(fd, id, n);
+		} else {
+			ask(other, id, n);
+		}
+	}
+	assert_int_equal(poll(&(struct pollfd){fd, POLLIN, 0}, 1, 50), 0);
+	assert_true(kit_is_in(f->kit, "new", "m0"));
+	kill(first, SIGKILL);
+	assert_int_equal(answer_of(fd).result, 0);
+	assert_int_equal(answer_of(other).result, 0);
+	assert_int_equal(answer_of(other).result, 0);
+	assert_true(committer_of(f) != first);
+	kit_write(f->kit, "m3");
+	/* also where it died with nothing to do */
+	kill(committer_of(f), SIGKILL);
+	assert_int_equal(commit(fd, "m3"), 0);
+	close(fd);
+	close(other);
+}
+
+/* None can be started: the queue's own process commits. */
+static void
+without_a_committer(void **state)
+{
+	struct fixture *f = *state;
+	char away[128];
+	int fd = meet(f);
+
+	kit_write(f->kit, "m1");
+	assert_int_equal(commit(fd, "none"), -E_ABSENT);
+	snprintf(away, sizeof(away), "%s-away", f->kit->folder);
+	assert_int_equal(rename(f->kit->folder, away), 0);
+	kill(committer_of(f), SIGKILL);
+	assert_int_equal(commit(fd, "m1"), 0);
+	assert_int_equal(rename(away, f->kit->folder), 0);
+	assert_true(kit_is_in(f->kit, "mail", "m1"));
+	kit_write(f->kit, "m2");
+	assert_int_equal(commit(fd, "m2"), 0);
+	committer_of(f);
+	close(fd);
+}
+
+/* A commit that was begun is answered first. */
+static void
+it_leaves_behind_a_commit(void **state)
+{
+	struct fixture *f = *state;
+	int fd = meet(f);
+	pid_t child = committer_of(f);
+	int n_unread;
+
+	kit_write(f->kit, "m1");
+	kill(child, SIGSTOP);
+	ask(fd, "m1", 7);
+	while (ioctl(fd, SIOCOUTQ, &n_unread) == 0 && n_unread != 0)
+		poll(NULL, 0, 1);
+	kill(f->pid, QUEUE_LEAVE);
+	assert_int_equal(poll(&(struct pollfd){fd, POLLIN, 0}, 1, 50), 0);
+	kill(child, SIGCONT);
+	assert_int_equal(answer_of(fd).result, 0);
+	assert_int_equal(end_of_queue(f), 0);
+	close(fd);
+}
+
 /* ---- a worker's own end of it -------------------------------------------- */
 
 struct told {
@@ -439,6 +578,10 @@ main(void)
 		TEST(told_to_leave),
 		TEST(behind_the_last_worker),
 		TEST(without_a_spool_it_says_so),
+		TEST(what_was_delivered_meanwhile),
+		TEST(a_committer_is_followed),
+		TEST(without_a_committer),
+		TEST(it_leaves_behind_a_commit),
 		TEST(by_a_link),
 	};
 

@@ -222,7 +222,7 @@ q1_the_order_of_a_commit(void **state)
 		kit_write(k, c[n].id);
 	forget_calls();
 	spool_commit(k->spool, c, 3);
-	assert_string_equal(calls.trace, "sssdddlrrrfl");
+	assert_string_equal(calls.trace, "lsssdddlrrrfll");
 	for (size_t n = 0; n < 3; n++) {
 		assert_int_equal(c[n].result, 0);
 		assert_true(kit_is_whole(k, "mail", c[n].id));
@@ -255,7 +255,7 @@ what_was_committed_is_found(void **state)
 	assert_int_equal(kit_commit(k, ID), 0);
 	forget_calls();
 	assert_int_equal(kit_commit(k, ID), 0);
-	assert_string_equal(calls.trace, "lfl");
+	assert_string_equal(calls.trace, "llfll");
 	fail_call(SYNC, 1, EIO);
 	assert_int_equal(kit_commit(k, ID), -E_SYSTEM);
 	assert_true(kit_is_whole(k, "mail", ID));
@@ -297,7 +297,7 @@ q3_a_failed_sync_is_not_tried_again(void **state)
 	assert_int_equal(c[1].result, -E_SYSTEM);
 	assert_int_equal(c[1].error, EIO);
 	assert_int_equal(c[2].result, 0);
-	assert_string_equal(calls.trace, "sssddrdlrrfl");
+	assert_string_equal(calls.trace, "lsssdddrlrrfll");
 	assert_true(kit_is_whole(k, "corrupt", "m1"));
 	assert_false(kit_is_in(k, "new", "m1"));
 	assert_false(kit_is_in(k, "mail", "m1"));
@@ -531,8 +531,8 @@ q1_killed_at_every_call(void **state)
 			unlink(kit_path(k, "corrupt", ids[n]));
 		}
 	}
-	/* two writes, then ssddlrrfl */
-	assert_int_equal(at, 2 + 9 + 1);
+	/* two writes, then lssddlrrfll */
+	assert_int_equal(at, 2 + 11 + 1);
 }
 
 int
