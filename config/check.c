@@ -231,6 +231,11 @@ check_adopt(const struct look *k)
 {
 	const struct config_listener *l = k->listener;
 
+	if (l->role == ROLE_LIST_OUT && l->recipes == RECIPES_NONE &&
+	    l->from_rewrite != FROM_REWRITE_NEVER)
+		config_fault_add(&k->l->faults, place_of(k, "from-rewrite"),
+		    "from-rewrite: what From was must be described, and "
+		    "`recipes` is none; write `recipes: headers`");
 	if (l->role != ROLE_FORWARD || l->verify != VERIFY_OFF ||
 	    is_bad(&k->own->said, "verify"))
 		return;

@@ -60,8 +60,6 @@ static const struct preset refusals[] = {
 	{ROLE_LIST_IN, "repair", "it leaves the message as it came"},
 	{ROLE_LIST_IN, "senders", "it never signs"},
 	{ROLE_LIST_IN, "unsignable", "it never signs"},
-	{ROLE_LIST_OUT, "adopt", "it is not built there yet"},
-	{ROLE_LIST_OUT, "from-rewrite", "it is not built there yet"},
 	{ROLE_LIST_OUT, "aliases", "it leaves the envelope as it came"},
 	{ROLE_LIST_OUT, "domains", "strangers could have mail signed there"},
 	{ROLE_LIST_OUT, "mail-from", "bounces are the list manager's"},

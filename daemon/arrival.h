@@ -30,6 +30,7 @@ struct arrival {
 	enum dkim2_state full;	/* with the envelope it came with */
 	enum dkim2_state provisional;
 	bool is_dkim1_aligned;	/* a valid DKIM1 signature fits MAIL FROM */
+	bool is_from_signed;	/* one fits From */
 	uint8_t client[16];	/* mapped form */
 	uint8_t header[32];	/* SHA-256 of what is hashed, as it came */
 	uint8_t body[32];

@@ -6,6 +6,7 @@
 
 #define HAS_COPY 1U
 #define IS_ALIGNED 2U
+#define IS_FROM_SIGNED 4U
 
 static void
 add_number(struct buf *out, uint64_t v, int octets)
@@ -53,7 +54,8 @@ arrival_value_write(const struct arrival *a, struct buf *out)
 		from.n = 0;
 	buf_add_octet(out, VERSION);
 	buf_add_octet(out, (uint8_t)((a->has_copy ? HAS_COPY : 0) |
-	    (a->is_dkim1_aligned ? IS_ALIGNED : 0)));
+	    (a->is_dkim1_aligned ? IS_ALIGNED : 0) |
+	    (a->is_from_signed ? IS_FROM_SIGNED : 0)));
 	buf_add_octet(out, (uint8_t)a->full);
 	buf_add_octet(out, (uint8_t)a->provisional);
 	add_number(out, (uint64_t)a->time_s, 8);
@@ -85,14 +87,15 @@ arrival_value_parse(struct bytes b, struct arrival *a)
 	size_t n;
 
 	if (b.n < ARRIVAL_FIXED || b.n > ARRIVAL_VALUE_MAX ||
-	    b.p[0] != VERSION || b.p[1] > (HAS_COPY | IS_ALIGNED) ||
+	    b.p[0] != VERSION || b.p[1] > (HAS_COPY | IS_ALIGNED | IS_FROM_SIGNED) ||
 	    b.p[2] > DKIM2_TEMPERROR || b.p[3] > DKIM2_TEMPERROR)
 		return false;
 	flags = b.p[1];
 	*a = (struct arrival){.full = (enum dkim2_state)b.p[2],
 	    .provisional = (enum dkim2_state)b.p[3],
 	    .has_copy = (flags & HAS_COPY) != 0,
-	    .is_dkim1_aligned = (flags & IS_ALIGNED) != 0};
+	    .is_dkim1_aligned = (flags & IS_ALIGNED) != 0,
+	    .is_from_signed = (flags & IS_FROM_SIGNED) != 0};
 	b = bytes_skip(b, 4);
 	time_s = take_number(&b, 8);
 	a->time_s = (int64_t)time_s;
@@ -166,6 +169,7 @@ arrival_join(struct arrival_join *j, const struct arrival *a)
 	r->full = worse(r->full, a->full);
 	r->provisional = worse(r->provisional, a->provisional);
 	r->is_dkim1_aligned = r->is_dkim1_aligned && a->is_dkim1_aligned;
+	r->is_from_signed = r->is_from_signed && a->is_from_signed;
 	if (!r->has_copy && a->has_copy && is_same(r, a)) {
 		r->has_copy = true;
 		memcpy(r->copy, a->copy, sizeof(r->copy));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon/relay_value.h"
+#include "dkim2/from_rewrite.h"
 
 static void
 refuse(struct decision *d, int code, const char *enhanced, const char *text)
@@ -252,9 +253,8 @@ is_from_unwanted(const struct decide_facts *f, bool is_adopting)
 	return is_adopting || !f->is_dkim1_aligned;
 }
 
-/* What From becomes: empty where it stays, as one of ours does. */
-static struct bytes
-from_of(const struct decide_facts *f, bool is_adopting)
+struct bytes
+decide_from(const struct decide_facts *f, bool is_adopting)
 {
 	struct bytes domain;
 
@@ -266,11 +266,27 @@ from_of(const struct decide_facts *f, bool is_adopting)
 	return f->from_address;
 }
 
+/* Whether a DKIM1 signature spoke for From when the message came. */
+static bool
+is_vouched(const struct decide_facts *f)
+{
+	return f->extension != NULL && f->extension->is_legacy
+	    ? f->extension->is_from_signed : f->is_dkim1_aligned;
+}
+
 static bool
 may_adopt(const struct decide_facts *f)
 {
 	return f->listener->adopt == ADOPT_ALWAYS ||
-	    (f->listener->adopt == ADOPT_DKIM1_ALIGNED && f->is_dkim1_aligned);
+	    (f->listener->adopt == ADOPT_DKIM1_ALIGNED && is_vouched(f));
+}
+
+/* A list manager's own work: From is the list already. */
+static bool
+is_from_list(const struct decide_facts *f)
+{
+	return f->extension != NULL && f->extension->is_legacy &&
+	    from_rewrite_is(f->message, f->from_address);
 }
 
 /*
@@ -296,7 +312,7 @@ rule_against_adoption(const struct decide_facts *f, struct bytes from)
 	if (!dkim2_domain_covers(f->identity, domain))
 		return "adopting it needs another From, and from-rewrite "
 		    "leaves it";
-	return f->is_dkim1_aligned ? NULL
+	return is_vouched(f) || is_from_list(f) ? NULL
 	    : "From is ours, and no DKIM1 signature shows it";
 }
 
@@ -304,11 +320,11 @@ rule_against_adoption(const struct decide_facts *f, struct bytes from)
 static void
 adopt(struct decision *d, const struct decide_facts *f)
 {
-	struct bytes from = from_of(f, true);
+	struct bytes from = decide_from(f, true);
 	const char *rule = rule_against_adoption(f, from);
 
 	if (rule != NULL) {
-		d->from = from_of(f, false);
+		d->from = decide_from(f, false);
 		decide_unsignable(d, f->listener, rule);
 		return;
 	}
@@ -324,11 +340,11 @@ forward(struct decision *d, const struct decide_facts *f)
 	if (decide_has_chain(f->message)) {
 		extend(d, f);
 		if (d->kind == DECIDE_SIGN)
-			d->from = from_of(f, false);
+			d->from = decide_from(f, false);
 	} else if (may_adopt(f)) {
 		adopt(d, f);
 	} else {
-		d->from = from_of(f, false);
+		d->from = decide_from(f, false);
 	}
 }
 
@@ -377,6 +393,22 @@ extend_return(struct decision *d, const struct decide_facts *f)
 		    "recipient that it came for and MAIL FROM");
 }
 
+/* The list's, for an author who does not know of DKIM2. */
+static void
+adopt_return(struct decision *d, const struct decide_facts *f)
+{
+	struct decide_facts own = *f;
+
+	own.from_address = f->extension->from_address;
+	own.identity = identity_of_return(f);
+	if (may_adopt(&own)) {
+		adopt(d, &own);
+		return;
+	}
+	d->from = decide_from(&own, false);
+	decide_unsignable(d, f->listener, f->extension->rule);
+}
+
 /*
  * Mail of the server behind us: what came in before is extended, or not
  * signed at all; the rest is new.
@@ -393,6 +425,8 @@ send_out(struct decision *d, const struct decide_facts *f)
 	if (is_bounce || from == DKIM2_FROM_NONE || from == DKIM2_FROM_MANY ||
 	    (f->extension->rule == NULL && !f->extension->is_good))
 		originate(d, f);
+	else if (f->extension->is_legacy && f->listener->role == ROLE_LIST_OUT)
+		adopt_return(d, f);
 	else
 		extend_return(d, f);
 }

@@ -36,6 +36,10 @@ struct extension {
 	const char *rule;	/* why it may not be, where there was a chain */
 	struct bytes rcpts;	/* whom it came for; a list of relay_value.h */
 	bool is_used;		/* it went on before, to others */
+	bool is_legacy;		/* it came without DKIM2: the rule says so */
+	bool is_from_signed;	/* that, with a DKIM1 signature for From */
+	struct bytes from_address;	/* local@domain of one whom it came
+					   for; empty: none of ours */
 	const struct dkim2_message *message;	/* as it leaves */
 	const struct dkim2_digests *digests;
 	struct bytes recipe;	/* empty: nothing changed */
@@ -62,6 +66,13 @@ void decide(struct decision *d, const struct decide_facts *f);
 
 /* A change of mind: it would go round. */
 void decide_loop(struct decision *d, const char *text);
+
+/*
+ * What From becomes; empty where it stays, as one of ours does.
+ *
+ * is_adopting the message is to be signed as ours
+ */
+struct bytes decide_from(const struct decide_facts *f, bool is_adopting);
 
 /* A change of mind: the signer refused for a rule; follows `unsignable`. */
 void decide_unsignable(struct decision *d, const struct config_listener *l,

@@ -516,7 +516,8 @@ on_sender(void *arg)
 		go_on(r);
 }
 
-/* Where mail comes in, what DKIM1 says is looked at beside DKIM2. */
+/* Where mail comes in, what DKIM1 says is looked at beside DKIM2; and what it
+ * still says of mail that came back, where From goes by it. */
 static void
 look_at_sender(struct relay *r)
 {
@@ -529,8 +530,9 @@ look_at_sender(struct relay *r)
 	    .arg = r,
 	};
 
-	if (config_role_annotates(r->listener->role) &&
-	    r->listener->verify != VERIFY_OFF)
+	if ((config_role_annotates(r->listener->role) &&
+	    r->listener->verify != VERIFY_OFF) || (start.wants_policy &&
+	    decide_may_return(r->listener)))
 		r->sender = sender_new(&start);
 }
 

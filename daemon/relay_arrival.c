@@ -83,6 +83,7 @@ fill(const struct relay *r, struct arrival *a)
 	a->provisional = result->provisional.state;
 	a->is_dkim1_aligned = sender_is_aligned(r->sender,
 	    r->mail.from.domain);
+	a->is_from_signed = relay_from_is_signed(r);
 	a->mail_from = r->mail.from.raw;
 	memcpy(a->client, inbound_client(r->session)->addr.ip,
 	    sizeof(a->client));
@@ -288,7 +289,7 @@ static void
 found(struct relay *r, const struct arrival *record)
 {
 	const struct extend_facts f = facts_of(r);
-	int error = extend_by_record(&r->extension, &f, record);
+	int error = relay_from_extend(r, &f, record);
 	const struct extension *e = &r->extension;
 
 	if (error == 0)

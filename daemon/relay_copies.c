@@ -29,16 +29,6 @@ count_wanting(const struct relay *r)
 	return n;
 }
 
-/* Whether a DKIM1 signature speaks for the domain of From. */
-static bool
-is_from_signed(const struct relay *r)
-{
-	struct bytes domain;
-
-	return dkim2_message_from(&r->message, r->arena, &domain) ==
-	    DKIM2_FROM_ONE && sender_is_aligned(r->sender, domain);
-}
-
 static void
 decide_for(struct relay *r, struct onward *asked,
     const struct dkim2_result *result)
@@ -53,7 +43,7 @@ decide_for(struct relay *r, struct onward *asked,
 	    .identity = asked->identity,
 	    .from_address = asked->from_address,
 	    .dmarc = sender_dmarc(r->sender),
-	    .is_dkim1_aligned = is_from_signed(r),
+	    .is_dkim1_aligned = relay_from_is_signed(r),
 	    .extension = &r->extension,
 	    .n_rcpts = count_wanting(r),
 	    .arena = r->arena,

@@ -261,6 +261,20 @@ int relay_digests(const struct relay *r, const struct dkim2_message *m,
  */
 int relay_from(struct relay *r, struct onward *copy);
 
+/* Whether a DKIM1 signature speaks for the domain of From. */
+bool relay_from_is_signed(const struct relay *r);
+
+struct extend_facts;
+
+/*
+ * extend_by_record(), into r's extension, with another From where one is
+ * wanted and can be described; and who sent what came without DKIM2.
+ *
+ * Returns  as extend_by_record()
+ */
+int relay_from_extend(struct relay *r, const struct extend_facts *f,
+    const struct arrival *record);
+
 /* The copy is not signed after all: a chain that is not extended keeps the
  * From that was signed. */
 void relay_from_undo(struct onward *copy);

@@ -273,6 +273,17 @@ is_there(const struct author *author, struct bytes address)
 	        author->domain);
 }
 
+bool
+from_rewrite_is(const struct dkim2_message *m, struct bytes address)
+{
+	const struct dkim2_field *from;
+	struct author author;
+
+	return dkim2_message_find(m, BYTES_LIT("from"), &from) == 1 &&
+	    author_read(&author, from->value) == 0 &&
+	    is_there(&author, address);
+}
+
 int
 from_rewrite(struct dkim2_message *now, const struct dkim2_message *m,
     const struct from_rewrite *how, struct arena *a)

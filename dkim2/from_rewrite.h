@@ -36,4 +36,7 @@ struct from_rewrite {
 int from_rewrite(struct dkim2_message *now, const struct dkim2_message *m,
     const struct from_rewrite *how, struct arena *a);
 
+/* Whether From is one mailbox, and that: the domain without case. */
+bool from_rewrite_is(const struct dkim2_message *m, struct bytes address);
+
 #endif

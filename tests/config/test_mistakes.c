@@ -351,6 +351,8 @@ pairs_must_fit(void **state)
 		    "8:10: recipes: `some` is none of all, headers or none\n"
 		    "9:13: on-failure: `x` is none of defer or unsigned\n"
 		    "10:9: extend: `y` is none of recorded or trusting"},
+		{"another From", PAIR BACK ", pair: in, from-rewrite: dmarc, adopt: always}\n", ""},
+		{"another From, undescribed", PAIR BACK ", pair: in, from-rewrite: dmarc, recipes: none}\n", "5:94: from-rewrite: what From was must be described, and `recipes` is none; write `recipes: headers`"},
 		{"strangers at list-out", PAIR BACK ", pair: in, domains: a.b}\n", "5:80: domains: a listener of role list-out has no use for it: strangers could have mail signed there; remove it"},
 	};
 

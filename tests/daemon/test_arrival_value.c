@@ -78,6 +78,7 @@ what_is_written_is_read(void **state)
 	assert_int_equal(b.full, DKIM2_PASS);
 	assert_int_equal(b.provisional, DKIM2_PASS);
 	assert_true(b.is_dkim1_aligned);
+	assert_false(b.is_from_signed);
 	assert_true(b.has_copy);
 	assert_int_equal(b.n_found, 70000);
 	assert_memory_equal(b.client, a.client, sizeof(a.client));
@@ -86,6 +87,13 @@ what_is_written_is_read(void **state)
 	assert_memory_equal(b.copy, a.copy, sizeof(a.copy));
 	assert_list(b.mail_from, a.mail_from);
 	assert_list(b.rcpts, a.rcpts);
+	out.n = 0;
+	a.is_dkim1_aligned = false;
+	a.is_from_signed = true;
+	arrival_value_write(&a, &out);
+	assert_true(arrival_value_parse(buf_bytes(&out), &b));
+	assert_false(b.is_dkim1_aligned);
+	assert_true(b.is_from_signed);
 	/* and nothing else is */
 	for (size_t n = 0; n < out.n; n++) {
 		struct arrival c;
@@ -104,7 +112,7 @@ what_is_none_is_refused(void **state)
 		size_t at;
 		uint8_t octet;
 	} rows[] = {
-		{0, 2}, {1, 4}, {2, 5}, {3, 5}, {4, 0x80},
+		{0, 2}, {1, 8}, {2, 5}, {3, 5}, {4, 0x80},
 		{ARRIVAL_FIXED - 2, 0xff}, {ARRIVAL_FIXED - 1, 0xff},
 		{ARRIVAL_FIXED, 'a'}, {ARRIVAL_FIXED + 3, '\n'},
 		{ARRIVAL_FIXED + 14, 'a'}, {ARRIVAL_FIXED + 15, 0xff},
@@ -208,12 +216,14 @@ the_worst_verdict_counts(void **state)
 			a.full = rows[k].in[n];
 			a.provisional = rows[k].in[2 - n];
 			a.is_dkim1_aligned = n != k % 4;
+			a.is_from_signed = n != (k + 1) % 4;
 			arrival_join(&j, &a);
 		}
 		assert_int_equal(j.record.full, rows[k].out);
 		assert_int_equal(j.record.provisional == DKIM2_PASS,
 		    rows[k].out == DKIM2_PASS);
 		assert_int_equal(j.record.is_dkim1_aligned, k % 4 == 3);
+		assert_int_equal(j.record.is_from_signed, k % 4 == 2);
 	}
 }
 
