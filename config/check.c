@@ -263,6 +263,27 @@ check_list(const struct look *k)
 		    "the name of the listener of role list-in");
 }
 
+/* At egress only what came in before has another domain to leave under. */
+static void
+check_return(const struct look *k)
+{
+	const struct config_listener *l = k->listener;
+	const char *why = NULL;
+
+	if (l->role != ROLE_EGRESS || l->mail_from == MAIL_FROM_KEEP ||
+	    is_bad(&k->own->said, "mail-from"))
+		return;
+	if (l->mail_from == MAIL_FROM_FIXED)
+		why = "bounces could not be told apart here; write keep, srs "
+		    "or token";
+	else if (lacks(&k->own->said, "pair"))
+		why = "it is for mail that came in before, and nobody could "
+		    "say which that is; write `pair`, or keep";
+	if (why != NULL)
+		config_fault_add(&k->l->faults, place_of(k, "mail-from"),
+		    "mail-from: at egress, %s", why);
+}
+
 /* Addresses that lead back are keyed. */
 static void
 check_secrets(const struct look *k)
@@ -544,6 +565,7 @@ config_check(struct load *l)
 			check_forward(&k);
 			check_adopt(&k);
 			check_list(&k);
+			check_return(&k);
 			check_secrets(&k);
 		}
 	}

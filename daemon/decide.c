@@ -370,6 +370,25 @@ identity_of_return(const struct decide_facts *f)
 	return best;
 }
 
+/* The same where MAIL FROM is moved: under the recipient's own domain. */
+static struct bytes
+identity_of_moved(const struct decide_facts *f, struct bytes *under)
+{
+	struct bytes list = f->extension->rcpts, path, best = {NULL, 0};
+
+	while (f->listener->mail_from != MAIL_FROM_KEEP &&
+	    relay_value_next_rcpt(&list, &path)) {
+		struct bytes name = dkim2_path_domain(path);
+		struct bytes domain = keydir_cover(f->keys, &name, 1);
+
+		if (name.n == 0 || domain.n <= best.n)
+			continue;
+		best = domain;
+		*under = name;
+	}
+	return best;
+}
+
 /* A chain that came back from the server behind us. */
 static void
 extend_return(struct decision *d, const struct decide_facts *f)
@@ -384,6 +403,8 @@ extend_return(struct decision *d, const struct decide_facts *f)
 	d->kind = DECIDE_SIGN;
 	d->is_return = true;
 	d->domain = identity_of_return(f);
+	if (d->domain.n == 0)
+		d->domain = identity_of_moved(f, &d->under);
 	if (f->listener->role == ROLE_LIST_OUT || e->is_used ||
 	    f->n_rcpts > 1 || dkim2_message_find(e->message,
 	        BYTES_LIT("list-id"), &list) != 0)

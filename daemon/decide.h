@@ -20,6 +20,8 @@ struct decision {
 	const char *rule;	/* DECIDE_PASS: why it is not signed; NULL: that
 				   was never the question */
 	bool is_return;		/* DECIDE_SIGN: as its extension has it */
+	struct bytes under;	/* then: the domain that it came to, where
+				   MAIL FROM is to be moved under it */
 	struct bytes domain;	/* DECIDE_SIGN: d= */
 	unsigned flags;		/* DECIDE_SIGN: DKIM2_FLAG_* */
 	struct bytes from;	/* local@domain that From gets; empty: it

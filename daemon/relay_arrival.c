@@ -58,8 +58,12 @@ static int
 list_rcpts(struct relay *r, struct bytes *list)
 {
 	struct buf b;
+	size_t n = 0;
 
-	if (arena_buf(r->arena, ARRIVAL_RCPTS_MAX, &b) != 0)
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		n += k->to.raw.n + 2;
+	if (arena_buf(r->arena, n < ARRIVAL_RCPTS_MAX ? n : ARRIVAL_RCPTS_MAX,
+	    &b) != 0)
 		return -E_NOMEM;
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
 		if (k->state != RCPT_ACCEPTED || k->twin != NULL ||

@@ -254,11 +254,13 @@ set_mail_from(struct relay *r, struct onward *copy,
 	const struct rewrite_with with = {&r->hub->secrets,
 	    copy->value.time_s};
 
-	if (l->role != ROLE_FORWARD || !config_domains_hold(l->domains,
+	struct bytes under = copy->decision.under;
+
+	if (l->role == ROLE_FORWARD && config_domains_hold(l->domains,
 	    l->n_domains, rcpt->to.domain))
-		return 0;
-	return rewrite_mail_from(&copy->mail_from, l, &with, &r->mail.from,
-	    rcpt->to.domain, r->arena);
+		under = rcpt->to.domain;
+	return under.n == 0 ? 0 : rewrite_mail_from(&copy->mail_from, l, &with,
+	    &r->mail.from, under, r->arena);
 }
 
 /* The copy for a recipient: a new one, or one that it shares. */

@@ -347,6 +347,15 @@ pairs_must_fit(void **state)
 		    "6:71: pair: a listener of role inbound has no use for it: it is what others are paired with; remove it\n"
 		    "6:81: recipes: a listener of role inbound has no use for it: it never signs; remove it\n"
 		    "6:96: extend: a listener of role inbound has no use for it: it never signs; remove it"},
+		{"a return path", TOP "keys: k\nsecrets: s\nlisteners:\n"
+		    "  in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d}\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, pair: in, mail-from: token}\n", ""},
+		{"of new mail", TOP "keys: k\nsecrets: s\nlisteners:\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, mail-from: srs}\n",
+		    "5:79: mail-from: at egress, it is for mail that came in before, and nobody could say which that is; write `pair`, or keep"},
+		{"a fixed one", TOP "keys: k\nlisteners:\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, mail-from: x@y.z}\n",
+		    "4:79: mail-from: at egress, bounces could not be told apart here; write keep, srs or token"},
 		{"words", IN "recipes: some\non-failure: x\nextend: y\n",
 		    "8:10: recipes: `some` is none of all, headers or none\n"
 		    "9:13: on-failure: `x` is none of defer or unsigned\n"

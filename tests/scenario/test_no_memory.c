@@ -48,6 +48,14 @@ static const struct kind kinds[] = {
 	    "[rob@three.example, sam@three.example, tim@three.example]}, "
 	    SMTP, "", SIGNED, "rst", false,
 	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"list-in", "role: list-in, domains: [two.example], " SMTP "}\n"
+	    "  o: {role: list-out, listen: 26, clients: [10.0.0.9], pair: l, "
+	    "next-hop: mx", "", SIGNED, "b", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"what comes back", "role: egress, clients: [10.0.0.9], "
+	    "senders: [two.example], extend: trusting, " SMTP, "", SIGNED,
+	    "b", false, {NULL, false, false, "<x@two.example>",
+	    {"bob@two.example"}, {NULL, 0}}},
 	{"a large body", EGRESS SMTP, "", "big 400000", "b", false,
 	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
 	{"two in a copy", EGRESS SMTP, "",
