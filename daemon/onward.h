@@ -46,6 +46,8 @@ struct relay_rcpt {
 	struct outbound_rcpt said;	/* what RCPT says onward */
 	struct onward *onward;		/* the one it was asked over, then its
 					   copy; NULL: none */
+	struct relay_rcpt *chained;	/* relay_index.c */
+	uint32_t hash;
 	const struct relay_rcpt *twin;	/* goes with that one: the same onward
 					   recipient; NULL: none */
 	size_t asked_as;		/* its number in what is open there */
@@ -72,6 +74,8 @@ enum onward_state {
 struct onward {
 	struct relay *relay;
 	struct onward *next;
+	struct onward *chained;		/* relay_index.c */
+	uint32_t hash;
 	enum onward_state state;
 	/* where it goes, and as whom: who differs has another */
 	const struct config_next_hop *hop;

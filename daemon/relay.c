@@ -73,6 +73,7 @@ relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
 	h->n_relays++;
 	r->session = s;
 	r->rcpts_end = &r->rcpts;
+	r->asked_end = &r->asked;
 	r->copies_end = &r->copies;
 	r->begun_ms = loop_now_ms(h->loop);
 	content_init(&r->content, h->env->spool_fd);

@@ -167,26 +167,6 @@ has_room(const struct relay *r, const struct relay_rcpt *first)
 	return n <= r->listener->max_recipients && n <= max_copies(r);
 }
 
-/* Who goes to the same onward address: he is delivered to once. */
-static const struct relay_rcpt *
-twin_of(const struct relay *r, const struct relay_rcpt *rcpt)
-{
-	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
-		if (k->twin == NULL &&
-		    bytes_eq(k->out.rcpt_to, rcpt->out.rcpt_to))
-			return k;
-	return NULL;
-}
-
-static bool
-is_like(const struct onward *a, const struct onward *b)
-{
-	return nexthop_is_same(a->hop, a->domain, b->hop, b->domain) &&
-	    bytes_eq(a->mail_from, b->mail_from) &&
-	    bytes_eq(a->identity, b->identity) &&
-	    bytes_eq(a->from_address, b->from_address);
-}
-
 /* What From would become for a recipient: the address it came to. */
 static struct bytes
 from_address(const struct config_listener *l, const struct relay_rcpt *rcpt)
@@ -212,7 +192,7 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 {
 	const struct config_listener *l = r->listener;
 	struct bytes domain = dkim2_path_domain(rcpt->out.rcpt_to);
-	const struct onward like = {
+	struct onward like = {
 	    .hop = nexthop_route(l, domain),
 	    .domain = domain,
 	    .mail_from = rcpt->out.mail_from,
@@ -220,27 +200,28 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	        rcpt->to.raw, rcpt->out.mail_from),
 	    .from_address = from_address(l, rcpt),
 	};
-	struct onward **at = &r->asked;
+	struct onward *o = relay_index_onward(r, &like);
 
-	while (*at != NULL && !is_like(*at, &like))
-		at = &(*at)->next;
-	*onward = NULL;
-	if (*at == NULL && !r->is_queued && r->n_asked >= max_copies(r))
+	*onward = o;
+	if (o != NULL || (!r->is_queued && r->n_asked >= max_copies(r)))
 		return 0;
-	if (*at == NULL) {
-		*at = onward_new(r, &like);
-		r->n_asked += *at != NULL;
-	}
-	*onward = *at;
-	return *at == NULL ? -E_NOMEM : 0;
+	o = onward_new(r, &like);
+	if (o == NULL)
+		return -E_NOMEM;
+	relay_index_asked(r, o);
+	*onward = o;
+	return 0;
 }
 
 static void
 take(struct relay *r, struct relay_rcpt *first, const struct relay_answer *a)
 {
 	*r->rcpts_end = first;
-	while (*r->rcpts_end != NULL)
+	while (*r->rcpts_end != NULL) {
+		if ((*r->rcpts_end)->twin == NULL)
+			relay_index_rcpt(r, *r->rcpts_end);
 		r->rcpts_end = &(*r->rcpts_end)->next;
+	}
 	r->n_rcpts += (unsigned)first->n_of;
 	r->n_said++;
 	inbound_answer(r->session, a->code, a->enhanced, a->text);
@@ -315,7 +296,7 @@ static void
 ask_rest(struct relay *r, struct relay_rcpt *rcpt)
 {
 	for (; rcpt != NULL; rcpt = rcpt->next) {
-		rcpt->twin = twin_of(r, rcpt);
+		rcpt->twin = relay_index_twin(r, rcpt);
 		if (rcpt->twin == NULL) {
 			ask(r, rcpt);
 			return;

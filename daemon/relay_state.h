@@ -32,6 +32,8 @@ struct relay_rewritten {
 	struct bytes recipe;		/* back to what came; empty: no chain */
 };
 
+#define RELAY_CHAINS 64U	/* of an index, for thousands of recipients */
+
 /* Named after what was just done. */
 enum relay_state {
 	RELAY_ASKING,	/* MAIL was answered 250: recipients are asked */
@@ -71,7 +73,10 @@ struct relay {
 	bool is_single;			/* one recipient a transaction */
 	struct outbound *spare;		/* idle, for whoever goes there; NULL */
 	struct onward *asked;		/* the transactions of RCPT time */
+	struct onward **asked_end;
 	unsigned n_asked;
+	struct relay_rcpt *by_path[RELAY_CHAINS];	/* relay_index.c */
+	struct onward *by_way[RELAY_CHAINS];
 	/* the content */
 	struct content content;
 	bool is_queued;			/* it goes into the queue */
@@ -143,6 +148,22 @@ void relay_onward_lost(struct relay *r, struct onward *o);
 
 /* The answer to RCPT where the memory was asked. */
 void relay_rcpt_looked(struct relay *r, const struct memory_reply *reply);
+
+/* ---- relay_index.c ---- */
+
+/* Who goes to the same onward address as another: he is delivered to once.
+ * NULL: nobody yet. */
+const struct relay_rcpt *relay_index_twin(const struct relay *r,
+    const struct relay_rcpt *rcpt);
+
+/* One that we said 250 to, and is nobody's twin. */
+void relay_index_rcpt(struct relay *r, struct relay_rcpt *rcpt);
+
+/* The transaction of RCPT time that is like another; NULL: none yet. */
+struct onward *relay_index_onward(const struct relay *r, struct onward *like);
+
+/* Puts a new one behind the others. */
+void relay_index_asked(struct relay *r, struct onward *o);
 
 /* ---- relay_copies.c ---- */
 
