@@ -299,6 +299,17 @@ check_secrets(const struct look *k)
 		    "`secrets`; write the folder of the secrets at top level");
 }
 
+/* A rule asks how the mail stands to DKIM2, which somebody has to find out. */
+static void
+check_policy(const struct look *k)
+{
+	if (k->listener->n_policy != 0 && k->listener->verify == VERIFY_OFF &&
+	    !is_bad(&k->own->said, "verify"))
+		config_fault_add(&k->l->faults, place_of(k, "policy"),
+		    "policy: nothing is known of mail with `verify: off`; "
+		    "write observe, or remove one");
+}
+
 static void
 check_bounds(const struct look *k)
 {
@@ -557,6 +568,7 @@ config_check(struct load *l)
 		check_loop(&k);
 		check_auth_file(&k);
 		check_auth(&k);
+		check_policy(&k);
 		check_bounds(&k);
 		check_tls(&k);
 		if (k.own->has_role) {

@@ -123,6 +123,21 @@ struct config_tls {
 	const char *key;
 };
 
+/* How mail stands to DKIM2; of a chain that is broken no policy knows. */
+enum config_condition { CONDITION_NEVER_ENTERED, CONDITION_LEFT,
+    CONDITION_NEVER_LEFT };
+enum config_action { ACTION_ACCEPT, ACTION_ANNOTATE, ACTION_REFUSE };
+
+/* One rule of a policy. */
+struct config_policy {
+	enum config_condition condition;
+	enum config_action action;
+	const struct config_net *clients;	/* none: all */
+	size_t n_clients;
+	const struct bytes *senders;	/* lower case; none: all */
+	size_t n_senders;
+};
+
 /* How long and how much is kept, oldest out first. */
 struct config_kept {
 	uint64_t size;		/* octets */
@@ -144,6 +159,8 @@ struct config_listener {
 	bool has_senders;		/* said; if not: every key's domain */
 	struct config_next_hop next_hop;	/* "*" of the routes, too */
 	struct config_routes routes;
+	const struct bytes *internal;	/* hosts among these that sign */
+	size_t n_internal;
 	uint32_t mx_port;
 	const struct config_tls *tls;	/* the first where no name fits */
 	size_t n_tls;			/* 0: no TLS for clients */
@@ -156,6 +173,8 @@ struct config_listener {
 	size_t n_proxy;
 	enum config_verify verify;
 	enum config_unsigned unsigned_mail;
+	const struct config_policy *policy;	/* the first that fits counts */
+	size_t n_policy;
 	enum config_unsignable unsignable;
 	enum config_on_failure on_failure;
 	const char *pair_name;		/* NULL: none */
@@ -261,6 +280,10 @@ void config_dump(const struct config *c, void (*put)(void *, const char *),
 
 /* "inbound" ...; static storage. */
 const char *config_role_name(enum config_role r);
+
+/* "never-entered" ..., "accept" ...; static storage. */
+const char *config_condition_name(enum config_condition c);
+const char *config_action_name(enum config_action a);
 
 /* Whether a listener of this role takes new mail from those it is for, and
  * signs it (i=1). */

@@ -77,7 +77,7 @@ put_item(const struct dump *d, enum config_kind kind, const void *items,
 	struct buf b = BUF_ON(text);
 
 	d->put(d->arg, k == 0 ? "" : ", ");
-	if (kind == K_DOMAINS) {
+	if (kind == K_DOMAINS || kind == K_HOSTS) {
 		put_quoted(d, ((const struct bytes *)items)[k]);
 		return;
 	}
@@ -182,6 +182,44 @@ dump_tls(const struct dump *d, const struct config_row *row,
 		d->put(d->arg, "}");
 	}
 	d->put(d->arg, l->n_tls == 0 ? "\n" : "]\n");
+}
+
+/* A list of a rule, where it has one. */
+static void
+put_rule_list(const struct dump *d, const char *name, enum config_kind kind,
+    const void *items, size_t n)
+{
+	if (n == 0)
+		return;
+	d->put(d->arg, name);
+	for (size_t k = 0; k < n; k++)
+		put_item(d, kind, items, k);
+	d->put(d->arg, "]");
+}
+
+static void
+dump_policy(const struct dump *d, const struct config_row *row,
+    const struct config_listener *l)
+{
+	if (l->n_policy == 0) {
+		put_absent(d, row, row->doc);
+		return;
+	}
+	put_name(d, row);
+	for (size_t k = 0; k < l->n_policy; k++) {
+		const struct config_policy *p = &l->policy[k];
+
+		d->put(d->arg, k == 0 ? "[{condition: " : ", {condition: ");
+		d->put(d->arg, config_condition_name(p->condition));
+		put_rule_list(d, ", clients: [", K_NETS, p->clients,
+		    p->n_clients);
+		put_rule_list(d, ", senders: [", K_DOMAINS, p->senders,
+		    p->n_senders);
+		d->put(d->arg, ", action: ");
+		d->put(d->arg, config_action_name(p->action));
+		d->put(d->arg, "}");
+	}
+	d->put(d->arg, "]\n");
 }
 
 static void
@@ -333,6 +371,7 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 	case K_RESOLVERS:
 	case K_NETS:
 	case K_DOMAINS:
+	case K_HOSTS:
 		dump_list(d, row, place, is_said);
 		return;
 	case K_NEXT_HOP:
@@ -349,6 +388,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_ROUTES:
 		dump_routes(d, row, place);
+		return;
+	case K_POLICY:
+		dump_policy(d, row, base);
 		return;
 	case K_TLS:
 		dump_tls(d, row, base);

@@ -30,6 +30,8 @@ IS_LIST(struct config_listener, domains, n_domains);
 IS_LIST(struct config_listener, clients, n_clients);
 IS_LIST(struct config_listener, senders, n_senders);
 IS_LIST(struct config_listener, xclient, n_xclient);
+IS_LIST(struct config_listener, policy, n_policy);
+IS_LIST(struct config_listener, internal, n_internal);
 IS_LIST(struct config_listener, proxy, n_proxy);
 
 #define KIB 1024ULL
@@ -93,6 +95,8 @@ const struct config_row config_rows[] = {
 	    "where mail goes: smtp://HOST:PORT or mx"},
 	{"routes",            K_ROUTES,    AT(routes),               0,        0,          NULL,
 	    "file:PATH or a map of recipient's DOMAIN: NEXT-HOP"},
+	{"internal",          K_HOSTS,     AT_LIST(internal),        0,        256,        NULL,
+	    "next hops of ours, which sign in our place"},
 	{"mx-port",           K_UINT32,    AT(mx_port),              1,        65535,      "25",
 	    "port of the servers that MX records name"},
 	{"tls",               K_TLS,       AT_LIST(tls),             0,        64,         "none",
@@ -111,6 +115,8 @@ const struct config_row config_rows[] = {
 	    "what a verdict does: reject, annotate or nothing"},
 	{"unsigned",          K_WORD,      AT(unsigned_mail),        0,        0,          "accept",
 	    "mail without DKIM2"},
+	{"policy",            K_POLICY,    AT_LIST(policy),          0,        256,        NULL,
+	    "what becomes of mail by how it stands to DKIM2"},
 	{"unsignable",        K_WORD,      AT(unsignable),           0,        0,          "pass",
 	    "mail that we may not sign"},
 	{"on-failure",        K_WORD,      AT(on_failure),           0,        0,          "defer",

@@ -27,6 +27,8 @@ enum config_kind {
 	K_ALIASES,
 	K_MARKS,	/* characters that may stand in a local part, or none */
 	K_ROUTES,
+	K_HOSTS,	/* names or addresses, as in next hops */
+	K_POLICY,	/* rules: {condition:, clients:, senders:, action:} */
 	K_TLS,		/* certificates with their keys */
 	K_KEPT,		/* {age: TIME, size: OCTETS} */
 	K_PEER,		/* the name of another listener */

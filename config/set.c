@@ -4,6 +4,7 @@
 
 #include "base/ascii.h"
 #include "config/set_kept.h"
+#include "config/set_policy.h"
 #include "config/set_tls.h"
 #include "config/value.h"
 
@@ -369,6 +370,37 @@ set_domains(const struct setting *s)
 	return set_list(s, item_domain, sizeof(struct bytes));
 }
 
+static const char *
+item_host(const struct setting *s, struct bytes text, void *item)
+{
+	uint8_t ip[16];
+
+	if (!config_value_ip(text, ip))
+		return item_domain(s, text, item);
+	*(struct bytes *)item = arena_copy(s->l->config->arena, text);
+	s->l->faults.is_full |= ((struct bytes *)item)->p == NULL;
+	return NULL;
+}
+
+static bool
+set_hosts(const struct setting *s)
+{
+	return set_list(s, item_host, sizeof(struct bytes));
+}
+
+static bool
+set_policy(const struct setting *s)
+{
+	const struct config_policy *rules;
+	size_t n;
+
+	if (!config_set_policy(s->l, s->row, s->value, &rules, &n))
+		return false;
+	memcpy(place(s), &rules, sizeof(rules));
+	memcpy((uint8_t *)place(s) + sizeof(rules), &n, sizeof(n));
+	return true;
+}
+
 static bool
 set_next_hop(const struct setting *s)
 {
@@ -581,6 +613,8 @@ static setter *const setters[K__N] = {
 	[K_ALIASES] = set_aliases,
 	[K_MARKS] = set_marks,
 	[K_ROUTES] = set_routes,
+	[K_HOSTS] = set_hosts,
+	[K_POLICY] = set_policy,
 	[K_TLS] = set_tls,
 	[K_KEPT] = set_kept,
 	[K_PEER] = set_peer,

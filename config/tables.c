@@ -187,11 +187,42 @@ check_routes(struct load *l, size_t no, bool has_files)
 		    "`*`", listener->name);
 }
 
+static bool
+leads_to(const struct config_listener *l, struct bytes host)
+{
+	for (size_t k = 0; k < l->routes.n; k++)
+		if (bytes_case_eq(l->routes.rows[k].hop.host, host))
+			return true;
+	return bytes_case_eq(l->next_hop.host, host);
+}
+
+/* A slip of the pen there would have mail signed twice. */
+static void
+check_internal(struct load *l, size_t no, bool has_files)
+{
+	struct look k = look_at(l, no, "internal");
+	struct look routes = look_at(l, no, "routes");
+	const struct config_listener *listener = &l->listeners[no];
+	const struct config_node *at;
+
+	if (k.value == NULL || (routes.value != NULL &&
+	    !is_there(&routes, has_files)))
+		return;
+	at = k.value->kind == NODE_LIST ? k.value->first : k.value;
+	for (size_t i = 0; i < listener->n_internal; i++, at = at->next)
+		if (!leads_to(listener, listener->internal[i]))
+			config_fault_add(&l->faults, at->at, "internal: `%s` "
+			    "is the host of no next hop of this listener; "
+			    "write it as it stands there",
+			    config_fault_show(&l->faults, at->text));
+}
+
 void
 config_check_tables(struct load *l, bool has_files)
 {
 	for (size_t no = 0; no < l->n; no++) {
 		check_aliases(l, no, has_files);
 		check_routes(l, no, has_files);
+		check_internal(l, no, has_files);
 	}
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "daemon/policy.h"
 #include "daemon/relay_value.h"
 #include "dkim2/from_rewrite.h"
 
@@ -103,12 +104,26 @@ decide_may_queue(const struct config_listener *l, const struct keydir *keys,
 	    decide_is_sender(l, keys, domain);
 }
 
-/* What the verdict alone decides. Returns whether it did. */
+bool
+decide_is_internal(const struct config_listener *l,
+    const struct config_next_hop *hop)
+{
+	for (size_t k = 0; k < l->n_internal; k++)
+		if (bytes_case_eq(l->internal[k], hop->host))
+			return true;
+	return false;
+}
+
+/* What the verdict alone decides, but for a rule that says otherwise. */
 static bool
 by_verdict(struct decision *d, const struct decide_facts *f)
 {
 	const struct dkim2_verdict *v = &f->result->full;
 
+	if (f->policy != NULL && f->policy->action == ACTION_REFUSE)
+		refuse(d, 550, "5.7.1", policy_text(f->policy));
+	if (f->policy != NULL)
+		return f->policy->action == ACTION_REFUSE;
 	if (v->state == DKIM2_NONE) {
 		if (f->listener->unsigned_mail != UNSIGNED_REFUSE)
 			return false;
@@ -464,4 +479,8 @@ decide(struct decision *d, const struct decide_facts *f)
 		originate(d, f);
 	else if (f->listener->role == ROLE_FORWARD)
 		forward(d, f);
+	/* what can not be signed here perhaps can there */
+	if (f->is_internal && (d->kind == DECIDE_SIGN || d->rule != NULL))
+		*d = (struct decision){.kind = DECIDE_PASS,
+		    .rule = "the next hop is ours, and signs"};
 }

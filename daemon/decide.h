@@ -60,6 +60,8 @@ struct decide_facts {
 	const struct dmarc_verdict *dmarc;	/* of From; NULL: not asked */
 	bool is_dkim1_aligned;		/* a DKIM1 signature speaks for From */
 	const struct extension *extension;
+	const struct config_policy *policy;	/* the rule for it; NULL */
+	bool is_internal;		/* the next hop signs in our place */
 	size_t n_rcpts;			/* it leaves for */
 	struct arena *arena;
 };
@@ -90,6 +92,10 @@ void decide_unsignable(struct decision *d, const struct config_listener *l,
 struct bytes decide_identity(const struct config_listener *l,
     const struct keydir *keys, struct bytes rcpt_to_in,
     struct bytes mail_from_out);
+
+/* Whether a next hop is one of ours, which signs in our place. */
+bool decide_is_internal(const struct config_listener *l,
+    const struct config_next_hop *hop);
 
 /* Whether mail of this listener may be signed at all. */
 bool decide_may_sign(const struct config_listener *l,

@@ -45,6 +45,8 @@ decide_for(struct relay *r, struct onward *asked,
 	    .dmarc = sender_dmarc(r->sender),
 	    .is_dkim1_aligned = relay_from_is_signed(r),
 	    .extension = &r->extension,
+	    .policy = r->policy,
+	    .is_internal = decide_is_internal(r->listener, asked->hop),
 	    .n_rcpts = count_wanting(r),
 	    .arena = r->arena,
 	};
@@ -198,6 +200,8 @@ annotate_message(struct relay *r, const struct dkim2_result *result)
 	    .dkim1 = sender_dkim1(r->sender),
 	};
 
+	if (r->policy != NULL && r->policy->action == ACTION_ANNOTATE)
+		facts.condition = config_condition_name(r->policy->condition);
 	/* without SPF nothing else can be said for sure */
 	if (dmarc != NULL && dmarc->state == DMARC_PASS)
 		facts.dmarc = dmarc;
@@ -205,6 +209,26 @@ annotate_message(struct relay *r, const struct dkim2_result *result)
 	if (!config_role_annotates(r->listener->role))
 		return 0;
 	return annotate(&r->annotation, &r->message, &facts, r->arena);
+}
+
+/* The rule that the operator has for such mail. */
+static void
+find_policy(struct relay *r, const struct dkim2_result *result)
+{
+	struct policy_facts facts = {
+	    .client = inbound_client(r->session)->addr.ip,
+	    .mail_from = r->mail.from.domain,
+	};
+
+	if (result == NULL || r->listener->n_policy == 0)
+		return;
+	facts.condition = result->condition;
+	if (dkim2_message_from(&r->message, r->arena, &facts.from) !=
+	    DKIM2_FROM_ONE)
+		facts.from.n = 0;
+	r->policy = policy_find(r->listener, &facts);
+	if (r->policy != NULL)
+		relay_log_policy(r);
 }
 
 void
@@ -223,6 +247,7 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 	}
 	r->is_exploded = says_exploded(result);
 	refuse_delivered(r);
+	find_policy(r, result);
 	for (struct onward *o = r->asked; o != NULL; o = o->next)
 		decide_for(r, o, result);
 	if (annotate_message(r, result) != 0 || set_values(r) != 0)

@@ -62,6 +62,15 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 }
 
 void
+relay_log_policy(const struct relay *r)
+{
+	log_line(LOG_NOTICE_, "%s: policy=%s rule=%u condition=%s listener=%s",
+	    r->id, config_action_name(r->policy->action),
+	    (unsigned)(r->policy - r->listener->policy) + 1,
+	    config_condition_name(r->policy->condition), r->listener->name);
+}
+
+void
 relay_log_verdict(const struct relay *r, const struct dkim2_result *v)
 {
 	char octets[600];

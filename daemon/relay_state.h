@@ -8,6 +8,7 @@
 #include "daemon/loopcheck.h"
 #include "daemon/memory.h"
 #include "daemon/onward.h"
+#include "daemon/policy.h"
 #include "daemon/relay.h"
 #include "daemon/repair.h"
 #include "daemon/sender.h"
@@ -92,6 +93,7 @@ struct relay {
 	struct extension extension;	/* where it may have come in before */
 	struct arrival *recorded;	/* how it came; NULL: not written */
 	struct annotation annotation;	/* of all copies */
+	const struct config_policy *policy;	/* the rule for it; NULL */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */
 	struct relay *earlier;		/* answered and watched as well */
@@ -311,6 +313,9 @@ void relay_log_reject(const struct relay *r, const char *stage,
 
 /* One line tells the fate of the recipient. */
 void relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt);
+
+/* Which rule of the policy the message fits. */
+void relay_log_policy(const struct relay *r);
 
 void relay_log_verdict(const struct relay *r, const struct dkim2_result *v);
 

@@ -78,6 +78,16 @@ property(struct writer *w, const char *name, struct bytes value)
 	add_value(&w->word, value);
 }
 
+static void
+policy_property(struct writer *w, const char *name, struct bytes value)
+{
+	word_end(w);
+	buf_add_str(&w->word, "policy.");
+	buf_add_str(&w->word, name);
+	buf_add_octet(&w->word, '=');
+	add_value(&w->word, value);
+}
+
 /* A domain, or a selector; left out where it is neither. */
 static void
 domain_property(struct writer *w, const char *name, struct bytes value)
@@ -250,6 +260,8 @@ authres_write(const struct authres *r, struct buf *out)
 	add_value(&w.word, r->id);
 	if (r->dkim2 != NULL)
 		write_dkim2(&w, r->dkim2);
+	if (r->dkim2 != NULL && r->condition != NULL)
+		policy_property(&w, "condition", bytes_of(r->condition));
 	if (r->dkim1 != NULL) {
 		size_t n = r->dkim1->n_signatures;
 

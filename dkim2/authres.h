@@ -18,6 +18,7 @@
 struct authres {
 	struct bytes id;	/* authserv-id, ours */
 	const struct dkim2_result *dkim2;
+	const char *condition;	/* a token for policy.condition= */
 	const struct dkim1_result *dkim1;
 	const struct dmarc_verdict *dmarc;
 };
@@ -26,7 +27,8 @@ struct authres {
  * Adds the field, folded, a line or more for each method:
  *
  *   dkim2=STATE (TEXT) header.d=D header.i=I	D of i=1; I of the signature
- *	that failed, where it was one that did; TEXT of a pass counts the hops
+ *	that failed, where it was one that did; TEXT of a pass counts the hops.
+ *	Behind it policy.condition=C where the operator asks for it
  *   dkim=STATE (TEXT) header.d=D header.i=I header.s=S header.a=A header.b=B
  *	for each signature; B is the beginning of b=
  *   dmarc=STATE (p=POLICY) header.from=DOMAIN

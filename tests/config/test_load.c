@@ -69,6 +69,9 @@ static const char good[] =
     "        senders: Example.org, next-hop: 'smtp://[2001:db8::1]:26', idle-timeout: 2m, max-line: 1K}\n"
     "  fwd: {role: forward, listen: '192.0.2.1:26', domains: [example.net], next-hop: smtp://smart.example,\n"
     "        mail-from: Bounces@Example.net, aliases: {info@Example.net: a@b.c, '@example.net': d@E.f},\n"
+    "        internal: [C.d, '2001:db8::2'], recipient-delimiter: '+-',\n"
+    "        policy: [{condition: left, clients: [10.0.0.0/8], senders: [A.b, c.d], action: refuse},\n"
+    "                 {condition: never-entered, action: annotate}],\n"
     "        mx-port: 2525, routes: {.A.b: smtp://c.d none, a.b: 'smtp://[2001:db8::2]'}}\n";
 
 static const uint8_t v4_loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127,
@@ -169,6 +172,18 @@ listener_values_arrive(void **state)
 	assert_true(is_text(l->mail_from_address, "Bounces@example.net"));
 	assert_true(l->has_aliases);
 	assert_int_equal(l->aliases.n, 2);
+	assert_int_equal(l->n_internal, 2);
+	assert_true(is_text(l->internal[0], "c.d"));
+	assert_string_equal(l->recipient_delimiter, "+-");
+	assert_int_equal(l->n_policy, 2);
+	assert_int_equal(l->policy[0].condition, CONDITION_LEFT);
+	assert_int_equal(l->policy[0].action, ACTION_REFUSE);
+	assert_int_equal(l->policy[0].n_clients, 1);
+	assert_int_equal(l->policy[0].n_senders, 2);
+	assert_true(is_text(l->policy[0].senders[0], "a.b"));
+	assert_int_equal(l->policy[1].condition, CONDITION_NEVER_ENTERED);
+	assert_int_equal(l->policy[1].action, ACTION_ANNOTATE);
+	assert_int_equal(l->policy[1].n_clients + l->policy[1].n_senders, 0);
 	config_free(&c);
 	test_free(h);
 }

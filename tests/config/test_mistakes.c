@@ -551,6 +551,59 @@ l2_the_next_hop_is_not_ourselves(void **state)
 }
 
 static void
+rules_of_a_policy(void **state)
+{
+	static const struct row rows[] = {
+		{"good", IN "    policy:\n      - {condition: left, clients: [10.0.0.0/8, 192.0.2.1], senders: A.b, action: accept}\n      - {condition: left, action: refuse}\n      - {condition: never-left, action: annotate}\n", ""},
+		{"one", IN "    policy: {action: refuse, condition: never-entered, senders: [a.b, c.d]}\n", ""},
+		{"none", IN "    policy: []\n", ""},
+		{"no rule", IN "    policy: refuse\n", "8:13: policy: a rule has a condition and an action; write {condition: left, action: refuse}, or a list of such"},
+		{"half a rule", IN "    policy: {condition: left}\n", "8:13: policy: a rule has a condition and an action; write {condition: left, action: refuse}, or a list of such"},
+		{"wrong words", IN "    policy: {condition: in, action: reject, sender: a.b}\n",
+		    "8:25: policy: `in` is no condition; write never-entered, left or never-left\n"
+		    "8:37: policy: `reject` is no action; write accept, annotate or refuse\n"
+		    "8:45: policy: `sender` is none of condition, clients, senders or action; remove it"},
+		{"wrong lists", IN "    policy: {condition: left, action: refuse, clients: [a, [b]], senders: ['*.b', {}]}\n",
+		    "8:57: policy: `a` is no address or block; write 192.0.2.1, 10.0.8.0/24 or \"2001:db8::/32\"\n"
+		    "8:60: policy: `` is no address\n"
+		    "8:76: policy: `*.b` is a pattern; write each name in full\n"
+		    "8:83: policy: `` is no domain"},
+		{"empty lists", IN "    policy: {condition: left, action: refuse, clients: [], senders: {a: b}}\n",
+		    "8:56: policy: takes 1 to 4096 values here; leave it out for all\n"
+		    "8:69: policy: takes 1 to 4096 values here; leave it out for all"},
+		{"never reached", IN "    policy: [{condition: left, clients: 10.0.0.1, action: refuse}, {condition: left, action: accept}, {condition: left, senders: a.b, action: refuse}]\n",
+		    "8:103: policy: rule 2 takes all of `left` before this one; move it behind, or remove one"},
+		{"nothing is verified", IN "    policy: {condition: left, action: refuse}\n    verify: off\n",
+		    "8:13: policy: nothing is known of mail with `verify: off`; write observe, or remove one"},
+		{"of no use", OUT "    policy: {condition: left, action: refuse}\n",
+		    "8:5: policy: a listener of role egress has no use for it: mail of its own clients is what it signs; remove it"},
+		{"at top level it passes such a listener by", OUT "policy: {condition: left, action: refuse}\n", ""},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
+next_hops_of_ours(void **state)
+{
+	static const struct row rows[] = {
+		{"good", OUT "    internal: 192.0.2.1\n", ""},
+		{"of the routes", OUT "    internal: [Hub.example, 192.0.2.1]\n    routes: {a.b: smtp://hub.example}\n", ""},
+		{"none of them", OUT "    internal: [hub.example, 192.0.2.1, 192.0.2.2]\n",
+		    "8:16: internal: `hub.example` is the host of no next hop of this listener; write it as it stands there\n"
+		    "8:40: internal: `192.0.2.2` is the host of no next hop of this listener; write it as it stands there"},
+		{"no host", OUT "    internal: 192.0.2.0/24\n",
+		    "8:15: internal: `192.0.2.0/24` is no DNS name; write letters, digits and hyphens in labels of 1 to 63, such as mx.example.org"},
+		{"of no use", IN "    internal: 192.0.2.1\n",
+		    "8:5: internal: a listener of role inbound has no use for it: it never signs; remove it"},
+	};
+
+	(void)state;
+	RUN(rows);
+}
+
+static void
 inline_tables_are_checked_in_place(void **state)
 {
 	static const struct row rows[] = {
@@ -699,6 +752,8 @@ main(void)
 		cmocka_unit_test(a_listener_says_all_it_needs),
 		cmocka_unit_test(addresses_are_listened_to_once),
 		cmocka_unit_test(l2_the_next_hop_is_not_ourselves),
+		cmocka_unit_test(rules_of_a_policy),
+		cmocka_unit_test(next_hops_of_ours),
 		cmocka_unit_test(inline_tables_are_checked_in_place),
 		cmocka_unit_test(routes_are_checked_in_place),
 		cmocka_unit_test(mistakes_have_a_bound),
