@@ -532,4 +532,45 @@ int dkim2_diff(enum dkim2_diff *what, struct bytes *json, struct arena *a,
     const struct dkim2_message *old, struct bytes old_body,
     const struct dkim2_message *now, struct bytes now_body);
 
+/* ---- what a server in between did --------------------------------------- */
+
+/* What was put back. */
+#define DKIM2_RESTORED_CHAIN 1U	/* DKIM2 fields that were stripped */
+#define DKIM2_RESTORED_WRAPPED 2U	/* or that a part of the body has */
+#define DKIM2_RESTORED_FROM 4U	/* the octets of From */
+
+/*
+ * Undoes what a server in between did to fields that a chain needs.
+ *
+ * Stripped DKIM2 fields are put back on top where now is shown to be the same
+ * message: Message-ID and the mailbox of From are the same, the old body is
+ * found in the new one, and DKIM2 fields that are left are those of old. In
+ * a message that was wrapped the whole of the old one stands in a
+ * message/rfc822 part, with its chain: that part is compared then. A From that
+ * was only encoded, quoted or folded anew, with the same name and mailbox,
+ * gets the octets of old.
+ *
+ * old      what came, now: what came back
+ * out      the message to go on with: now, or a new header in the arena
+ *          around the body of now
+ * done     what was put back; 0: nothing, out is now
+ * Returns  0 with *done set, -E_NOMEM or -E_CRYPTO
+ */
+int dkim2_restore(unsigned *done, struct dkim2_message *out, struct arena *a,
+    const struct dkim2_message *old, struct bytes old_body,
+    const struct dkim2_message *now, struct bytes now_body);
+
+/*
+ * Looks for the one message with DKIM2 fields in a message/rfc822 part, or
+ * where all of the body is one: a list manager may wrap what it sends on.
+ *
+ * inner    set to it, with its body; views of body
+ * is_there false where there is none, more than one, or parts that two readers
+ *          might split in two ways
+ * Returns  0 or -E_NOMEM
+ */
+int dkim2_wrapped(bool *is_there, struct dkim2_message *inner,
+    struct bytes *inner_body, struct arena *a,
+    const struct dkim2_message *outer, struct bytes body);
+
 #endif

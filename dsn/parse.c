@@ -2,7 +2,7 @@
 
 #include "base/ascii.h"
 #include "base/err.h"
-#include "dsn/mime.h"
+#include "dkim2/mime.h"
 
 /* ---- delivery status (RFC 3464 2) --------------------------------------- */
 

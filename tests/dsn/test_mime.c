@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "dsn/mime.h"
+#include "dkim2/mime.h"
 #include "tests/dkim2/kit.h"
 
 #define NINE "(((((((((x)))))))))"	/* nine deep */

@@ -1,4 +1,4 @@
-#include "dsn/mime.h"
+#include "dkim2/mime.h"
 
 #include "base/ascii.h"
 #include "base/err.h"

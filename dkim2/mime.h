@@ -1,9 +1,10 @@
 /*
- * The little of MIME that a delivery report needs, over the octets as they
- * are. A part is never looked into: what is nested in it costs nothing.
+ * The little of MIME that a delivery report and a wrapped message need, over
+ * the octets as they are. A part is never looked into: what is nested in it
+ * costs nothing.
  */
-#ifndef DSN_MIME_H
-#define DSN_MIME_H
+#ifndef DKIM2_MIME_H
+#define DKIM2_MIME_H
 
 #include "dkim2/dkim2.h"
 
