@@ -43,6 +43,16 @@ static const struct kind kinds[] = {
 	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, " SMTP,
 	    "", SIGNED, "r", false,
 	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"another From in a chain", "role: forward, domains: [two.example], "
+	    "mail-from: back@two.example, from-rewrite: always, "
+	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, " SMTP,
+	    "", "both " ALICE " <bob@two.example>", "r", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
+	{"adopted", "role: forward, domains: [two.example], "
+	    "mail-from: back@two.example, from-rewrite: dmarc, adopt: always, "
+	    "aliases: {\"bob@two.example\": \"rob@three.example\"}, " SMTP,
+	    "", "dkim1 one.example", "r", false,
+	    {NULL, false, false, ALICE, {"bob@two.example"}, {NULL, 0}}},
 	{"an alias of three", "role: forward, domains: [two.example], "
 	    "mail-from: back@two.example, aliases: {\"bob@two.example\": "
 	    "[rob@three.example, sam@three.example, tim@three.example]}, "
