@@ -25,8 +25,7 @@ bool
 copies_are_used(const struct config *c)
 {
 	for (size_t k = 0; k < c->n_listeners; k++)
-		if (c->listeners[k].role == ROLE_LIST_IN ||
-		    c->listeners[k].role == ROLE_LIST_OUT)
+		if (c->listeners[k].is_copied)
 			return true;
 	return false;
 }

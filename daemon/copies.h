@@ -14,7 +14,7 @@
 #define COPIES_NAME "copies"	/* below `state` */
 #define COPIES_ORPHAN_S (15 * 60)	/* a record follows its copy at once */
 
-/* Whether a listener keeps copies, or may look for one. */
+/* Whether a listener keeps copies, for another to look at. */
 bool copies_are_used(const struct config *c);
 
 /*
