@@ -79,6 +79,42 @@ decide_identity(const struct config_listener *l, const struct keydir *keys,
 	return keydir_cover(keys, name, 2);
 }
 
+/* The domain of one path, or of From, alone. */
+static struct bytes
+cover_one(const struct keydir *keys, struct bytes domain)
+{
+	return keydir_cover(keys, &domain, 1);
+}
+
+struct bytes
+decide_before(const struct config_listener *l, const struct keydir *keys,
+    struct bytes rcpt_to_in, struct bytes mail_from_out)
+{
+	if (l->role != ROLE_FORWARD || decide_identity(l, keys, rcpt_to_in,
+	    mail_from_out).n != 0 ||
+	    cover_one(keys, dkim2_path_domain(mail_from_out)).n == 0)
+		return (struct bytes){NULL, 0};
+	return cover_one(keys, dkim2_path_domain(rcpt_to_in));
+}
+
+/*
+ * Signs by way of an imaginary hop: as before, whom the message was sent to
+ * or is from, then as the domain of MAIL FROM. Returns false where we do not
+ * hold both keys.
+ */
+static bool
+go_by(struct decision *d, const struct decide_facts *f, struct bytes before)
+{
+	struct bytes domain = cover_one(f->keys,
+	    dkim2_path_domain(f->mail_from_out));
+
+	if (before.n == 0 || domain.n == 0)
+		return false;
+	d->before = before;
+	d->domain = domain;
+	return true;
+}
+
 bool
 decide_may_return(const struct config_listener *l)
 {
@@ -211,13 +247,14 @@ originate(struct decision *d, const struct decide_facts *f)
 	} else if (decide_has_chain(f->message)) {
 		decide_unsignable(d, f->listener,
 		    "a chain without an arrival record");
-	} else if (keydir_cover(f->keys, &name[0], 1).n == 0) {
+	} else if (cover_one(f->keys, name[0]).n == 0) {
 		decide_unsignable(d, f->listener,
 		    "no key for the domain of From");
 	} else {
 		d->kind = DECIDE_SIGN;
 		d->domain = keydir_cover(f->keys, name, 2);
-		if (d->domain.n == 0)
+		if (d->domain.n == 0 &&
+		    !go_by(d, f, cover_one(f->keys, name[0])))
 			decide_unsignable(d, f->listener,
 			    "no key covers both From and MAIL FROM");
 	}
@@ -246,7 +283,7 @@ extend(struct decision *d, const struct decide_facts *f)
 		if (dkim2_message_find(f->message, BYTES_LIT("list-id"),
 		        &list) != 0)
 			d->flags |= DKIM2_FLAG_EXPLODED;
-		if (d->domain.n == 0)
+		if (d->domain.n == 0 && !go_by(d, f, f->before))
 			decide_unsignable(d, f->listener,
 			    "no key covers both the recipient's domain and "
 			    "the new MAIL FROM");
@@ -367,16 +404,17 @@ forward(struct decision *d, const struct decide_facts *f)
 
 /*
  * As whom what came back is extended: a domain it came to that has keys and
- * covers the reverse-path it leaves with. Empty where there is none.
+ * covers the reverse-path it leaves with, if that is not <>. Empty where there
+ * is none.
  */
 static struct bytes
-identity_of_return(const struct decide_facts *f)
+identity_of_return(const struct decide_facts *f, struct bytes mail_from)
 {
 	struct bytes list = f->extension->rcpts, path, best = {NULL, 0};
 
 	while (relay_value_next_rcpt(&list, &path)) {
 		struct bytes name[2] = {dkim2_path_domain(path),
-		    dkim2_path_domain(f->mail_from_out)};
+		    dkim2_path_domain(mail_from)};
 		struct bytes domain = keydir_cover(f->keys, name, 2);
 
 		if (name[0].n != 0 && domain.n > best.n)
@@ -417,14 +455,15 @@ extend_return(struct decision *d, const struct decide_facts *f)
 	}
 	d->kind = DECIDE_SIGN;
 	d->is_return = true;
-	d->domain = identity_of_return(f);
+	d->domain = identity_of_return(f, f->mail_from_out);
 	if (d->domain.n == 0)
 		d->domain = identity_of_moved(f, &d->under);
 	if (f->listener->role == ROLE_LIST_OUT || e->is_used ||
 	    f->n_rcpts > 1 || dkim2_message_find(e->message,
 	        BYTES_LIT("list-id"), &list) != 0)
 		d->flags |= DKIM2_FLAG_EXPLODED;
-	if (d->domain.n == 0)
+	if (d->domain.n == 0 && !go_by(d, f, identity_of_return(f,
+	    BYTES_LIT("<>"))))
 		decide_unsignable(d, f->listener, "no key covers both a "
 		    "recipient that it came for and MAIL FROM");
 }
@@ -436,7 +475,7 @@ adopt_return(struct decision *d, const struct decide_facts *f)
 	struct decide_facts own = *f;
 
 	own.from_address = f->extension->from_address;
-	own.identity = identity_of_return(f);
+	own.identity = identity_of_return(f, f->mail_from_out);
 	if (may_adopt(&own)) {
 		adopt(d, &own);
 		return;

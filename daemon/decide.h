@@ -23,6 +23,8 @@ struct decision {
 	struct bytes under;	/* then: the domain that it came to, where
 				   MAIL FROM is to be moved under it */
 	struct bytes domain;	/* DECIDE_SIGN: d= */
+	struct bytes before;	/* d= of an imaginary hop before it, whose nd=
+				   is domain; empty: none */
 	unsigned flags;		/* DECIDE_SIGN: DKIM2_FLAG_* */
 	struct bytes from;	/* local@domain that From gets; empty: it
 				   stays as it is */
@@ -55,6 +57,7 @@ struct decide_facts {
 	struct bytes mail_from_in;	/* paths, with brackets */
 	struct bytes mail_from_out;
 	struct bytes identity;		/* what decide_identity() said */
+	struct bytes before;		/* what decide_before() said */
 	struct bytes from_address;	/* what From may become, local@domain;
 					   empty: nothing */
 	const struct dmarc_verdict *dmarc;	/* of From; NULL: not asked */
@@ -100,6 +103,15 @@ bool decide_is_internal(const struct config_listener *l,
 /* Whether mail of this listener may be signed at all. */
 bool decide_may_sign(const struct config_listener *l,
     const struct keydir *keys);
+
+/*
+ * Where no domain does: the longest with keys that covers the recipient alone.
+ * An imaginary hop leads from it to the one that covers the new MAIL FROM, if
+ * we hold its keys, too (draft 12.3). Empty where there is none, or no need.
+ */
+struct bytes decide_before(const struct config_listener *l,
+    const struct keydir *keys, struct bytes rcpt_to_in,
+    struct bytes mail_from_out);
 
 /*
  * Whether mail may be taken into the queue: what can not be delivered later

@@ -24,6 +24,7 @@ onward_new(struct relay *r, const struct onward *like)
 	o->domain = like->domain;
 	o->mail_from = like->mail_from;
 	o->identity = like->identity;
+	o->before = like->before;
 	o->from_address = like->from_address;
 	return o;
 }
@@ -248,8 +249,9 @@ put_pieces(struct onward *o)
 {
 	const struct relay *r = o->relay;
 
+	o->pieces[0] = (struct bytes){NULL, 0};
 	if (o->sign != NULL)
-		o->pieces[0] = dkim2_sign_fields(o->sign);
+		o->pieces[0] = o->hops[o->n_hops - 1].fields;
 	o->pieces[1] = r->annotation.field;
 	o->pieces[2] = o->value.received;
 	if (o->repaired != NULL)
@@ -328,7 +330,6 @@ lack_signature(struct onward *o, int error)
 		    "The message can not be signed now");
 	} else {
 		o->sign = NULL;
-		o->pieces[0] = (struct bytes){NULL, 0};
 		o->decision.kind = DECIDE_PASS;
 		o->decision.rule = "it could not be signed: on-failure";
 		relay_from_undo(o);
@@ -379,6 +380,8 @@ onward_signature(struct onward *o, size_t k, struct bytes signature)
 	error = onward_sign_answer(o, k, signature);
 	if (error != 0)
 		lack_signature(o, error);
+	else if (o->sign == NULL)
+		send_whole(o);		/* a rule forbids the next one */
 	else if (dkim2_sign_step(o->sign) == DKIM2_DONE)
 		send_signed(o);
 }

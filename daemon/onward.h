@@ -83,6 +83,7 @@ struct onward {
 	struct bytes mail_from;		/* with brackets */
 	struct bytes identity;		/* d= it would be signed with; empty:
 					   not known by the envelope */
+	struct bytes before;		/* d= of an imaginary hop before it */
 	struct bytes from_address;	/* local@domain that From may get;
 					   empty: none */
 	struct outbound *outbound;	/* NULL: none */
@@ -107,14 +108,18 @@ struct onward {
 	const struct relay_rewritten *rewritten; /* what came, with another
 						   From; NULL: with its own */
 	struct dkim2_envelope leaves;	/* the envelope it is signed for */
-	struct dkim2_sign *sign;
-	size_t n_signatures;		/* asked for */
-	const struct signer_key *keys;
+	struct dkim2_sign *sign;	/* the last; NULL: it is not signed */
+	struct onward_hop {		/* a signature of ours */
+		size_t n;		/* asked for: with each key of d= */
+		const struct signer_key *keys;
+		struct bytes fields;	/* once it is there */
+	} hops[2];			/* the imaginary one first */
+	size_t n_hops;			/* begun */
 	bool has_tag;
 	uint64_t tag;			/* of questions to the signer */
 	struct bytes pieces[ONWARD_PIECES];	/* what is sent: what we add,
 					   then what came */
-	char signed_as[400];		/* for the log */
+	char signed_as[560];		/* for the log */
 	struct loop_deferred deferred;
 };
 

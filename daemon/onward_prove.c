@@ -54,9 +54,10 @@ answer_keys(const struct onward *o, struct dkim2_verify *v)
 	for (size_t k = 0; k < n && error == 0; k++) {
 		const struct bytes *record = NULL;
 
-		for (size_t j = 0; j < o->n_signatures; j++)
-			if (is_name_of(names[k], &o->keys[j]))
-				record = &o->keys[j].record;
+		for (size_t h = 0; h < o->n_hops; h++)
+			for (size_t j = 0; j < o->hops[h].n; j++)
+				if (is_name_of(names[k], &o->hops[h].keys[j]))
+					record = &o->hops[h].keys[j].record;
 		error = dkim2_verify_answer(v, k, record == NULL
 		    ? DKIM2_KEY_ABSENT : DKIM2_KEY_TXT, record,
 		    record != NULL);
@@ -90,7 +91,7 @@ verify(const struct onward *o, struct arena *a, struct dkim2_verify **v,
 	    .envelope = &o->leaves,
 	    .limits = &limits,
 	    .scope = DKIM2_NEW_HOPS,
-	    .n_new = 1,
+	    .n_new = o->n_hops,
 	    .trusted = is_sample ? 0 : 1U << DKIM2_ED25519_SHA256,
 	    .known = digests_of(o),
 	    .keyring = r->hub->keyring,

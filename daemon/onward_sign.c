@@ -4,15 +4,19 @@
 
 #include "base/err.h"
 
+#define PART 64U	/* numbers of one hop's questions */
+
 /* Asks the signer for one signature with each key of d=. */
 static int
 ask_signatures(struct onward *o)
 {
+	const struct onward_hop *h = &o->hops[o->n_hops - 1];
 	struct bytes digest = dkim2_sign_want(o->sign);
+	size_t first = PART * (o->n_hops - 1);
 
-	for (size_t k = 0; k < o->n_signatures; k++)
-		if (signer_client_ask(o->relay->hub->signer, o->keys[k].number,
-		        digest, o->tag | k) != 0)
+	for (size_t k = 0; k < h->n; k++)
+		if (signer_client_ask(o->relay->hub->signer, h->keys[k].number,
+		        digest, o->tag | (first + k)) != 0)
 			return -E_SYSTEM;
 	return 0;
 }
@@ -59,47 +63,123 @@ set_envelope(struct onward *o)
 	return 0;
 }
 
+/* What is signed: the message as it leaves, but for our own fields on top. */
+struct subject {
+	struct dkim2_message message;
+	const struct dkim2_digests *digests;
+	struct bytes recipe;
+};
+
+static struct subject
+subject_of(const struct onward *o)
+{
+	const struct relay *r = o->relay;
+
+	if (o->decision.is_return)
+		return (struct subject){*r->extension.message,
+		    r->extension.digests, r->extension.recipe};
+	if (o->rewritten != NULL)
+		return (struct subject){o->rewritten->message,
+		    &o->rewritten->digests, o->rewritten->recipe};
+	if (o->repaired != NULL)
+		return (struct subject){o->repaired->message,
+		    &o->repaired->digests, {NULL, 0}};
+	return (struct subject){r->message, dkim2_verify_digests(r->verify),
+	    {NULL, 0}};
+}
+
+/* Puts the fields of the imaginary hop on top, as if they had come. */
+static int
+add_before(struct onward *o, struct subject *s)
+{
+	struct arena *a = o->relay->arena;
+	struct dkim2_message own, *m = &s->message;
+	struct dkim2_field *fields;
+	int error;
+
+	if (o->n_hops == 0)
+		return 0;
+	/* a signature, and an instance where there is a new one */
+	error = dkim2_message_parse(&own, o->hops[0].fields, 2, a);
+	if (error != 0)
+		return error;
+	fields = arena_array(a, own.n_fields + m->n_fields, sizeof(*fields));
+	if (fields == NULL)
+		return -E_NOMEM;
+	memcpy(fields, own.fields, own.n_fields * sizeof(*fields));
+	if (m->n_fields != 0)
+		memcpy(fields + own.n_fields, m->fields,
+		    m->n_fields * sizeof(*fields));
+	m->fields = fields;
+	m->n_fields += own.n_fields;
+	s->recipe = (struct bytes){NULL, 0};	/* the hop before has it */
+	return 0;
+}
+
+/* d=, and the envelope or nd=, of the next signature. */
+static void
+set_hop(const struct onward *o, struct dkim2_sign_options *opts)
+{
+	const struct decision *d = &o->decision;
+
+	if (d->before.n != 0 && o->n_hops == 0) {
+		opts->domain = d->before;
+		opts->next_domain = d->domain;
+		return;
+	}
+	opts->domain = d->domain;
+	opts->envelope = &o->leaves;
+	opts->flags = d->flags;
+	if (o->value.is_exploded && (o->n_hops != 0 ||
+	    decide_has_chain(&o->relay->message)))
+		opts->flags |= DKIM2_FLAG_EXPLODED;
+}
+
 static int
 begin_to_sign(struct onward *o, enum dkim2_refusal *why)
 {
 	struct relay *r = o->relay;
-	size_t n = signer_inventory_find(r->hub->inventory,
-	    o->decision.domain, &o->keys);
-	struct dkim2_signing_key *keys = arena_array(r->arena, n,
-	    sizeof(*keys));
-	struct dkim2_sign_options opts = {
-	    .domain = o->decision.domain,
-	    .keys = keys,
-	    .n_keys = n,
-	    .envelope = &o->leaves,
-	    .timestamp_s = o->value.time_s,
-	    .flags = o->decision.flags,
-	};
+	struct onward_hop *h = &o->hops[o->n_hops];
+	struct dkim2_sign_options opts = {.timestamp_s = o->value.time_s};
+	struct dkim2_signing_key *keys;
+	struct subject s = subject_of(o);
+	int error = add_before(o, &s);
 
+	if (error != 0)
+		return error;
+	set_hop(o, &opts);
+	h->n = signer_inventory_find(r->hub->inventory, opts.domain,
+	    &h->keys);
+	keys = arena_array(r->arena, h->n, sizeof(*keys));
 	if (keys == NULL)
 		return -E_NOMEM;
-	if (o->value.is_exploded && decide_has_chain(&r->message))
-		opts.flags |= DKIM2_FLAG_EXPLODED;
-	for (size_t k = 0; k < n; k++)
-		keys[k] = (struct dkim2_signing_key){o->keys[k].selector,
-		    o->keys[k].algorithm};
-	o->n_signatures = n;
-	if (o->decision.is_return) {
-		opts.recipe = r->extension.recipe;
-		return dkim2_sign_new(&o->sign, r->arena,
-		    r->extension.message, r->extension.digests, &opts, why);
-	}
-	if (o->rewritten != NULL) {
-		opts.recipe = o->rewritten->recipe;
-		return dkim2_sign_new(&o->sign, r->arena,
-		    &o->rewritten->message, &o->rewritten->digests, &opts,
-		    why);
-	}
-	if (o->repaired != NULL)
-		return dkim2_sign_new(&o->sign, r->arena,
-		    &o->repaired->message, &o->repaired->digests, &opts, why);
-	return dkim2_sign_new(&o->sign, r->arena, &r->message,
-	    dkim2_verify_digests(r->verify), &opts, why);
+	for (size_t k = 0; k < h->n; k++)
+		keys[k] = (struct dkim2_signing_key){h->keys[k].selector,
+		    h->keys[k].algorithm};
+	opts.keys = keys;
+	opts.n_keys = h->n;
+	opts.recipe = s.recipe;
+	o->n_hops++;
+	return dkim2_sign_new(&o->sign, r->arena, &s.message, s.digests,
+	    &opts, why);
+}
+
+/* Begins the next signature; where a rule forbids it the decision changes. */
+static int
+sign_next(struct onward *o)
+{
+	enum dkim2_refusal why = DKIM2_MAY_SIGN;
+	int error = begin_to_sign(o, &why);
+
+	if (error != 0)
+		return error;
+	if (why == DKIM2_MAY_SIGN)
+		return ask_signatures(o);
+	decide_unsignable(&o->decision, o->relay->listener,
+	    dkim2_refusal_text(why));
+	relay_from_undo(o);
+	o->sign = NULL;
+	return 0;
 }
 
 /* Whether the chain says already what this signature would (L1). */
@@ -117,7 +197,6 @@ int
 onward_sign(struct onward *o)
 {
 	struct relay *r = o->relay;
-	enum dkim2_refusal why = DKIM2_MAY_SIGN;
 	int error;
 
 	if (r->hub->signer == NULL ||
@@ -130,35 +209,56 @@ onward_sign(struct onward *o)
 		    loopcheck_text(LOOPCHECK_SIGNED));
 		return 0;
 	}
-	if (error == 0)
-		error = begin_to_sign(o, &why);
-	if (error != 0)
-		return error;
-	if (why == DKIM2_MAY_SIGN)
-		return ask_signatures(o);
-	decide_unsignable(&o->decision, r->listener, dkim2_refusal_text(why));
-	relay_from_undo(o);
-	o->sign = NULL;
+	return error != 0 ? error : sign_next(o);
+}
+
+/* The signature is there: its fields, above those of the hop before. */
+static int
+keep_fields(struct onward *o)
+{
+	struct onward_hop *h = &o->hops[o->n_hops - 1];
+	struct bytes fields = dkim2_sign_fields(o->sign);
+	struct buf all;
+
+	h->fields = fields;
+	if (o->n_hops == 1)
+		return 0;
+	if (arena_room(o->relay->arena, fields.n + h[-1].fields.n, &all) != 0)
+		return -E_NOMEM;
+	buf_add(&all, fields);
+	buf_add(&all, h[-1].fields);
+	h->fields = buf_bytes(&all);
 	return 0;
 }
 
 int
 onward_sign_answer(struct onward *o, size_t k, struct bytes signature)
 {
+	size_t n = o->decision.before.n != 0 ? 2 : 1;
+	int error;
+
+	if (k / PART != o->n_hops - 1)
+		return 0;
 	if (signature.n == 0)
 		return -E_SYSTEM;
-	return dkim2_sign_answer(o->sign, k, signature);
+	error = dkim2_sign_answer(o->sign, k % PART, signature);
+	if (error != 0 || dkim2_sign_step(o->sign) != DKIM2_DONE)
+		return error;
+	error = keep_fields(o);
+	return error != 0 || o->n_hops == n ? error : sign_next(o);
 }
 
 void
 onward_sign_describe(struct onward *o)
 {
-	char d[300];
+	char d[260], before[260];
 
 	relay_escape(o->decision.domain, d, sizeof(d));
+	relay_escape(o->decision.before, before, sizeof(before));
 	if (o->sign != NULL)
-		snprintf(o->signed_as, sizeof(o->signed_as), "signed=yes d=%s",
-		    d);
+		snprintf(o->signed_as, sizeof(o->signed_as),
+		    "signed=yes d=%s%s%s", d, *before != '\0' ? " via=" : "",
+		    before);
 	else if (o->decision.rule != NULL)
 		snprintf(o->signed_as, sizeof(o->signed_as),
 		    "signed=no rule=\"%s\"", o->decision.rule);

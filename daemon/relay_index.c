@@ -49,7 +49,7 @@ hash_of(const struct onward *o)
 	uint8_t room[NEXTHOP_HOST_MAX];
 	struct buf ascii = BUF_ON(room);
 
-	hash = add(hash, o->from_address);
+	hash = add(add(hash, o->before), o->from_address);
 	if (o->hop->scheme != SCHEME_MX)
 		return hash;
 	if (idn_is_ascii(o->domain))
@@ -64,6 +64,7 @@ is_like(const struct onward *a, const struct onward *b)
 	return nexthop_is_same(a->hop, a->domain, b->hop, b->domain) &&
 	    bytes_eq(a->mail_from, b->mail_from) &&
 	    bytes_eq(a->identity, b->identity) &&
+	    bytes_eq(a->before, b->before) &&
 	    bytes_eq(a->from_address, b->from_address);
 }
 

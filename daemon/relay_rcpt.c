@@ -198,6 +198,8 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	    .mail_from = rcpt->out.mail_from,
 	    .identity = decide_identity(l, &r->hub->inventory->domains,
 	        rcpt->to.raw, rcpt->out.mail_from),
+	    .before = decide_before(l, &r->hub->inventory->domains,
+	        rcpt->to.raw, rcpt->out.mail_from),
 	    .from_address = from_address(l, rcpt),
 	};
 	struct onward *o = relay_index_onward(r, &like);

@@ -33,8 +33,10 @@ struct row {
 	int code;		/* DECIDE_REFUSE */
 	const char *d;		/* DECIDE_SIGN */
 	const char *rule;	/* DECIDE_PASS: a part of it, or NULL: none */
+	const char *before;	/* DECIDE_SIGN: d= of an imaginary hop */
 };
 
+#define EVIL "<x@evil.example>"
 #define A "<a@example.org>"
 #define B "<b@there.example>"
 #define FWD "<c@fwd.example>"
@@ -44,82 +46,94 @@ struct row {
 static const struct row rows[] = {
 	{"inbound passes what is not signed", ROLE_INBOUND, VERIFY_ENFORCE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
-	    DECIDE_PASS, 0, NULL, NULL},
+	    DECIDE_PASS, 0, NULL, NULL, NULL},
 	{"unless it is told not to", ROLE_INBOUND, VERIFY_OBSERVE,
 	    UNSIGNED_REFUSE, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
-	    DECIDE_REFUSE, 550, NULL, NULL},
+	    DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"inbound never signs", ROLE_INBOUND, VERIFY_ENFORCE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
-	    DECIDE_PASS, 0, NULL, NULL},
+	    DECIDE_PASS, 0, NULL, NULL, NULL},
 	{"FAIL is refused for good", ROLE_INBOUND, VERIFY_ENFORCE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, B, A,
-	    DECIDE_REFUSE, 550, NULL, NULL},
+	    DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"PERMERROR too", ROLE_FORWARD, VERIFY_ENFORCE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PERMERROR, DKIM2_INSTANCE_SYNTAX,
-	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 550, NULL, NULL},
+	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"TEMPERROR for now", ROLE_INBOUND, VERIFY_ENFORCE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_TEMPERROR, DKIM2_KEY_UNFETCHED,
-	    CHAIN NEW, A, B, A, DECIDE_REFUSE, 451, NULL, NULL},
+	    CHAIN NEW, A, B, A, DECIDE_REFUSE, 451, NULL, NULL, NULL},
 	{"observe lets FAIL through", ROLE_INBOUND, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, B, A,
-	    DECIDE_PASS, 0, NULL, NULL},
+	    DECIDE_PASS, 0, NULL, NULL, NULL},
 
 	{"egress signs new mail of ours", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
-	    DECIDE_SIGN, 0, "example.org", NULL},
+	    DECIDE_SIGN, 0, "example.org", NULL, NULL},
 	{"as an appliance does", ROLE_APPLIANCE, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, B, A,
-	    DECIDE_SIGN, 0, "example.org", NULL},
+	    DECIDE_SIGN, 0, "example.org", NULL, NULL},
 	{"and with a null reverse-path", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, "<>", B, "<>",
-	    DECIDE_SIGN, 0, "example.org", NULL},
+	    DECIDE_SIGN, 0, "example.org", NULL, NULL},
 	{"but no bounce", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, REPORT NEW, "<>", B,
-	    "<>", DECIDE_REFUSE, 550, NULL, NULL},
+	    "<>", DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"no chain without arrival record", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
-	    DECIDE_PASS, 0, NULL, "arrival record"},
+	    DECIDE_PASS, 0, NULL, "arrival record", NULL},
 	{"refused where unsignable says so", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_REFUSE, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
-	    DECIDE_REFUSE, 550, NULL, NULL},
+	    DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"a foreign MAIL FROM", ROLE_EGRESS, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, EVIL, B, EVIL,
+	    DECIDE_PASS, 0, NULL, "MAIL FROM", NULL},
+	{"G7: another one of ours, by an imaginary hop", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, FWD, B, FWD,
-	    DECIDE_PASS, 0, NULL, "MAIL FROM"},
+	    DECIDE_SIGN, 0, "fwd.example", NULL, "example.org"},
 	{"a From that is nobody's here", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS,
-	    "From: <x@evil.example>\r\n", A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	    "From: <x@evil.example>\r\n", A, B, A, DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"V5: no From", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, "To: <b@c>\r\n",
-	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"V5: two From", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS, NEW NEW,
-	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL},
+	    A, B, A, DECIDE_REFUSE, 550, NULL, NULL, NULL},
 	{"V5: two mailboxes", ROLE_EGRESS, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_NONE, DKIM2_NO_FIELDS,
 	    "From: <a@example.org>, <b@example.org>\r\n", A, B, A,
-	    DECIDE_PASS, 0, NULL, "mailbox"},
+	    DECIDE_PASS, 0, NULL, "mailbox", NULL},
 
 	{"forward extends what it verified", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, OUT,
-	    DECIDE_SIGN, 0, "fwd.example", NULL},
+	    DECIDE_SIGN, 0, "fwd.example", NULL, NULL},
 	{"not what failed", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, FWD, OUT,
-	    DECIDE_PASS, 0, NULL, "Fully Verified"},
+	    DECIDE_PASS, 0, NULL, "Fully Verified", NULL},
 	{"nor what it did not look at", ROLE_FORWARD, VERIFY_OFF,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, OUT,
-	    DECIDE_PASS, 0, NULL, "not verified"},
+	    DECIDE_PASS, 0, NULL, "not verified", NULL},
 	{"what it can not tell yet waits", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_TEMPERROR, DKIM2_KEY_UNFETCHED,
-	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 451, NULL, NULL},
+	    CHAIN NEW, A, FWD, OUT, DECIDE_REFUSE, 451, NULL, NULL, NULL},
 	{"what never was signed is not begun", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_REFUSE, DKIM2_NONE, DKIM2_NO_FIELDS, NEW, A, FWD, OUT,
-	    DECIDE_PASS, 0, NULL, NULL},
+	    DECIDE_PASS, 0, NULL, NULL, NULL},
 	{"nor without a key for where it came to", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, OUT,
-	    DECIDE_PASS, 0, NULL, "no key"},
+	    DECIDE_PASS, 0, NULL, "no key", NULL},
 	{"nor under a foreign MAIL FROM", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, EVIL, FWD, EVIL,
+	    DECIDE_PASS, 0, NULL, "no key", NULL},
+	{"G7: that of another domain of ours, by an imaginary hop", ROLE_FORWARD, VERIFY_OBSERVE,
 	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, FWD, A,
-	    DECIDE_PASS, 0, NULL, "no key"},
+	    DECIDE_SIGN, 0, "example.org", NULL, "fwd.example"},
+	{"G7: but not what came to a domain without a key", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_PASS, DKIM2_OK, CHAIN NEW, A, B, A,
+	    DECIDE_PASS, 0, NULL, "no key", NULL},
+	{"G7: nor what was not verified", ROLE_FORWARD, VERIFY_OBSERVE,
+	    UNSIGNED_ACCEPT, UNSIGNABLE_PASS, DKIM2_FAIL, DKIM2_EXPIRED, CHAIN NEW, A, FWD, A,
+	    DECIDE_PASS, 0, NULL, "Fully Verified", NULL},
 };
 
 static void
@@ -137,6 +151,8 @@ check(const struct row *row)
 	    .mail_from_in = bytes_of(row->from_in),
 	    .mail_from_out = bytes_of(row->from_out),
 	    .identity = decide_identity(&l, &keys, bytes_of(row->to_in),
+	        bytes_of(row->from_out)),
+	    .before = decide_before(&l, &keys, bytes_of(row->to_in),
 	        bytes_of(row->from_out)), .arena = a};
 	struct decision d;
 
@@ -147,8 +163,11 @@ check(const struct row *row)
 	assert_int_equal(d.kind, row->kind);
 	if (row->kind == DECIDE_REFUSE)
 		assert_int_equal(d.code, row->code);
-	if (row->kind == DECIDE_SIGN)
+	if (row->kind == DECIDE_SIGN) {
 		assert_true(bytes_eq(d.domain, bytes_of(row->d)));
+		assert_true(bytes_eq(d.before, bytes_of(row->before == NULL
+		    ? "" : row->before)));
+	}
 	if (row->kind == DECIDE_PASS && row->rule == NULL)
 		assert_null(d.rule);
 	if (row->kind == DECIDE_PASS && row->rule != NULL)
@@ -177,6 +196,7 @@ struct back {
 	const char *d;
 	bool is_exploded;
 	const char *rule;
+	const char *before;
 };
 
 #define GOOD {.is_found = true, .is_good = true}
@@ -185,25 +205,26 @@ struct back {
 #define OTHER "From: <x@there.example>\r\n"
 
 static const struct back backs[] = {
-	{"egress extends what came for us", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
-	{"the domain that covers MAIL FROM", ROLE_EGRESS, GOOD, {A, FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
-	{"a list has exploded it", ROLE_LIST_OUT, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
-	{"as has a List-Id", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER "List-Id: <l.x>\r\n", OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
-	{"as have two recipients", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 2, DECIDE_SIGN, 0, "fwd.example", true, NULL},
-	{"as has a record that was used", ROLE_EGRESS, {.is_found = true, .is_good = true, .is_used = true}, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL},
-	{"a null reverse-path", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<>", 1, DECIDE_SIGN, 0, "fwd.example", false, NULL},
-	{"not under a foreign MAIL FROM", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<x@there.example>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
-	{"nor for whom we have no key", ROLE_EGRESS, GOOD, {B}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
-	{"nor without a recipient", ROLE_EGRESS, GOOD, {NULL}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both"},
-	{"nor what the record does not allow", ROLE_EGRESS, BAD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_PASS, 0, NULL, false, "so it is"},
-	{"not as new mail either", ROLE_EGRESS, BAD, {FWD}, NEW, A, 1, DECIDE_PASS, 0, NULL, false, "so it is"},
-	{"new mail of ours", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL},
-	{"and of the list", ROLE_LIST_OUT, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL},
-	{"no mail of others at egress", ROLE_EGRESS, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_REFUSE, 550, NULL, false, NULL},
-	{"nor in their name", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, "<x@there.example>", 1, DECIDE_REFUSE, 550, NULL, false, NULL},
-	{"which a list may send", ROLE_LIST_OUT, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_PASS, 0, NULL, false, "no record of its arrival"},
-	{"no bounce", ROLE_EGRESS, GOOD, {FWD}, CHAIN REPORT OTHER, "<>", 1, DECIDE_REFUSE, 550, NULL, false, NULL},
-	{"no two From", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER OTHER, OUT, 1, DECIDE_REFUSE, 550, NULL, false, NULL},
+	{"egress extends what came for us", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL, NULL},
+	{"the domain that covers MAIL FROM", ROLE_EGRESS, GOOD, {A, FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL, NULL},
+	{"G7: by an imaginary hop to another one of ours", ROLE_EGRESS, GOOD, {A}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", false, NULL, "example.org"},
+	{"a list has exploded it", ROLE_LIST_OUT, GOOD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL, NULL},
+	{"as has a List-Id", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER "List-Id: <l.x>\r\n", OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL, NULL},
+	{"as have two recipients", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, OUT, 2, DECIDE_SIGN, 0, "fwd.example", true, NULL, NULL},
+	{"as has a record that was used", ROLE_EGRESS, {.is_found = true, .is_good = true, .is_used = true}, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_SIGN, 0, "fwd.example", true, NULL, NULL},
+	{"a null reverse-path", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<>", 1, DECIDE_SIGN, 0, "fwd.example", false, NULL, NULL},
+	{"not under a foreign MAIL FROM", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<x@there.example>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
+	{"nor for whom we have no key", ROLE_EGRESS, GOOD, {B}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
+	{"nor without a recipient", ROLE_EGRESS, GOOD, {NULL}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
+	{"nor what the record does not allow", ROLE_EGRESS, BAD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_PASS, 0, NULL, false, "so it is", NULL},
+	{"not as new mail either", ROLE_EGRESS, BAD, {FWD}, NEW, A, 1, DECIDE_PASS, 0, NULL, false, "so it is", NULL},
+	{"new mail of ours", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL, NULL},
+	{"and of the list", ROLE_LIST_OUT, UNKNOWN, {NULL}, NEW, A, 1, DECIDE_SIGN, 0, "example.org", false, NULL, NULL},
+	{"no mail of others at egress", ROLE_EGRESS, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_REFUSE, 550, NULL, false, NULL, NULL},
+	{"nor in their name", ROLE_EGRESS, UNKNOWN, {NULL}, NEW, "<x@there.example>", 1, DECIDE_REFUSE, 550, NULL, false, NULL, NULL},
+	{"which a list may send", ROLE_LIST_OUT, UNKNOWN, {NULL}, OTHER, A, 1, DECIDE_PASS, 0, NULL, false, "no record of its arrival", NULL},
+	{"no bounce", ROLE_EGRESS, GOOD, {FWD}, CHAIN REPORT OTHER, "<>", 1, DECIDE_REFUSE, 550, NULL, false, NULL, NULL},
+	{"no two From", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER OTHER, OUT, 1, DECIDE_REFUSE, 550, NULL, false, NULL, NULL},
 };
 
 static void
@@ -237,6 +258,8 @@ check_back(const struct back *row)
 		assert_int_equal(d.code, row->code);
 	if (row->kind == DECIDE_SIGN) {
 		assert_true(bytes_eq(d.domain, bytes_of(row->d)));
+		assert_true(bytes_eq(d.before, bytes_of(row->before == NULL
+		    ? "" : row->before)));
 		assert_int_equal(d.is_return, row->e.is_good);
 		assert_int_equal((d.flags & DKIM2_FLAG_EXPLODED) != 0,
 		    row->is_exploded);
