@@ -219,6 +219,7 @@ do_signer(struct run *r, struct bytes rest)
 		[SIGNER_WORKS] = "works", [SIGNER_FAILS] = "fails",
 		[SIGNER_IS_SILENT] = "silent", [SIGNER_IS_GONE] = "gone",
 		[SIGNER_WORKS_ONCE] = "once", [SIGNER_LIES] = "lies",
+		[SIGNER_LIES_ONCE] = "lies-once",
 	};
 
 	for (unsigned k = 0; k < sizeof(words) / sizeof(words[0]); k++)

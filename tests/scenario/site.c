@@ -79,11 +79,13 @@ answer(void *arg)
 	struct buf out = BUF_ON(octets);
 
 	if (site.how == SIGNER_WORKS || site.how == SIGNER_WORKS_ONCE ||
-	    site.how == SIGNER_LIES)
+	    site.how == SIGNER_LIES || site.how == SIGNER_LIES_ONCE)
 		assert(dkim2_private_key_sign(secret[q->key], q->digest,
 		    &out) == 0);
-	if (site.how == SIGNER_LIES)
+	if (site.how == SIGNER_LIES || site.how == SIGNER_LIES_ONCE)
 		octets[7] ^= 1;
+	if (site.how == SIGNER_LIES_ONCE)
+		site.how = SIGNER_WORKS;
 	if (site.how == SIGNER_WORKS_ONCE)
 		site.how = SIGNER_FAILS;
 	q->client->answer(q->client->arg, q->tag, buf_bytes(&out));

@@ -8,7 +8,8 @@
 #include "tests/scenario/world.h"
 
 enum site_signer { SIGNER_WORKS, SIGNER_FAILS, SIGNER_IS_SILENT, SIGNER_IS_GONE,
-    SIGNER_WORKS_ONCE, SIGNER_LIES };
+    SIGNER_WORKS_ONCE, SIGNER_LIES,
+    SIGNER_LIES_ONCE };
 
 /*
  * Begins a world and a worker in it.
