@@ -30,6 +30,7 @@ relay_memory_look(struct relay *r, struct relay_rcpt *rcpt)
 
 	r->is_looking = memory_look(r->hub->memory, &key,
 	    r->tag | LOOK(rcpt->number)) == 0;
+	r->is_forgetful = r->is_forgetful || !r->is_looking;
 }
 
 /* What has the content in common with its retry, whatever else is stamped. */

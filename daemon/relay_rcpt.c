@@ -382,14 +382,21 @@ is_promising(const struct relay_rcpt *rcpt)
 	return rcpt->state == RCPT_ACCEPTED || rcpt->is_known;
 }
 
-/* None of an RCPT's recipients will get it. */
+/*
+ * None of an RCPT's recipients will get it.
+ *
+ * why      the answer of those who might have
+ */
 static void
-refuse_each(struct relay *r, struct relay_rcpt *first)
+refuse_each(struct relay *r, struct relay_rcpt *first,
+    const struct relay_answer *why)
 {
 	struct relay_answer a;
 
 	for (struct relay_rcpt *k = first; k != NULL; k = k->next) {
-		if (k->twin != NULL)
+		if (is_promising(k))
+			k->answer = *why;
+		else if (k->twin != NULL)
 			k->answer = k->twin->answer;
 		else
 			relay_memory_answered(r, k);
@@ -403,20 +410,28 @@ refuse_each(struct relay *r, struct relay_rcpt *first)
 /*
  * The client's answer to RCPT. An alias is taken where one of its addresses
  * is; what the others said is told at the dot, when these have the message:
- * then the client's retry, or its report, is for the others alone.
+ * then the client's retry, or its report, is for the others alone. Where the
+ * memory is out, each retry would double what they have: all wait.
  */
 static void
 conclude(struct relay *r)
 {
 	struct relay_answer ok = relay_answer_say(250, "2.1.5", "Ok");
+	const struct relay_answer *why = NULL;
 	struct relay_rcpt *first = r->said;
 	bool is_promised = false;
 
 	r->said = NULL;
-	for (const struct relay_rcpt *k = first; k != NULL; k = k->next)
-		is_promised = is_promised || is_promising(k);
-	if (!is_promised)
-		refuse_each(r, first);
+	for (const struct relay_rcpt *k = first; k != NULL; k = k->next) {
+		const struct relay_rcpt *its = k->twin != NULL ? k->twin : k;
+
+		if (is_promising(k))
+			is_promised = true;
+		else if (its->answer.code / 100 == 4)
+			why = &its->answer;
+	}
+	if (!is_promised || (r->is_forgetful && why != NULL))
+		refuse_each(r, first, why);
 	else if (first->n_of == 1 && first->state == RCPT_ACCEPTED)
 		take(r, first, &first->answer);
 	else
@@ -449,6 +464,7 @@ relay_rcpt_looked(struct relay *r, const struct memory_reply *reply)
 		return;
 	r->is_looking = false;
 	r->is_single = r->is_single || reply->is_single;
+	r->is_forgetful = r->is_forgetful || reply->status == MEMORY_OUT;
 	r->asking->is_known = reply->status == MEMORY_KNOWN;
 	answer(r);
 }

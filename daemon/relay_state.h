@@ -72,6 +72,7 @@ struct relay {
 	struct relay_rcpt *asking;	/* the one of them that is asked for */
 	bool is_looking;		/* and the memory's is not there */
 	bool is_single;			/* one recipient a transaction */
+	bool is_forgetful;		/* the memory did not answer */
 	struct outbound *spare;		/* idle, for whoever goes there; NULL */
 	struct onward *asked;		/* the transactions of RCPT time */
 	struct onward **asked_end;
