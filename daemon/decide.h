@@ -44,6 +44,7 @@ struct extension {
 	bool is_from_signed;	/* that, with a DKIM1 signature for From */
 	struct bytes from_address;	/* local@domain of one whom it came
 					   for; empty: none of ours */
+	unsigned restored;	/* DKIM2_RESTORED_*: what was undone */
 	const struct dkim2_message *message;	/* as it leaves */
 	const struct dkim2_digests *digests;
 	struct bytes recipe;	/* empty: nothing changed */

@@ -85,13 +85,81 @@ is_same(const uint8_t *a, const uint8_t *b)
 	return memcmp(a, b, 32) == 0;
 }
 
+/* The digests of a message with another header; its body is as it was. */
+static int
+make_digests(const struct extend_facts *f, const struct dkim2_message *m,
+    struct arena *a, struct dkim2_digests *d)
+{
+	const struct dkim2_verify_options opts = {
+	    .hashes = f->digests->have,
+	    .scope = DKIM2_DIGESTS,
+	    .known = f->digests,
+	};
+	struct dkim2_verify *v = NULL;
+	int r = dkim2_verify_new(&v, a, &opts);
+
+	if (r == 0)
+		r = dkim2_verify_header(v, m);
+	if (r == 0)
+		r = dkim2_verify_end(v, f->body);
+	if (r == 0)
+		*d = *dkim2_verify_digests(v);
+	dkim2_verify_fini(v);
+	return r;
+}
+
+/* Keeps a header that was made in passing, as long as e lives. */
+static int
+keep_message(struct extension *e, const struct extend_facts *f,
+    const struct dkim2_message *m, struct arena *a)
+{
+	struct dkim2_message *message = arena_alloc(f->arena,
+	    sizeof(*message));
+	struct dkim2_digests *digests = arena_alloc(f->arena,
+	    sizeof(*digests));
+	struct bytes header = arena_copy(f->arena, m->header);
+	int r;
+
+	if (message == NULL || digests == NULL || header.p == NULL)
+		return -E_NOMEM;
+	r = dkim2_message_parse(message, header, m->n_fields, f->arena);
+	if (r == 0)
+		r = make_digests(f, message, a, digests);
+	e->message = message;
+	e->digests = digests;
+	return r;
+}
+
 /*
- * What is to be signed of a message that differs from the one that came in:
- * the message as it leaves and the recipe that leads back. All that is undone
- * of what the server in between did to it is undone here.
+ * What the server in between did to fields that the chain needs is undone,
+ * where what came shows what they were.
  *
- * Returns  0 (look at e), -E_NOMEM or -E_CRYPTO
+ * Returns  0 (look at e->rule and ->restored), -E_NOMEM or -E_CRYPTO
  */
+static int
+restore(struct extension *e, const struct extend_facts *f,
+    const struct old *old, struct arena *a)
+{
+	struct dkim2_message m;
+	int r = dkim2_restore(&e->restored, &m, a, &old->message, old->body,
+	    f->message, f->body);
+
+	if (r == 0 && e->restored != 0)
+		r = keep_message(e, f, &m, a);
+	if (r == 0 && !decide_has_chain(e->message))
+		e->rule = "its DKIM2 fields were taken out, and what is left "
+		    "does not prove that it is that message";
+	return r;
+}
+
+static bool
+is_as_it_came(const struct extension *e, const struct arrival *record)
+{
+	return is_same(record->header, e->digests->header[DKIM2_SHA256]) &&
+	    is_same(record->body, e->digests->body[DKIM2_SHA256]);
+}
+
+/* The recipe that leads from the message as it leaves to what came. */
 static int
 describe(struct extension *e, const struct extend_facts *f,
     const struct old *old, bool is_same_body, struct arena *a)
@@ -99,7 +167,7 @@ describe(struct extension *e, const struct extend_facts *f,
 	enum dkim2_diff what;
 	struct bytes recipe;
 	int r = dkim2_diff(&what, &recipe, a, &old->message,
-	    is_same_body ? f->body : old->body, f->message, f->body);
+	    is_same_body ? f->body : old->body, e->message, f->body);
 
 	if (r != 0)
 		return r;
@@ -112,13 +180,25 @@ describe(struct extension *e, const struct extend_facts *f,
 	return e->is_good ? 0 : -E_NOMEM;
 }
 
-/* Something that is hashed is not as it came. */
+/* What is to be signed of a message that is not what came, with its copy. */
+static int
+compare_with(struct extension *e, const struct extend_facts *f,
+    const struct arrival *record, const struct old *old, struct arena *a)
+{
+	int r = restore(e, f, old, a);
+
+	if (r != 0 || e->rule != NULL)
+		return r;
+	e->is_good = is_as_it_came(e, record);
+	return e->is_good ? 0 : describe(e, f, old, is_same(record->body,
+	    f->digests->body[DKIM2_SHA256]), a);
+}
+
+/* Something that is hashed is not as it came, or the chain is gone. */
 static int
 compare(struct extension *e, const struct extend_facts *f,
     const struct arrival *record, struct arena *a)
 {
-	bool is_same_body = is_same(record->body,
-	    f->digests->body[DKIM2_SHA256]);
 	bool is_there;
 	struct old old;
 	int r;
@@ -127,7 +207,8 @@ compare(struct extension *e, const struct extend_facts *f,
 		e->rule = "it was changed, and recipes is none";
 		return 0;
 	}
-	if (f->listener->recipes == RECIPES_HEADERS && !is_same_body) {
+	if (f->listener->recipes == RECIPES_HEADERS &&
+	    !is_same(record->body, f->digests->body[DKIM2_SHA256])) {
 		e->rule = "its body was changed, and recipes is headers";
 		return 0;
 	}
@@ -135,7 +216,7 @@ compare(struct extension *e, const struct extend_facts *f,
 	if (r == 0 && !is_there)
 		e->rule = "it was changed, and there is no copy of what came";
 	else if (r == 0)
-		r = describe(e, f, &old, is_same_body, a);
+		r = compare_with(e, f, record, &old, a);
 	close_old(&old);
 	return r;
 }
@@ -144,8 +225,7 @@ compare(struct extension *e, const struct extend_facts *f,
 
 /* Why a chain may not be extended, whatever became of it; NULL: it may. */
 static const char *
-rule_of(const struct arrival *record, const struct extend_facts *f,
-    bool has_chain)
+rule_of(const struct arrival *record, const struct extend_facts *f)
 {
 	if (record->full == DKIM2_NONE)
 		return "it came without DKIM2";
@@ -153,8 +233,6 @@ rule_of(const struct arrival *record, const struct extend_facts *f,
 		return "its arrival is too long ago";
 	if (record->full != DKIM2_PASS)
 		return "the chain was not Fully Verified when it came";
-	if (!has_chain)
-		return "its DKIM2 fields were taken out";
 	return NULL;
 }
 
@@ -167,7 +245,7 @@ extend_by_record(struct extension *e, const struct extend_facts *f,
 
 	*e = (struct extension){
 	    .is_found = true,
-	    .rule = rule_of(record, f, decide_has_chain(f->message)),
+	    .rule = rule_of(record, f),
 	    .is_used = record->n_found != 0,
 	    .message = f->message,
 	    .digests = f->digests,
@@ -177,8 +255,7 @@ extend_by_record(struct extension *e, const struct extend_facts *f,
 	e->rcpts = arena_copy(f->arena, record->rcpts);
 	if (e->rcpts.p == NULL)
 		return -E_NOMEM;
-	if (is_same(record->header, f->digests->header[DKIM2_SHA256]) &&
-	    is_same(record->body, f->digests->body[DKIM2_SHA256])) {
+	if (decide_has_chain(f->message) && is_as_it_came(e, record)) {
 		e->is_good = true;
 		return 0;
 	}

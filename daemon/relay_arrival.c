@@ -289,6 +289,44 @@ relay_arrival_find(struct relay *r)
 	return error != 0;
 }
 
+/*
+ * A list manager may wrap what it sends on, with a name of its own: then the
+ * chain stands in a part. Not at egress, where somebody may well send on in
+ * his own name what he got.
+ *
+ * Returns  whether the record of that is asked for
+ */
+static bool
+find_within(struct relay *r)
+{
+	uint8_t chain[ARRIVAL_DIGEST];
+	struct arrival_key key = {.scope = bytes_of(r->listener->pair->name)};
+	struct dkim2_message inner;
+	struct bytes body;
+	bool is_there;
+
+	if (r->is_within || r->listener->role != ROLE_LIST_OUT ||
+	    decide_has_chain(&r->message) ||
+	    dkim2_wrapped(&is_there, &inner, &body, r->arena, &r->message,
+	        content_body(&r->content)) != 0 ||
+	    !is_there || !arrival_chain(&inner, chain))
+		return false;
+	key.chain = (struct bytes){chain, ARRIVAL_DIGEST};
+	r->is_within = true;
+	return arrival_find(r->hub->memory, &key, r->tag) == 0;
+}
+
+/* What was undone of what the server in between did. */
+static const char *
+restored(unsigned what)
+{
+	if ((what & DKIM2_RESTORED_WRAPPED) != 0)
+		return " restored=wrapped";
+	if ((what & DKIM2_RESTORED_CHAIN) != 0)
+		return " restored=chain";
+	return (what & DKIM2_RESTORED_FROM) != 0 ? " restored=from" : "";
+}
+
 static void
 found(struct relay *r, const struct arrival *record)
 {
@@ -297,10 +335,10 @@ found(struct relay *r, const struct arrival *record)
 	const struct extension *e = &r->extension;
 
 	if (error == 0)
-		log_line(LOG_NOTICE_, "%s: arrival=found verdict=%s %s", r->id,
-		    dkim2_state_name(record->full), !e->is_good
+		log_line(LOG_NOTICE_, "%s: arrival=found verdict=%s %s%s",
+		    r->id, dkim2_state_name(record->full), !e->is_good
 		    ? "not extended" : e->recipe.n == 0 ? "unchanged"
-		    : "changed");
+		    : "changed", restored(e->restored));
 	go_on(r, error);
 }
 
@@ -318,6 +356,8 @@ relay_arrival_reply(struct relay *r, const struct arrival_reply *reply)
 		return false;
 	if (reply->status == ARRIVAL_FOUND)
 		found(r, &reply->record);
+	else if (reply->status == ARRIVAL_NONE && find_within(r))
+		return true;
 	else if (reply->status == ARRIVAL_NONE)
 		go_on(r, do_without(r, "a chain without an arrival record"));
 	else

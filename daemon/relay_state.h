@@ -92,6 +92,7 @@ struct relay {
 	struct dkim2_verify *verify;
 	struct sender *sender;		/* by DKIM1; NULL: nothing to look at */
 	struct extension extension;	/* where it may have come in before */
+	bool is_within;			/* asked by the chain of a part of it */
 	struct arrival *recorded;	/* how it came; NULL: not written */
 	struct annotation annotation;	/* of all copies */
 	const struct config_policy *policy;	/* the rule for it; NULL */

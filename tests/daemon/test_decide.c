@@ -215,6 +215,7 @@ static const struct back backs[] = {
 	{"a null reverse-path", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<>", 1, DECIDE_SIGN, 0, "fwd.example", false, NULL, NULL},
 	{"not under a foreign MAIL FROM", ROLE_EGRESS, GOOD, {FWD}, CHAIN OTHER, "<x@there.example>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
 	{"nor for whom we have no key", ROLE_EGRESS, GOOD, {B}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
+	{"nor for a name without a domain", ROLE_EGRESS, GOOD, {"<postmaster>"}, CHAIN OTHER, OUT, 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
 	{"nor without a recipient", ROLE_EGRESS, GOOD, {NULL}, CHAIN OTHER, "<>", 1, DECIDE_PASS, 0, NULL, false, "no key covers both", NULL},
 	{"nor what the record does not allow", ROLE_EGRESS, BAD, {FWD}, CHAIN OTHER, OUT, 1, DECIDE_PASS, 0, NULL, false, "so it is", NULL},
 	{"not as new mail either", ROLE_EGRESS, BAD, {FWD}, NEW, A, 1, DECIDE_PASS, 0, NULL, false, "so it is", NULL},

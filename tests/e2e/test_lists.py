@@ -170,6 +170,32 @@ def test_nothing_changed_nothing_said(site, peer):
     assert len(said["instances"]) == 1
 
 
+def stripped(content):
+    """Without fields that somebody does not know."""
+    head, body = content.split(b"\r\n\r\n", 1)
+    fields = re.split(rb"\r\n(?![ \t])", head)
+    return b"\r\n".join(f for f in fields if not f.lower().startswith(
+        (b"dkim2-signature", b"message-instance"))) + b"\r\n\r\n" + body
+
+
+def wrapped(content):
+    """An anonymous list: all of it in a part, under another name."""
+    return (b"From: l <l@lists.example>\r\nMessage-ID: <w@lists.example>\r\n"
+            b"Subject: [l] a post\r\nMIME-Version: 1.0\r\nContent-Type: "
+            b"multipart/mixed; boundary=edge\r\n\r\n--edge\r\nContent-Type: "
+            b"message/rfc822\r\n\r\n" + content + b"\r\n--edge--\r\n")
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: stripped(manage(c)), stripped, wrapped,
+    lambda c: c.replace(b"From: Alice <", b'From: "Alice"\r\n  <')])
+def test_what_a_server_did_to_the_chain_is_undone(site, peer, change):
+    mail, = site.distribute(change(site.post(site.sign(PLAIN % 10))),
+                            "bob@two.example")
+    said = site.verify(peer, mail)
+    assert said["result"] == "pass" and len(said["signatures"]) == 2
+
+
 def test_V19_no_field_of_the_message_makes_a_record(site, peer):
     """A chain that never came by us, with all the fields that one might take
     for a hand-over."""

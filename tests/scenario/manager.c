@@ -3,7 +3,7 @@
 #include <string.h>
 
 struct changes {
-	bool tag, fields, footer, refold, strip, munge, body;
+	bool tag, fields, footer, refold, strip, munge, body, requote, wrap;
 	struct bytes extra;
 };
 
@@ -21,6 +21,8 @@ read_changes(struct bytes words, struct changes *c)
 		{"strip", offsetof(struct changes, strip)},
 		{"munge", offsetof(struct changes, munge)},
 		{"body", offsetof(struct changes, body)},
+		{"requote", offsetof(struct changes, requote)},
+		{"wrap", offsetof(struct changes, wrap)},
 	};
 
 	*c = (struct changes){.tag = false};
@@ -103,9 +105,24 @@ put_field(const struct changes *c, struct bytes field, struct buf *out)
 		buf_add(out, bytes_skip(field, subject.n));
 	} else if (c->munge && bytes_starts(field, BYTES_LIT("From: "))) {
 		buf_add_str(out, "From: Alice by way of l <l@two.example>\r\n");
+	} else if (c->requote && bytes_starts(field, BYTES_LIT("From: "))) {
+		buf_add_str(out, "From: =?utf-8?q?Alice?=\r\n"
+		    " <alice@one.example>\r\n");
 	} else {
 		buf_add(out, field);
 	}
+}
+
+static void
+wrap(struct bytes content, struct buf *out)
+{
+	buf_add_str(out, "From: l <l@two.example>\r\n"
+	    "Message-ID: <wrapped.1@two.example>\r\nSubject: a letter\r\n"
+	    "MIME-Version: 1.0\r\n"
+	    "Content-Type: multipart/mixed; boundary=edge\r\n\r\n--edge\r\n"
+	    "Content-Type: message/rfc822\r\n\r\n");
+	buf_add(out, content);
+	buf_add_str(out, "--edge--\r\n");
 }
 
 bool
@@ -116,6 +133,10 @@ manager_make(struct bytes content, struct bytes words, struct buf *out)
 
 	if (!read_changes(words, &c))
 		return false;
+	if (c.wrap) {
+		wrap(content, out);
+		return !out->full;
+	}
 	if (c.extra.n != 0) {
 		buf_add(out, c.extra);
 		buf_add(out, BYTES_LIT("\r\n"));

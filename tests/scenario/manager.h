@@ -11,7 +11,8 @@
  * changes  words: "tag" (of the subject), "fields" (List-*), "footer",
  *          "refold" (DKIM2 fields: one line each, in another order), "strip"
  *          (they are taken out), "munge" (From), "body" (all of it is
- *          another), "x NAME: VALUE" (one more field, the rest of the line)
+ *          another), "requote" (From), "wrap" (all of it in a
+ *          part, under a name of its own), "x NAME: VALUE" (one more field, the rest of the line)
  * Returns  whether there are such changes
  */
 bool manager_make(struct bytes content, struct bytes changes,
