@@ -61,6 +61,8 @@ ways_to_write_a_from_are_the_same(void **state)
 		    "=?UTF8?Q?Ren=C3=A9?= <rene@example.org>"},
 		{"=?us-ascii?Q?Alice?= <alice@example.org>",
 		    "Alice <alice@example.org>"},
+		{"Alice =?utf-8?q?B=2E?= <alice@example.org>",
+		    "\"Alice B.\" <alice@example.org>"},
 		{"=?windows-1252?Q?Ren=E9_=80_=93x=94?= <rene@example.org>",
 		    "=?utf-8?Q?Ren=C3=A9_=E2=82=AC_=E2=80=9Cx=E2=80=9D?= <rene@example.org>"},
 		{"J. R. Doe <jrd@example.org>", "\"J. R. Doe\" <jrd@example.org>"},
@@ -428,6 +430,10 @@ what_is_within_is_proven_too(void **state)
 	/* parts that are unclear: no end */
 	nothing(OLD, MIXED "\r\n--==1==\r\nContent-Type: message/rfc822\r\n\r\n"
 	    OLD, a);
+	nothing(OLD, MIXED "\r\n--==1==\r\nContent-Type: multipart/mixed; "
+	    "boundary=two\r\n\r\n--two\r\n\r\nx\r\n--==1==\r\n"
+	    "Content-Type: message/rfc822\r\n\r\n" OLD
+	    "\r\n--==1==--\r\n", a);
 	/* outside it has a chain */
 	nothing(OLD, "DKIM2-Signature: i=1; d=c.example;\r\n" MIXED
 	    PARTS(OLD), a);
@@ -462,7 +468,7 @@ the_message_within_is_shown(void **state)
 	assert_false(find_wrapped(OLD, &inner, &body, a));
 	assert_false(find_wrapped(MIXED PARTS("no header"), &inner, &body,
 	    a));
-	assert_false(find_wrapped("Content-Type: message/rfc822\r\n" MIXED
+	assert_false(find_wrapped(MIXED "Content-Type: text/plain\r\n"
 	    PARTS(OLD), &inner, &body, a));
 }
 
@@ -534,6 +540,77 @@ a_from_written_anew_gets_its_octets_back(void **state)
 	    "From: =?utf-8?b?UmVuw6k=?= <rene@a.example>\r\n\r\n" TEXT, a);
 }
 
+/* ---- servers ------------------------------------------------------------- */
+
+#define NAMED SIGNED "From: =?iso-8859-1?Q?Ren=E9_Descartes?=\r\n" \
+	"\t<rene@a.example>\r\nTo: list@l.example\r\n" \
+	"Subject: =?iso-8859-1?Q?Caf=E9?=\r\nMessage-ID: <1@a.example>\r\n"
+#define RENE "From: =?iso-8859-1?Q?Ren=E9_Descartes?=\r\n" \
+	"\t<rene@a.example>\r\n"
+
+/* What some of them make of one message. */
+static void
+what_servers_do_is_undone(void **state)
+{
+	static const struct {
+		const char *label, *now;
+		unsigned done;
+		const char *header;
+	} rows[] = {
+		{"Mailman 3: folds and encodes anew, keeps the chain",
+		    "DKIM2-Signature: i=1; m=1; t=1; d=a.example; "
+		    "s=x:ed25519-sha256:AAAA;\r\n"
+		    "Message-Instance: m=1; h=sha256:CCCC:DDDD;\r\n"
+		    "From: =?utf-8?q?Ren=C3=A9_Descartes?= <rene@a.example>\r\n"
+		    "To: list@l.example\r\nMessage-ID: <1@a.example>\r\n"
+		    "Subject: [l] =?iso-8859-1?q?Caf=E9?=\r\n\r\n" TEXT FOOTER,
+		    FROM,
+		    "DKIM2-Signature: i=1; m=1; t=1; d=a.example; "
+		    "s=x:ed25519-sha256:AAAA;\r\n"
+		    "Message-Instance: m=1; h=sha256:CCCC:DDDD;\r\n" RENE
+		    "To: list@l.example\r\nMessage-ID: <1@a.example>\r\n"
+		    "Subject: [l] =?iso-8859-1?q?Caf=E9?=\r\n"},
+		{"mlmmj: takes fields out by name, adds its own",
+		    "Received: by l.example\r\n" RENE "To: list@l.example\r\n"
+		    "Subject: [l] =?iso-8859-1?Q?Caf=E9?=\r\n"
+		    "Message-ID: <1@a.example>\r\nPrecedence: list\r\n\r\n"
+		    TEXT FOOTER, CHAIN, SIGNED
+		    "Received: by l.example\r\n" RENE "To: list@l.example\r\n"
+		    "Subject: [l] =?iso-8859-1?Q?Caf=E9?=\r\n"
+		    "Message-ID: <1@a.example>\r\nPrecedence: list\r\n"},
+		{"as Exchange: what is unknown goes, the rest in another order",
+		    "Received: from x (2001:db8::1) by y\r\n"
+		    "From: =?Windows-1252?Q?Ren=E9_Descartes?= "
+		    "<rene@a.example>\r\nTo: \"list@l.example\" "
+		    "<list@l.example>\r\n"
+		    "Subject: [EXTERNAL] =?Windows-1252?Q?Caf=E9?=\r\n"
+		    "Thread-Topic: Caf\r\nMessage-ID: <1@a.example>\r\n"
+		    "X-MS-Has-Attach:\r\nMIME-Version: 1.0\r\n\r\n"
+		    "CAUTION: this came from outside.\r\n\r\n" TEXT,
+		    CHAIN | FROM, SIGNED
+		    "Received: from x (2001:db8::1) by y\r\n" RENE
+		    "To: \"list@l.example\" <list@l.example>\r\n"
+		    "Subject: [EXTERNAL] =?Windows-1252?Q?Caf=E9?=\r\n"
+		    "Thread-Topic: Caf\r\nMessage-ID: <1@a.example>\r\n"
+		    "X-MS-Has-Attach:\r\nMIME-Version: 1.0\r\n"},
+		{"as Postfix: only folds, and puts trace on top",
+		    "Return-Path: <l@l.example>\r\nReceived: by z\r\n" SIGNED
+		    "From: =?iso-8859-1?Q?Ren=E9_Descartes?= "
+		    "<rene@a.example>\r\nMessage-ID: <1@a.example>\r\n\r\n"
+		    TEXT, 0,
+		    "Return-Path: <l@l.example>\r\nReceived: by z\r\n" SIGNED
+		    "From: =?iso-8859-1?Q?Ren=E9_Descartes?= "
+		    "<rene@a.example>\r\nMessage-ID: <1@a.example>\r\n"},
+	};
+	struct arena *a = *state;
+
+	for (size_t k = 0; k < COUNT(rows); k++) {
+		print_message("%s\n", rows[k].label);
+		restored_is(NAMED "\r\n" TEXT, rows[k].now, rows[k].done,
+		    rows[k].header, a);
+	}
+}
+
 /* ---- systems that fail --------------------------------------------------- */
 
 static void
@@ -582,6 +659,7 @@ main(void)
 		TEST(the_message_within_is_shown),
 		TEST(looking_within_has_bounds),
 		TEST(a_from_written_anew_gets_its_octets_back),
+		TEST(what_servers_do_is_undone),
 		cmocka_unit_test(without_memory_it_says_so),
 	};
 
