@@ -292,6 +292,13 @@ extend(struct decision *d, const struct decide_facts *f)
 
 /* ---- mail of others ---- */
 
+/* As whom the next signature, or the imaginary hop before it, is made. */
+static struct bytes
+own_of(const struct decide_facts *f)
+{
+	return f->identity.n != 0 ? f->identity : f->before;
+}
+
 /* Whether the author's domain, or the operator, wants another From. */
 static bool
 is_from_unwanted(const struct decide_facts *f, bool is_adopting)
@@ -313,7 +320,7 @@ decide_from(const struct decide_facts *f, bool is_adopting)
 	if (f->from_address.n == 0 || !is_from_unwanted(f, is_adopting) ||
 	    dkim2_message_from(f->message, f->arena, &domain) !=
 	        DKIM2_FROM_ONE ||
-	    (f->identity.n != 0 && dkim2_domain_covers(f->identity, domain)))
+	    (own_of(f).n != 0 && dkim2_domain_covers(own_of(f), domain)))
 		return (struct bytes){NULL, 0};
 	return f->from_address;
 }
@@ -343,8 +350,8 @@ is_from_list(const struct decide_facts *f)
 
 /*
  * Why mail can not be taken into DKIM2 as ours; NULL: it can. A bounce that we
- * signed would be believed where mail to our domain bounces (draft 16.4), and
- * a From of ours that nobody vouches for may be anybody's.
+ * signed would be believed where mail to our domain bounces (draft 16.4); a
+ * MAIL FROM or From of ours that nobody vouches for may be anybody's.
  */
 static const char *
 rule_against_adoption(const struct decide_facts *f, struct bytes from)
@@ -359,6 +366,9 @@ rule_against_adoption(const struct decide_facts *f, struct bytes from)
 	if (f->identity.n == 0)
 		return "no key covers both the recipient's domain and the new "
 		    "MAIL FROM";
+	if (f->listener->role == ROLE_FORWARD &&
+	    bytes_eq(f->mail_from_in, f->mail_from_out))
+		return "MAIL FROM is ours, and anybody may have said it";
 	if (from.n != 0)
 		return NULL;
 	if (!dkim2_domain_covers(f->identity, domain))

@@ -171,7 +171,7 @@ is_of_list(struct bytes mail_from, struct bytes address)
  * Which of those it came for From may become: one that we sign for, of several
  * the one whose bounces come to the reverse-path.
  *
- * identity set to the domain that covers it and the reverse-path
+ * identity set to the domain that covers it, and the reverse-path if one does
  * Returns  local@domain, a view of the list; empty: none
  */
 static struct bytes
@@ -184,11 +184,13 @@ choose_address(const struct relay *r, struct bytes list,
 	while (!is_best && relay_value_next_rcpt(&list, &path)) {
 		struct bytes name[2] = {dkim2_path_domain(path),
 		    r->mail.from.domain};
-		struct bytes d = keydir_cover(&r->hub->inventory->domains,
-		    name, 2);
+		const struct keydir *keys = &r->hub->inventory->domains;
+		struct bytes d = keydir_cover(keys, name, 2);
 		struct bytes address = bytes_between(path.p + 1,
 		    path.p + path.n - 1);
 
+		if (d.n == 0)	/* by way of an imaginary hop */
+			d = keydir_cover(keys, name, 1);
 		if (name[0].n == 0 || d.n == 0)
 			continue;
 		is_best = is_of_list(r->mail.from.raw, address);

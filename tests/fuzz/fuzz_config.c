@@ -100,6 +100,12 @@ check_listeners(const struct config *c, bool has_file)
 			abort();
 		if (l->role == ROLE_LIST_OUT && l->pair == NULL)
 			abort();
+		if ((l->from_rewrite != FROM_REWRITE_NEVER ||
+		    l->adopt != ADOPT_NEVER) && l->role != ROLE_FORWARD &&
+		    (l->role != ROLE_LIST_OUT ||
+		    (l->from_rewrite != FROM_REWRITE_NEVER &&
+		    l->recipes == RECIPES_NONE)))
+			abort();
 		if (l->pair != NULL && (!l->pair->is_paired ||
 		    l->pair->verify == VERIFY_OFF || l->pair->n_listen == 0 ||
 		    config_role_originates(l->pair->role)))
