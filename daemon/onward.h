@@ -193,7 +193,8 @@ int onward_sign_answer(struct onward *o, size_t k, struct bytes signature);
 
 /*
  * Has our own verifier look at the finished message, in ->pieces: what it
- * finds wrong must not leave.
+ * finds wrong must not leave. Where the chain is too old ->decision is changed,
+ * and ->sign is NULL.
  *
  * Returns  0; -E_CRYPTO where it does not verify, which is in the log; -E_*
  *          where that can not be told now

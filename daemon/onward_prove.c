@@ -121,6 +121,22 @@ alarm_of(const struct onward *o, const struct dkim2_verdict *verdict)
 	    dkim2_state_name(verdict->state), BYTES_FMT(buf_bytes(&text)));
 }
 
+/*
+ * A chain grows old while a list manager waits for its moderator: that is no
+ * fault of ours, and nothing to be tried again.
+ */
+static bool
+is_outlived(struct onward *o, const struct dkim2_verdict *verdict)
+{
+	if (verdict->reason != DKIM2_EXPIRED)
+		return false;
+	decide_unsignable(&o->decision, o->relay->listener,
+	    "a signature of the chain is too old by now");
+	o->sign = NULL;
+	relay_from_undo(o);
+	return true;
+}
+
 int
 onward_prove(struct onward *o)
 {
@@ -134,7 +150,7 @@ onward_prove(struct onward *o)
 		error = verify(o, a, &v, &m);
 	if (error == 0) {
 		full = &dkim2_verify_result(v)->full;
-		if (full->state != DKIM2_PASS) {
+		if (full->state != DKIM2_PASS && !is_outlived(o, full)) {
 			alarm_of(o, full);
 			error = -E_CRYPTO;
 		}
