@@ -26,13 +26,18 @@ say_error(struct buf *answer, int error)
 static int
 open_named(struct queue_run *r, struct named *n)
 {
+	int error;
+
 	n->entry = queue_entry_find(r, n->id);
 	n->file = &n->own;
 	if (n->entry != NULL && n->entry->file != NULL) {
 		n->file = n->entry->file;
 		return 0;
 	}
-	return spool_file_open(&n->own, r->spool, n->id, false);
+	error = spool_file_open(&n->own, r->spool, n->id, false);
+	if (error == 0 && n->entry != NULL)
+		queue_marks_put(n->entry, &n->own);
+	return error;
 }
 
 static void
@@ -45,11 +50,16 @@ close_named(struct named *n)
 static int
 patch_hold(struct named *n, bool is_held)
 {
+	struct queue_message *m = &n->file->m;
+	bool was_held = m->is_held;
 	struct queue_patch p;
 
-	n->file->m.is_held = is_held;
-	queue_file_patch_hold(&n->file->m, &p);
-	return spool_file_patch(n->file, &p);
+	m->is_held = is_held;
+	queue_file_patch_hold(m, &p);
+	if (spool_file_patch(n->file, &p) == 0)
+		return 0;
+	m->is_held = was_held;
+	return -E_SYSTEM;
 }
 
 /* From now on; what is under way ends first. */
@@ -93,6 +103,7 @@ reopen(struct queue_run *r, struct named *n)
 	for (size_t c = 0; c < m->n_copies; c++) {
 		for (size_t k = 0; k < m->copies[c].n_rcpts; k++) {
 			struct queue_rcpt *rcpt = &m->copies[c].rcpts[k];
+			const struct queue_rcpt was = *rcpt;
 			struct queue_patch p;
 
 			if (rcpt->status != QUEUE_FAILED &&
@@ -102,8 +113,10 @@ reopen(struct queue_run *r, struct named *n)
 			rcpt->tries = 0;
 			rcpt->due_s = loop_time_s(r->hub->loop);
 			queue_file_patch_rcpt(rcpt, &p);
-			if (spool_file_patch(n->file, &p) != 0)
+			if (spool_file_patch(n->file, &p) != 0) {
+				*rcpt = was;
 				return -E_SYSTEM;
+			}
 			is_any = true;
 		}
 	}
@@ -137,6 +150,7 @@ remove_named(struct queue_run *r, struct named *n)
 	if (n->entry != NULL) {
 		n->entry->is_partial = false;
 		queue_entry_stop(r, n->entry);
+		queue_marks_drop(n->entry);
 		queue_entry_look(r, n->entry);
 	}
 	return 0;

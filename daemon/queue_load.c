@@ -101,6 +101,7 @@ entry_free(struct queue_run *r, struct queue_entry *e)
 	*at = e->chained;
 	r->n_entries--;
 	close_file(e);
+	queue_marks_drop(e);
 	free(e);
 }
 
@@ -158,6 +159,8 @@ queue_entry_open(struct queue_run *r, struct queue_entry *e, int *error)
 		free(e->file);
 		e->file = NULL;
 		errno = saved;
+	} else {
+		queue_marks_put(e, e->file);
 	}
 	return e->file;
 }
@@ -190,16 +193,21 @@ remove_message(struct queue_run *r, const char *id)
 void
 queue_entry_look(struct queue_run *r, struct queue_entry *e)
 {
-	bool is_over = e->jobs == NULL && !e->is_partial, is_delivered;
+	bool is_over = e->n_active == 0 && e->jobs == NULL && !e->is_partial;
 
+	if (is_over && e->file != NULL && is_all_delivered(&e->file->m)) {
+		close_file(e);
+		remove_message(r, e->id);
+		entry_free(r, e);
+		return;
+	}
+	if (e->has_news)
+		spool_sync_marks(r->spool, e->id);
+	e->has_news = false;
 	if (e->n_active != 0)
 		return;
-	is_delivered = is_over && e->file != NULL &&
-	    is_all_delivered(&e->file->m);
 	close_file(e);
-	if (is_delivered)
-		remove_message(r, e->id);
-	if (is_over)
+	if (is_over && e->marks == NULL)
 		entry_free(r, e);
 }
 
@@ -474,6 +482,8 @@ queue_load(struct queue_run *r, const char *id, enum queue_load how)
 	}
 	if (error != 0)
 		return error;
+	if (e != NULL)
+		queue_marks_put(e, &f);
 	error = queue_load_file(r, id, &f, how);
 	spool_file_close(&f);
 	return error;

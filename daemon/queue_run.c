@@ -124,6 +124,20 @@ scan(void *arg)
 
 /* ---- what had its time --------------------------------------------------- */
 
+/* What could not be written of a message that nobody has open. */
+static void
+write_marks(struct queue_run *r, struct queue_entry *e)
+{
+	int error = 0;
+
+	if (e->marks == NULL || e->file != NULL)
+		return;
+	(void)queue_entry_open(r, e, &error);
+	if (error != 0 && error != -E_NOMEM && error != -E_SYSTEM)
+		queue_marks_drop(e);	/* there is no such message */
+	queue_entry_look(r, e);
+}
+
 /* Returns whether there may be more in this bucket. */
 static bool
 expire_entry(struct queue_run *r, struct queue_entry *e, unsigned *left)
@@ -151,7 +165,9 @@ sweep_bucket(struct queue_run *r, size_t at, unsigned *left)
 
 	for (; e != NULL; e = next) {
 		next = e->chained;
-		if (retry_is_expired(&r->rules, &e->age, now) &&
+		if (e->jobs == NULL)
+			write_marks(r, e);
+		else if (retry_is_expired(&r->rules, &e->age, now) &&
 		    expire_entry(r, e, left))
 			return false;
 	}

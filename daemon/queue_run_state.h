@@ -27,15 +27,26 @@ struct queue_job {
 	uint32_t hash;			/* of the destination's name */
 };
 
-/* A message of which something is to be tried. */
+/* What became of a recipient, and can not be written now. */
+struct queue_mark {
+	struct queue_mark *next;
+	size_t at;			/* of the recipient, in its file */
+	enum queue_status status;
+	unsigned tries;
+	int64_t due_s;
+};
+
+/* A message of which something is to be tried, or written. */
 struct queue_entry {
 	struct queue_entry *chained;	/* of its bucket */
 	struct queue_job *jobs;
 	struct spool_file *file;	/* open while something is tried */
+	struct queue_mark *marks;
 	struct retry_age age;
 	uint32_t n_active;		/* jobs that are being tried */
 	bool is_held;			/* from now on */
 	bool is_partial;		/* jobs are missing, for lack of memory */
+	bool has_news;			/* somebody has it, not synced yet */
 	char id[];
 };
 
@@ -191,6 +202,21 @@ void queue_tries_free(struct queue_run *r);
  */
 bool queue_job_expire(struct queue_run *r, struct queue_job *j);
 
+/* ---- queue_marks.c ---- */
+
+/*
+ * Writes what is known of a recipient of an entry that is open. What can not
+ * be written is kept, and written later: it holds for this process at least.
+ */
+void queue_patch(struct queue_entry *e, const struct queue_rcpt *rcpt);
+
+/* A file of the entry was opened: what could not be written into it stands in
+ * f->m, and is tried again. */
+void queue_marks_put(struct queue_entry *e, struct spool_file *f);
+
+/* The message is gone, or the entry is. */
+void queue_marks_drop(struct queue_entry *e);
+
 /* ---- queue_settle.c ---- */
 
 /* What happened to a recipient, for its file and the log. */
@@ -200,9 +226,6 @@ struct queue_fate {
 	struct bytes text;
 	const char *relay, *tls;
 };
-
-/* Writes what is known of a recipient now; an error is logged. */
-void queue_patch(struct spool_file *f, const struct queue_rcpt *rcpt);
 
 /* The fate that a reply is. */
 struct queue_fate queue_fate_of(const struct smtp_reply *reply,

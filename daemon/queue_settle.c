@@ -98,17 +98,6 @@ alarm_of(const struct queue_message *m, const struct queue_rcpt *rcpt,
 /* ---- recipients ---------------------------------------------------------- */
 
 void
-queue_patch(struct spool_file *f, const struct queue_rcpt *rcpt)
-{
-	struct queue_patch p;
-
-	queue_file_patch_rcpt(rcpt, &p);
-	if (spool_file_patch(f, &p) != 0)
-		log_line(LOG_ERROR_, "%.*s: what became of a recipient can "
-		    "not be written: %m", BYTES_FMT(f->m.id));
-}
-
-void
 queue_forget(struct queue_run *r, const struct queue_message *m,
     const struct queue_rcpt *rcpt)
 {
@@ -152,8 +141,6 @@ static void
 defer(struct queue_run *r, const struct queue_message *m,
     struct queue_rcpt *rcpt)
 {
-	if (rcpt->tries < QUEUE_TRIES_MAX)
-		rcpt->tries++;
 	rcpt->due_s = loop_time_s(r->hub->loop) +
 	    retry_delay(&r->rules, rcpt->tries, seed_of(m->id));
 }
@@ -174,21 +161,23 @@ queue_settle(struct queue_run *r, struct queue_entry *e,
 	int class = fate->code / 100;
 
 	keep_reply(e->file, rcpt, fate);
+	if (rcpt->tries < QUEUE_TRIES_MAX)
+		rcpt->tries++;
 	if (is_delivered(before, fate)) {
 		rcpt->status = QUEUE_DELIVERED;
-		queue_patch(e->file, rcpt);
+		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "sent",
 		    class == 2 ? "" : ": an earlier try delivered it");
 	} else if (class == 5) {
 		rcpt->status = QUEUE_FAILED;
-		queue_patch(e->file, rcpt);
+		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "bounced", "");
 		alarm_of(m, rcpt, "");
 		queue_forget(r, m, rcpt);
 	} else {
 		rcpt->status = before;
 		defer(r, m, rcpt);
-		queue_patch(e->file, rcpt);
+		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "deferred", "");
 	}
 }
@@ -206,7 +195,7 @@ queue_settle_expired(struct queue_run *r, struct queue_entry *e,
 	bool is_unsure = rcpt->status == QUEUE_UNSURE;
 
 	rcpt->status = QUEUE_EXPIRED;
-	queue_patch(e->file, rcpt);
+	queue_patch(e, rcpt);
 	log_fate(r, m, c, rcpt, &fate, "expired", "");
 	alarm_of(m, rcpt, is_unsure ? "out of time, but a try without an "
 	    "answer may have delivered it: " : "out of time: ");
@@ -285,8 +274,9 @@ queue_rest_begins(struct queue_run *r, const struct queue_job *j,
 	escape(name, text, sizeof(text));
 	escape(bytes_of(reason), why, sizeof(why));
 	log_line(LOG_NOTICE_, "queue: %s: delivery temporarily suspended for "
-	    "%llds: %s; what is to go there waits", text,
-	    (long long)(until - now + 999) / 1000, why);
+	    "%llds: %s; messages that wait for it: %zu", text,
+	    (long long)(until - now + 999) / 1000, why,
+	    plan_health(&j->plan).n_jobs);
 }
 
 void

@@ -139,7 +139,7 @@ undo(struct queue_try *t)
 		if (a->is_settled || a->rcpt->status == a->before)
 			continue;
 		a->rcpt->status = a->before;
-		queue_patch(t->job->entry->file, a->rcpt);
+		queue_patch(t->job->entry, a->rcpt);
 	}
 }
 
@@ -156,7 +156,7 @@ mark_unsure(struct queue_try *t)
 		if (!a->is_accepted || a->rcpt->status == QUEUE_UNSURE)
 			continue;
 		a->rcpt->status = QUEUE_UNSURE;
-		queue_patch(t->job->entry->file, a->rcpt);
+		queue_patch(t->job->entry, a->rcpt);
 	}
 }
 
@@ -391,6 +391,7 @@ forget_job(struct queue_run *r, struct queue_job *j)
 	e->n_active--;
 	queue_job_drop(r, j);
 	queue_entry_stop(r, e);
+	queue_marks_drop(e);
 	e->is_partial = false;
 	queue_entry_look(r, e);
 }

@@ -162,6 +162,13 @@ int spool_remove(struct spool *s, const char *id);
  */
 int spool_remove_delivered(struct spool *s, const char *id);
 
+/*
+ * Has what was written of a message that stays synced soon, after
+ * spool_work_beside(): a power cut does not double what was delivered before.
+ * No promise: it is left out where that process is dead or has too much to do.
+ */
+void spool_sync_marks(struct spool *s, const char *id);
+
 /* Removes from new/ what no worker has asked for within an hour. */
 void spool_sweep(struct spool *s, int64_t now_s);
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,10 +40,42 @@ spool_remove(struct spool *s, const char *id)
 
 /* ---- the process --------------------------------------------------------- */
 
+/* What it is told, as one packet. */
+struct order {
+	char verb;		/* 'r': remove; 's': sync */
+	char id[QUEUE_ID_MAX + 1];
+};
+
+static int
+sync_one(int mail, const char *id)
+{
+	int fd = openat(mail, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | O_CLOEXEC);
+	int r = fd < 0 ? -1 : fdatasync(fd);
+
+	if (fd < 0 && errno == ENOENT)	/* removed meanwhile */
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static void
+obey(int mail, const struct order *o)
+{
+	if (o->verb == 's' && sync_one(mail, o->id) != 0)
+		log_line(LOG_ERROR_, "%s: who has it can not be synced: %m",
+		    o->id);
+	if (o->verb == 'r' && unlinkat(mail, o->id, 0) != 0 &&
+	    errno != ENOENT)
+		log_line(LOG_ERROR_, "%s: was delivered, and can not be "
+		    "removed: %m", o->id);
+}
+
 static _Noreturn void
 serve(int mail, int socket, pid_t parent)
 {
-	char id[QUEUE_ID_MAX + 1];
+	struct order o;
 	int keep[2] = {mail, socket};
 	ssize_t n;
 
@@ -52,13 +85,10 @@ serve(int mail, int socket, pid_t parent)
 		_exit(0);
 	signal(SIGUSR1, SIG_IGN);	/* QUEUE_LEAVE is its parent's */
 	priv_close_others(keep, 2);
-	while ((n = recv(socket, id, sizeof(id), 0)) > 0 || (n < 0 &&
-	    errno == EINTR)) {
-		if (n == sizeof(id) && unlinkat(mail, id, 0) != 0 &&
-		    errno != ENOENT)
-			log_line(LOG_ERROR_, "%s: was delivered, and can not "
-			    "be removed: %m", id);
-	}
+	while ((n = recv(socket, &o, sizeof(o), 0)) > 0 || (n < 0 &&
+	    errno == EINTR))
+		if (n == sizeof(o))
+			obey(mail, &o);
 	_exit(0);
 }
 
@@ -105,13 +135,13 @@ spool_remover_end(struct spool *s)
 }
 
 static bool
-tell(struct spool *s, const char *id)
+tell(struct spool *s, char verb, const char *id)
 {
-	char room[QUEUE_ID_MAX + 1] = "";
+	struct order o = {.verb = verb};
 
-	snprintf(room, sizeof(room), "%s", id);
-	return send(s->remover_fd, room, sizeof(room), MSG_NOSIGNAL |
-	    MSG_DONTWAIT) == (ssize_t)sizeof(room);
+	snprintf(o.id, sizeof(o.id), "%s", id);
+	return send(s->remover_fd, &o, sizeof(o), MSG_NOSIGNAL |
+	    MSG_DONTWAIT) == (ssize_t)sizeof(o);
 }
 
 int
@@ -119,7 +149,7 @@ spool_remove_delivered(struct spool *s, const char *id)
 {
 	bool has_died = false;
 
-	if (s->remover != 0 && !tell(s, id)) {
+	if (s->remover != 0 && !tell(s, 'r', id)) {
 		has_died = errno != EAGAIN;
 		if (has_died)
 			spool_remover_end(s);
@@ -128,8 +158,15 @@ spool_remove_delivered(struct spool *s, const char *id)
 		return has_died ? 1 : 0;
 	}
 	if (s->syncers == NULL ||
-	    (s->remover == 0 && (!start(s) || !tell(s, id))))
+	    (s->remover == 0 && (!start(s) || !tell(s, 'r', id))))
 		return spool_remove(s, id);
 	remember(s, id);
 	return 0;
+}
+
+void
+spool_sync_marks(struct spool *s, const char *id)
+{
+	if (s->syncers != NULL && (s->remover != 0 || start(s)))
+		(void)tell(s, 's', id);
 }

@@ -465,6 +465,7 @@ plan_health(const struct plan_job *j)
 	return (struct plan_health){
 		.active = d->active,
 		.window = window_of(d),
+		.n_jobs = d->n_jobs,
 		.rests_until_ms = d->is_resting ? d->rests_until_ms : 0,
 	};
 }

@@ -100,6 +100,7 @@ void plan_done(struct plan *p, struct plan_job *j, enum plan_end end,
 /* How a destination fares, for people. */
 struct plan_health {
 	unsigned active, window;
+	size_t n_jobs;		/* in the plan, in any state */
 	int64_t rests_until_ms;	/* 0: it does not rest */
 };
 

@@ -48,7 +48,7 @@ DELIVERY_PARTS = $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard
 	tests/scenario/memory.c tests/scenario/arrivals.c)
 $(DELIVERY_TESTS): $(B)/%: $(B)/%.o $(DELIVERY_PARTS) $(B)/parts-daemon.a $(CORES)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAPPED) pwrite) -o $@ $^ $(CMOCKA) $(ALL_LIBS)
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)

@@ -207,6 +207,28 @@ one_that_removes_has_died(void **state)
 	wait_gone(k, "d");
 }
 
+/* The call it dies at is the sync. */
+static void
+another_syncs_what_was_written(void **state)
+{
+	struct kit *k = *state;
+	siginfo_t info;
+
+	kit_write(k, ID);
+	assert_int_equal(kit_commit(k, ID), 0);
+	assert_int_equal(spool_work_beside(k->spool), 0);
+	forget_calls();
+	calls.kill_at = 1;
+	calls.spared = getpid();
+	spool_sync_marks(k->spool, "absent");
+	spool_sync_marks(k->spool, ID);
+	assert_int_equal(waitid(P_PID, (id_t)k->spool->remover, &info,
+	    WEXITED | WNOWAIT), 0);
+	assert_int_equal(info.si_status, SIGKILL);
+	assert_true(kit_is_whole(k, "mail", ID));
+	assert_int_equal(calls.n, 0);
+}
+
 /* One that is stuck takes only so many; the others are removed here. */
 static void
 one_that_removes_is_stuck(void **state)
@@ -243,6 +265,7 @@ main(void)
 		TEST(one_that_died_before_is_followed),
 		TEST(another_removes),
 		TEST(one_that_removes_has_died),
+		TEST(another_syncs_what_was_written),
 		TEST(one_that_removes_is_stuck),
 	};
 

@@ -25,6 +25,7 @@ struct talk {
 struct queue_hop queue_hop[QUEUE_HOPS];
 struct queue_run *queue_site_run;
 bool queue_site_is_idle;
+int queue_site_write_error;
 
 static struct talk talks[QUEUE_HOPS][QUEUE_HOP_CONNECTIONS];
 
@@ -39,6 +40,18 @@ static struct {
 	struct spool_file looked;
 	bool is_looked;
 } site;
+
+ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
+
+ssize_t
+__wrap_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (queue_site_write_error == 0)
+		return __real_pwrite(fd, p, n, at);
+	errno = queue_site_write_error;
+	return -1;
+}
 
 /* ---- next hops ----------------------------------------------------------- */
 

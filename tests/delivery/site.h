@@ -50,6 +50,9 @@ void queue_site_restart(void);
 extern struct queue_run *queue_site_run;
 extern bool queue_site_is_idle;
 
+/* What writing in place fails with; 0: nothing. */
+extern int queue_site_write_error;
+
 /* A message, and each recipient in a copy of its own. */
 struct queue_site_mail {
 	const char *id;

@@ -16,7 +16,7 @@ import harness
 from conftest import missing
 from faults import Retrying
 from harness import until
-from queuekit import (ALICE, BOB, QUICK, Queueing, arrived, check, message,
+from queuekit import (ALICE, BOB, CAROL, QUICK, Queueing, arrived, check, message,
                       send, transaction)
 from smtptools import Client, Closed, Sink
 from test_keeper import small                                  # noqa: F401
@@ -265,6 +265,45 @@ def test_Q5_a_250_that_was_not_written_down(folder, hopseald, keys):
         site.wait_empty()
         assert sink.refused[0].content == sink.mails[0].content
         assert "ALARM" not in daemon.log() and f"{id}: removed" in daemon.log()
+
+
+# ---- what became of a recipient ------------------------------------------------------
+
+
+def two(site, sink, busy):
+    """To bob and to carol in one copy; carol is busy so often at first."""
+    left = [busy]
+
+    def rcpt(line, *more):
+        if "carol" in line and left[0]:
+            left[0] -= 1
+            return "450 4.2.0 busy"
+        return "250 2.1.5 Ok"
+
+    sink.answers["rcpt"] = rcpt
+    return send(site.port, [BOB, CAROL], message(to=f"{BOB}, {CAROL}"))
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_Q5_it_can_not_be_written(bench, error):
+    """The process knows it, and delivers to nobody twice."""
+    watch = attach(lambda: bench.pid(QUEUE), bench.folder / "trace",
+                   "-e", f"inject=pwrite64:error={error}")
+    two(bench.site, bench.sink, 2)
+    bench.hurry(bench.site.is_empty)
+    assert f"= -1 {error}" in watch.end()
+    assert [m.rcpt_to for m in bench.sink.mails] == [[BOB], [CAROL]]
+    assert "can not be written now" in bench.daemon.log()
+
+
+def test_Q5_it_is_synced_where_the_message_stays(bench):
+    bench.one(100)          # now there is a process that removes, and syncs
+    watch = attach(lambda: bench.pid(REMOVE), bench.folder / "trace")
+    id = two(bench.site, bench.sink, 1)
+    bench.hurry(bench.site.is_empty)
+    trace = watch.end()
+    assert re.search(rf'openat\(\d+, "{id}".*\n.*fdatasync\(\d+\) += 0', trace)
+    assert re.search(rf'unlinkat\(\d+, "{id}", 0\) += 0', trace)
 
 
 # ---- no room -----------------------------------------------------------------------
