@@ -176,6 +176,8 @@ struct config_listener {
 	const struct config_policy *policy;	/* the first that fits counts */
 	size_t n_policy;
 	enum config_unsignable unsignable;
+	unsigned flags;			/* 1 feedback, 2 feedhere, as dkim2.h
+					   has them */
 	enum config_on_failure on_failure;
 	const char *pair_name;		/* NULL: none */
 	const struct config_listener *pair;	/* the same */

@@ -169,6 +169,30 @@ dump_word(const struct dump *d, const struct config_row *row,
 }
 
 static void
+dump_flags(const struct dump *d, const struct config_row *row,
+    const void *place, bool is_said)
+{
+	const char *comma = "";
+	unsigned value;
+
+	memcpy(&value, place, sizeof(value));
+	if (!is_said) {
+		put_absent(d, row, row->doc);
+		return;
+	}
+	put_name(d, row);
+	d->put(d->arg, "[");
+	for (unsigned bit = 1; bit <= value; bit <<= 1) {
+		if ((value & bit) == 0)
+			continue;
+		d->put(d->arg, comma);
+		d->put(d->arg, config_word_name(row, bit));
+		comma = ", ";
+	}
+	d->put(d->arg, "]\n");
+}
+
+static void
 dump_tls(const struct dump *d, const struct config_row *row,
     const struct config_listener *l)
 {
@@ -366,6 +390,9 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 		return;
 	case K_WORD:
 		dump_word(d, row, place);
+		return;
+	case K_FLAGS:
+		dump_flags(d, row, place, is_said);
 		return;
 	case K_ADDRS:
 	case K_RESOLVERS:

@@ -18,6 +18,7 @@ enum config_kind {
 	K_SECONDS,
 	K_MILLIS,
 	K_WORD,		/* one of the row's words */
+	K_FLAGS,	/* any of them; their values are bits */
 	K_ADDRS,	/* addresses with ports */
 	K_RESOLVERS,	/* addresses, port 53 where none is said */
 	K_NETS,

@@ -293,6 +293,18 @@ item_domain(const struct setting *s, struct bytes text, void *item)
 	return config_value_domain(text, s->l->config->arena, item);
 }
 
+/* Any of the row's words; their values are bits. */
+static const char *
+item_flag(const struct setting *s, struct bytes text, void *item)
+{
+	const struct config_word *word = config_word_find(s->row, text);
+
+	if (word == NULL)
+		return "is none of feedback or feedhere";
+	*(unsigned *)item |= word->value;
+	return NULL;
+}
+
 /* Reads the things of a list, or the one thing that stands in its place. */
 static bool
 items_read(const struct setting *s, item_read *read, size_t size,
@@ -343,6 +355,18 @@ set_list(const struct setting *s, item_read *read, size_t size)
 		items = NULL;
 	memcpy(place(s), &items, sizeof(items));
 	memcpy((uint8_t *)place(s) + sizeof(items), &n, sizeof(n));
+	return true;
+}
+
+static bool
+set_flags(const struct setting *s)
+{
+	unsigned flags = 0;
+
+	/* each into the same place */
+	if (!items_read(s, item_flag, 0, (uint8_t *)&flags))
+		return false;
+	memcpy(place(s), &flags, sizeof(flags));
 	return true;
 }
 
@@ -604,6 +628,7 @@ static setter *const setters[K__N] = {
 	[K_SECONDS] = set_time,
 	[K_MILLIS] = set_time,
 	[K_WORD] = set_word,
+	[K_FLAGS] = set_flags,
 	[K_ADDRS] = set_addrs,
 	[K_RESOLVERS] = set_resolvers,
 	[K_NETS] = set_nets,

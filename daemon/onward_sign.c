@@ -3,6 +3,10 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "dkim2/chain.h"
+
+_Static_assert(DKIM2_FLAG_FEEDBACK == 1 && DKIM2_FLAG_FEEDHERE == 2,
+    "as the words of the directive `flags`");
 
 #define PART 64U	/* numbers of one hop's questions */
 
@@ -116,6 +120,30 @@ add_before(struct onward *o, struct subject *s)
 	return 0;
 }
 
+/* Whether the message was sent to that address. */
+static bool
+is_sent_to(const struct onward *o, const struct relay_rcpt *rcpt)
+{
+	struct bytes list = o->relay->extension.rcpts, path;
+
+	if (!o->decision.is_return)
+		return bytes_eq(rcpt->to.raw, rcpt->out.rcpt_to);
+	while (relay_value_next_rcpt(&list, &path))
+		if (chain_path_eq(path, rcpt->out.rcpt_to))
+			return true;
+	return false;
+}
+
+/* Whether a copy goes to an address that those before us do not know. */
+static bool
+is_private(const struct onward *o)
+{
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		if (!is_sent_to(o, o->rcpts[k]))
+			return true;
+	return false;
+}
+
 /* d=, and the envelope or nd=, of the next signature. */
 static void
 set_hop(const struct onward *o, struct dkim2_sign_options *opts)
@@ -129,7 +157,8 @@ set_hop(const struct onward *o, struct dkim2_sign_options *opts)
 	}
 	opts->domain = d->domain;
 	opts->envelope = &o->leaves;
-	opts->flags = d->flags;
+	opts->flags = d->flags | o->relay->listener->flags;
+	opts->is_private = is_private(o);
 	if (o->value.is_exploded && (o->n_hops != 0 ||
 	    decide_has_chain(&o->relay->message)))
 		opts->flags |= DKIM2_FLAG_EXPLODED;

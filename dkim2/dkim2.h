@@ -444,6 +444,9 @@ struct dkim2_sign_options {
 	int64_t timestamp_s;
 	struct bytes nonce;			/* empty: no n= */
 	unsigned flags;
+	bool is_private;		/* it goes where it was not sent to: one of
+					   before that asked for feedback gets it
+					   by way of us (feedhere) */
 	unsigned hashes;			/* 0: sha256 alone */
 	struct bytes recipe;	/* JSON of a change since the top instance */
 };

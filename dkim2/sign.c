@@ -145,6 +145,7 @@ copy_options(struct dkim2_sign *s, const struct dkim2_sign_options *o)
 	s->self.d = copy(s, o->domain, true);
 	if (o->nonce.n != 0)
 		s->self.n = copy(s, o->nonce, false);
+	s->is_private = o->is_private;
 	s->has_recipe = o->recipe.n != 0;
 	s->recipe = copy(s, o->recipe, false);
 	s->hashes = o->hashes != 0 ? o->hashes : 1U << DKIM2_SHA256;

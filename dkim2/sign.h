@@ -20,6 +20,7 @@ struct dkim2_sign {
 	size_t n_keys;
 	bool is_or;
 	unsigned hashes;
+	bool is_private;
 	bool has_recipe;
 	struct bytes recipe;
 	bool is_new_instance;

@@ -201,6 +201,23 @@ explode(struct signature *self)
 		self->flags[self->n_flags++] = BYTES_LIT("exploded");
 }
 
+/*
+ * Who asked for feedback does not learn where a private address is: the hop
+ * that knows it hands the feedback on.
+ */
+static void
+stand_in(struct dkim2_sign *s)
+{
+	bool is_asked = false;
+
+	for (size_t k = 0; k < s->chain.n_signatures; k++)
+		is_asked = is_asked || signature_has_flag(
+		    &s->chain.signatures[k], "feedback");
+	if (is_asked && s->is_private &&
+	    !signature_has_flag(&s->self, "feedhere"))
+		s->self.flags[s->self.n_flags++] = BYTES_LIT("feedhere");
+}
+
 static enum dkim2_refusal
 extend_check(struct dkim2_sign *s)
 {
@@ -212,6 +229,7 @@ extend_check(struct dkim2_sign *s)
 	s->self.m = s->has_recipe ? m + 1 : m;
 	s->is_new_instance = s->has_recipe;
 	explode(&s->self);
+	stand_in(s);
 	if (c->n_signatures >= s->limits.max_chain ||
 	    s->self.m > s->limits.max_chain)
 		return DKIM2_REFUSE_CHAIN_FULL;

@@ -172,6 +172,27 @@ def test_G7_imaginary_hop(folder, hopseald, two, peer):
             assert not verdict["fully_verified"], verdict
 
 
+def test_N_feedback_goes_by_way_of_the_forwarder(folder, hopseald, two, peer):
+    """It alone knows where the mail went (f=feedhere)."""
+    put_secret(folder, "1", "a secret of this test\n")
+    with Sink() as sink:
+        site = forwarder(folder, sink.port, "srs")
+        hopseald(site.config)
+        for mid, flags in (("1", ["--flags", "feedback"]), ("2", [])):
+            content = harness.run(
+                harness.HOPSEAL, "sign", "--domain", "one.example",
+                "--selector", "ed", "--key", two.pem("one.example", "ed"),
+                "--mail-from", ALICE, "--rcpt-to", BOB, *flags,
+                stdin=message(mid))
+            with Client(site.port) as c:
+                assert c.mail(ALICE, BOB, content)[0] == 250
+            mail = sink.mails[-1]
+            assert (b"f=feedhere" in mail.content) == bool(flags)
+            verdict = harness.peer_verify(peer, two.file, mail.content,
+                                          mail.mail_from, [ROBERT])
+            assert verdict["fully_verified"], verdict
+
+
 def test_G7_new_mail_from_two_domains(folder, hopseald, two, peer):
     """From and MAIL FROM at two domains of ours: i=1 with nd=, and i=2, which
     may be exploded (G12)."""

@@ -95,6 +95,9 @@ message_make(struct bytes kind, struct buf *out)
 	} else if (cut(&kind, "list ")) {
 		add_signed(BYTES_LIT("List-Id: <l.one.example>\r\n" HEADER
 		    "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "asking ")) {
+		add_signed(BYTES_LIT("X-Feedback: yes\r\n" HEADER "\r\n"
+		    BODY), kind, out);
 	} else if (cut(&kind, "both ")) {
 		add_both(kind, out);
 	} else if (cut(&kind, "dkim1 ")) {

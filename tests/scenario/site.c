@@ -475,6 +475,8 @@ site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
 	    .n_keys = 1,
 	    .envelope = &leaves,
 	    .timestamp_s = loop_time_s(world_loop),
+	    .flags = bytes_find(message, BYTES_LIT("X-Feedback:")) < message.n
+	        ? DKIM2_FLAG_FEEDBACK : 0,
 	};
 	uint8_t octets[DKIM2_SIGNATURE_MAX];
 	struct buf signature = BUF_ON(octets);

@@ -45,7 +45,8 @@ bool site_has_copies(struct bytes number);
 void site_signer(enum site_signer how);
 
 /*
- * Signs a message as the first hop, by one.example at the world's time.
+ * Signs a message as the first hop, by one.example at the world's time; one
+ * with X-Feedback asks for feedback.
  *
  * rcpt_to  paths with a space between, at most 8
  * out      gets it; 64 KiB more than the message are always enough
