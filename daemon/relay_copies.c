@@ -241,6 +241,7 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 
 	if (result != NULL && r->listener->pair == NULL)
 		relay_log_verdict(r, result);
+	relay_log_sender(r);
 	if (loop != LOOPCHECK_NONE) {
 		a = relay_answer_say(554, "5.4.6", loopcheck_text(loop));
 		relay_refuse(r, &a);

@@ -87,3 +87,27 @@ relay_log_verdict(const struct relay *r, const struct dkim2_result *v)
 	    top == NULL ? 0 : top->i, d, r->listener->name,
 	    text.n == 0 ? "" : " reason=", BYTES_FMT(buf_bytes(&text)));
 }
+
+void
+relay_log_sender(const struct relay *r)
+{
+	const struct dkim1_result *dkim1 = sender_dkim1(r->sender);
+	const struct dmarc_verdict *dmarc = sender_dmarc(r->sender);
+	char octets[8 * 300], d[260];
+	struct buf text = BUF_ON(octets);
+
+	if (r->sender == NULL)
+		return;
+	for (size_t k = 0; dkim1 != NULL && k < dkim1->n_signatures; k++) {
+		relay_escape(dkim1->signatures[k].d, d, sizeof(d));
+		buf_printf(&text, "%s%s:%s", k == 0 ? "" : ",",
+		    dkim1_state_name(dkim1->signatures[k].state), d);
+	}
+	if (text.n == 0)
+		buf_add_str(&text, "-");
+	log_line(LOG_NOTICE_, "%s: dkim1=%.*s aligned=%s policy=%s", r->id,
+	    BYTES_FMT(buf_bytes(&text)), relay_from_is_signed(r) ? "yes"
+	    : "no", dmarc == NULL ? "-" : dmarc->has_policy
+	    ? dmarc_policy_name(dmarc->policy)
+	    : dmarc_state_name(dmarc->state));
+}

@@ -321,4 +321,7 @@ void relay_log_policy(const struct relay *r);
 
 void relay_log_verdict(const struct relay *r, const struct dkim2_result *v);
 
+/* What DKIM1 and DMARC say, where something was looked at. */
+void relay_log_sender(const struct relay *r);
+
 #endif
