@@ -196,6 +196,7 @@ struct config_listener {
 	unsigned is_repairing;		/* what devices get wrong */
 	enum config_replay replay;
 	enum config_mixed mixed;
+	unsigned is_split_first_hop;	/* where a site gets several copies */
 	uint32_t max_recipients;	/* of a transaction */
 	uint32_t max_copies;		/* that one message leaves in */
 	uint64_t max_message;		/* octets */

@@ -142,6 +142,8 @@ const struct config_row config_rows[] = {
 
 	{"replay",            K_WORD,      AT(replay),               0,        0,          "once",
 	    "the same message to the same recipient a second time"},
+	{"split-first-hop",   K_WORD,      AT(is_split_first_hop),   0,        0,          "no",
+	    "new mail in copies for one site says so, by two signatures"},
 	{"mixed",             K_WORD,      AT(mixed),                0,        0,          "defer",
 	    "when the answers of recipients differ"},
 	{"max-recipients",    K_UINT32,    AT(max_recipients),       1,        10000,      "1000",
@@ -271,6 +273,8 @@ static const struct config_word words[] = {
 	{"replay",      "once",      REPLAY_ONCE,       true},
 	{"replay",      "refuse",    REPLAY_REFUSE,     true},
 	{"replay",      "off",       REPLAY_OFF,        true},
+	{"split-first-hop", "no",    0,                 true},
+	{"split-first-hop", "yes",   1,                 true},
 	{"mixed",       "defer",     MIXED_DEFER,       true},
 	{"mixed",       "one-rcpt",  MIXED_ONE_RCPT,    true},
 };

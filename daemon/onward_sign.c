@@ -222,6 +222,16 @@ is_repeated(const struct onward *o)
 	    o->decision.domain, &o->leaves);
 }
 
+/* Whether new mail says by an imaginary hop that it is one of several copies:
+ * i=1 may not. */
+static bool
+is_split(const struct onward *o)
+{
+	return o->relay->listener->is_split_first_hop &&
+	    o->value.is_exploded && o->decision.before.n == 0 &&
+	    !o->decision.is_return && !decide_has_chain(&o->relay->message);
+}
+
 int
 onward_sign(struct onward *o)
 {
@@ -232,6 +242,8 @@ onward_sign(struct onward *o)
 	    !slots_take(&r->hub->slots, o, &o->tag))
 		return -E_SYSTEM;
 	o->has_tag = true;
+	if (is_split(o))
+		o->decision.before = o->decision.domain;
 	error = set_envelope(o);
 	if (error == 0 && is_repeated(o)) {
 		decide_loop(&o->decision,

@@ -11,9 +11,8 @@
 
 /* ---- what is to become of it ---- */
 
-/* Whether a recipient may be in a copy together with others. */
-static bool
-may_share(const struct onward *asked, const struct relay_rcpt *rcpt)
+bool
+relay_may_share(const struct onward *asked, const struct relay_rcpt *rcpt)
 {
 	return asked->decision.kind != DECIDE_SIGN || rcpt->is_named;
 }
@@ -59,7 +58,7 @@ decide_for(struct relay *r, struct onward *asked,
 			continue;
 		k->is_named = asked->decision.kind == DECIDE_SIGN &&
 		    dkim2_message_names(&r->message, k->out.rcpt_to);
-		asked->n_sharing += may_share(asked, k);
+		asked->n_sharing += relay_may_share(asked, k);
 	}
 }
 
@@ -106,7 +105,7 @@ list_sharing(struct relay *r, struct onward *asked)
 		return -E_NOMEM;
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
 		if (k->onward == asked && k->state == RCPT_ACCEPTED &&
-		    may_share(asked, k))
+		    relay_may_share(asked, k))
 			relay_value_add_rcpt(&list, k->out.rcpt_to);
 	asked->sharing = buf_bytes(&list);
 	return 0;
@@ -134,7 +133,7 @@ set_values(struct relay *r)
 		k->value = shared;
 		if (k->state != RCPT_ACCEPTED)
 			continue;
-		if (o->n_sharing != 1 && may_share(o, k)) {
+		if (o->n_sharing != 1 && relay_may_share(o, k)) {
 			k->value.rcpts = o->sharing;
 			continue;
 		}
@@ -142,7 +141,7 @@ set_values(struct relay *r)
 		error = write_received(r, k, &k->value);
 		k->value.is_exploded = k->n_of > 1;
 	}
-	return error;
+	return error != 0 ? error : relay_split(r);
 }
 
 static bool
@@ -297,14 +296,14 @@ find_copy(struct relay *r, const struct relay_rcpt *rcpt)
 	struct onward *asked = rcpt->onward, *o;
 
 	for (o = r->copies; o != NULL; o = o->next)
-		if (o->asked == asked && may_share(asked, rcpt) &&
-		    may_share(asked, o->rcpts[0]) &&
+		if (o->asked == asked && relay_may_share(asked, rcpt) &&
+		    relay_may_share(asked, o->rcpts[0]) &&
 		    is_same_value(&o->value, &rcpt->value))
 			return o;
 	o = onward_new(r, asked);
 	if (o == NULL)
 		return NULL;
-	o->rcpts = arena_array(r->arena, may_share(asked, rcpt) ?
+	o->rcpts = arena_array(r->arena, relay_may_share(asked, rcpt) ?
 	    asked->n_sharing : 1, sizeof(*o->rcpts));
 	if (o->rcpts == NULL)
 		return NULL;

@@ -175,6 +175,10 @@ void relay_index_asked(struct relay *r, struct onward *o);
 enum loopcheck_finding relay_loop(const struct relay *r,
     const struct dkim2_result *result);
 
+/* Whether a recipient may be in a copy together with others. */
+bool relay_may_share(const struct onward *asked,
+    const struct relay_rcpt *rcpt);
+
 /* The verdict is there, or nobody asked for one: decides and goes on. */
 void relay_decide(struct relay *r, const struct dkim2_result *result);
 
@@ -186,6 +190,14 @@ void relay_send(struct relay *r);
 
 /* A copy has come to its end; its recipients are settled. */
 void relay_copy_over(struct relay *r, struct onward *copy);
+
+/* ---- relay_split.c ---- */
+
+/*
+ * Marks the values of new mail whose site gets several copies of it, where the
+ * listener wants that said. 0 or -E_NOMEM.
+ */
+int relay_split(struct relay *r);
 
 /* ---- relay_memory.c ---- */
 

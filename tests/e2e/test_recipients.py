@@ -188,6 +188,35 @@ def test_V21_hidden_recipients_have_copies_of_their_own(folder, hopseald, one,
         assert not sink.faults
 
 
+def test_V21_copies_for_one_site_say_so_by_a_second_signature(
+        folder, hopseald, one, peer):
+    """`split-first-hop`: the peer takes each of them, and the first signature
+    is the same in all."""
+    hidden = ["h1@two.example", "h2@two.example"]
+    elsewhere = "h3@three.example"
+    content = message(to=f"Bob <{BOB}>")
+    with Sink() as sink:
+        site = egress(folder, sink.port, "split-first-hop: yes")
+        hopseald(site.config)
+        asked, end = send(site.port, [*hidden, elsewhere, BOB], content)
+        assert {a[0] for a in asked} == {250} and end[0] == 250
+        assert len(sink.mails) == 4
+        firsts = set()
+        for mail in sink.mails:
+            verdict = harness.peer_verify(peer, one.file, mail.content, ALICE,
+                                          mail.rcpt_to)
+            assert verdict["fully_verified"], verdict
+            n = 1 if mail.rcpt_to == [elsewhere] else 2
+            assert len(verdict["signatures"]) == n
+            top = mail.content[:len(mail.content) - len(content)]
+            assert (b"f=exploded" in top) == (n == 2)
+            if n == 2:
+                firsts.add(top[top.index(b"DKIM2-Signature: i=1;"):
+                               top.index(b"Message-Instance:")])
+        assert len(firsts) == 1
+        assert not sink.faults
+
+
 def test_V21_fifty_recipients_one_of_them_named(folder, hopseald, one):
     rcpts = [f"r{k}@two.example" for k in range(50)]
     with Sink() as sink:

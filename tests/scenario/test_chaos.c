@@ -62,7 +62,7 @@ struct hop {
 static struct fate fates[MAILS][RCPTS];
 static struct client clients[MAILS];
 static struct hop hops[HOPS];
-static bool is_lmtp, is_lmtp_in, is_signing, is_alias;
+static bool is_lmtp, is_lmtp_in, is_signing, is_alias, is_split;
 static char signed_by[MAILS][CONTENT];	/* the chain, where there is one */
 static bool is_flaky;		/* the memory: then doubles may be */
 static uint64_t seed, state;
@@ -461,11 +461,14 @@ begin(void)
 	is_signing = dice(2) == 0;
 	is_flaky = dice(5) == 0;
 	is_alias = dice(3) == 0;
+	is_split = dice(3) == 0;
 	snprintf(listener, sizeof(listener), "  l: {listen: "
 	    "[\"%s127.0.0.1:25\"], max-per-destination: %u, max-idle: %u, "
 	    "through-wait: %um, %s, next-hop: \"%s://10.0.0.2:25\"}\n",
 	    is_lmtp_in ? "lmtp://" : "", 1 + dice(5), dice(3), 1 + dice(9),
-	    is_alias ? forward : is_signing ? "role: egress, clients: [192.0.2.0/24], "
+	    is_alias ? forward : is_signing ? is_split
+	    ? "role: egress, clients: [192.0.2.0/24], senders: [one.example], "
+	    "split-first-hop: yes" : "role: egress, clients: [192.0.2.0/24], "
 	    "senders: [one.example]" : "role: inbound, domains: [two.example]",
 	    is_lmtp ? "lmtp" : "smtp");
 	if (!site_begin(bytes_of(listener), bytes_of(""), bytes_of(""), &why))
