@@ -11,9 +11,12 @@
  * Of the old body at most an eighth, and no more than this, may be missing in
  * the new one. Who takes the From and Message-ID of a message that the list
  * knows must not have its chain put on what he says; a server that strips
- * fields it does not know may well have changed a line or two.
+ * fields it does not know may well have changed a line or two. Where its
+ * chain stands above it, in a part, half may be: a list manager that writes
+ * the part anew quotes From_ lines and folds fields of parts in parts.
  */
 #define LOST_SHARE 8U
+#define LOST_WITHIN 2U
 #define LOST_MAX 4096U
 
 /* ---- chains -------------------------------------------------------------- */
@@ -169,7 +172,8 @@ count_steps(const struct recipe *r, size_t *n_lost, bool *has_copy)
 }
 
 static int
-has_same_body(struct bytes old, struct bytes now, struct arena *a, bool *good)
+has_same_body(struct bytes old, struct bytes now, size_t share,
+    struct arena *a, bool *good)
 {
 	const struct dkim2_message none = {.n_fields = 0};
 	enum recipe_verdict v = RECIPE_INVALID;
@@ -187,21 +191,21 @@ has_same_body(struct bytes old, struct bytes now, struct arena *a, bool *good)
 	if (r != 0 || v != RECIPE_GOOD)
 		return r;
 	count_steps(&recipe, &n_lost, &has_copy);
-	*good = has_copy && n_lost <= LOST_MAX && n_lost <= old.n / LOST_SHARE;
+	*good = has_copy && n_lost <= LOST_MAX && n_lost <= old.n / share;
 	return 0;
 }
 
 static int
 is_proven(const struct dkim2_message *old, struct bytes old_body,
-    const struct dkim2_message *now, struct bytes now_body, struct arena *a,
-    bool *good)
+    const struct dkim2_message *now, struct bytes now_body, size_t share,
+    struct arena *a, bool *good)
 {
 	int r = has_same_id(old, now, a, good);
 
 	if (r == 0 && *good)
 		r = has_same_mailbox(old, now, a, good);
 	if (r == 0 && *good)
-		r = has_same_body(old_body, now_body, a, good);
+		r = has_same_body(old_body, now_body, share, a, good);
 	return r;
 }
 
@@ -229,7 +233,8 @@ look_inside(const struct both *b, const struct chain *was, unsigned *done)
 	if (r != 0 || is.is_too_long || is.n != was->n ||
 	    !is_within(was, &is))
 		return r;
-	r = is_proven(b->old, b->old_body, &inner, body, b->arena, &good);
+	r = is_proven(b->old, b->old_body, &inner, body, LOST_WITHIN,
+	    b->arena, &good);
 	if (r == 0 && good)
 		*done |= DKIM2_RESTORED_WRAPPED;
 	return r;
@@ -247,8 +252,8 @@ look_at_chain(const struct both *b, unsigned *done)
 	if (r != 0 || was.n == 0 || was.is_too_long || is.is_too_long ||
 	    !is_within(&is, &was) || is_within(&was, &is))
 		return r;
-	r = is_proven(b->old, b->old_body, b->now, b->now_body, b->arena,
-	    &good);
+	r = is_proven(b->old, b->old_body, b->now, b->now_body, LOST_SHARE,
+	    b->arena, &good);
 	if (r == 0 && good)
 		*done |= DKIM2_RESTORED_CHAIN;
 	else if (r == 0)

@@ -191,6 +191,8 @@ what_is_unclear_is_nobody(void **state)
 	"To: list@l.example\r\nSubject: words\r\nMessage-ID: <1@a.example>\r\n"
 #define TEXT "Dear all,\r\n\r\nthese are some lines of text that a list\r\n" \
 	"passes on to everybody, and nobody changes them.\r\n\r\nAlice\r\n"
+#define QUOTED "Dear all,\r\n\r\n>these are some lines of text that a list\r\n" \
+	"passes on to everybody, and nobody changes them.\r\n\r\nAlice\r\n"
 #define OLD SIGNED HEAD "\r\n" TEXT
 #define FOOTER "_______\r\nlist mailing list\r\n"
 
@@ -398,6 +400,10 @@ wrapped_chains_are_found(void **state)
 	    "--two\r\nContent-Type: message/rfc822\r\n\r\n" OLD
 	    "\r\n--two--\r\n--==1==\r\n\r\nx\r\n--==1==--\r\n", WRAPPED,
 	    SIGNED MIXED, a);
+	/* a good part of a short text written anew */
+	restored_is(OLD, MIXED PARTS(SIGNED HEAD "\r\n" QUOTED), WRAPPED,
+	    SIGNED MIXED, a);
+	nothing(OLD, HEAD "\r\n" QUOTED, a);
 }
 
 static void
