@@ -370,15 +370,37 @@ def rebuilt(octets):
     return styles.octets_of(msg)
 
 
+def forgotten(octets):
+    """Fields that nobody knows are dropped, those of the chain too."""
+    fields, body = split(octets)
+    known = (b"from", b"to", b"cc", b"date", b"subject", b"message-id",
+             b"mime-version", b"references", b"in-reply-to", b"reply-to")
+    return external(join([f for f in fields if f[0].strip().lower() in known
+                          or f[0].lower().startswith(b"content-")], body))
+
+
+def enclosed(octets):
+    """A filter sends its own message, with the suspect one in it."""
+    edge = b"----filter-0001"
+    return (b"From: Filter <filter@lists.example>\r\n"
+            b"To: talk@lists.example\r\nSubject: *SPAM*\r\n"
+            b"Message-ID: <f1@lists.example>\r\nMIME-Version: 1.0\r\n"
+            b'Content-Type: multipart/mixed; boundary="' + edge + b'"\r\n\r\n'
+            b"--" + edge + b"\r\nContent-Type: text/plain\r\n\r\n"
+            b"This may be unwanted.\r\n\r\n--" + edge + b"\r\n"
+            b"Content-Type: message/rfc822\r\nContent-Disposition: "
+            b"attachment\r\n\r\n" + octets + b"\r\n--" + edge + b"--\r\n")
+
+
 def filtered_list(octets):
     """A server, and behind it a list."""
     return styles.apply("usual", external(disclaimer(octets)))
 
 
 ALL = {f.__name__: f for f in (
-    refold, external, reencode, tidied, trimmed, narrow, disclaimer, banner, to_qp,
-    to_8bit, and_back, rebase, links, stripped, to_utf8, rebuilt,
-    filtered_list)}
+    refold, external, reencode, with_from, tidied, trimmed, narrow, disclaimer,
+    banner, to_qp, to_8bit, and_back, rebase, links, stripped, to_utf8, rebuilt,
+    forgotten, enclosed, filtered_list)}
 
 
 def apply(name, octets):

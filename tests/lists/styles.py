@@ -7,6 +7,7 @@ import copy
 import email
 import email.generator
 import email.header
+import email.mime.message
 import email.mime.text
 import email.utils
 import hashlib
@@ -327,9 +328,38 @@ def personal(msg):
     decorate(msg, "Hello Bert,\n\n", FOOTER + "You are bert@reader.example\n")
 
 
+def wrapped(msg):
+    """The message is a part of one from the list; so is its chain."""
+    cook(msg)
+    prefix(msg)
+    inner = copy.deepcopy(msg)
+    keep = ("archived-at", "date", "in-reply-to", "list-", "precedence",
+            "references", "subject", "to", "x-mailman-")
+    for name in set(msg.keys()):
+        if not name.lower().startswith(keep):
+            del msg[name]
+    name, address = display_name(inner)
+    msg["MIME-Version"] = "1.0"
+    msg["Message-ID"] = "<164.2.wrapped@lists.example>"
+    via = str(email.header.Header(f"{name} via {NAME}", "utf-8"))
+    msg["From"] = email.utils.formataddr((via, ADDRESS))
+    msg["Reply-To"] = email.utils.formataddr((name, address))
+    if len(str(msg["Subject"])) % 2:        # with a text of the list or not
+        part = email.mime.message.MIMEMessage(inner)
+        part["Content-Disposition"] = "inline"
+        msg["Content-Type"] = "multipart/mixed"
+        msg.set_payload([inline("The author's domain does not let its mail "
+                                "pass by lists.\n", "us-ascii"), part])
+    else:
+        msg["Content-Type"] = "message/rfc822"
+        msg["Content-Disposition"] = "inline"
+        msg.set_payload([inner])
+    decorate(msg)
+
+
 ALL = {f.__name__: f for f in (
     fields, prefixed, footer, usual, framed, replies, munged, anonymous,
-    filtered, scrubbed, personal)}
+    filtered, scrubbed, personal, wrapped)}
 
 
 def apply(name, octets):

@@ -123,10 +123,11 @@ def test_a_plain_distribution_is_good_at_each_subscriber(site, peer, plain,
 
 
 @pytest.mark.parametrize("kind", ["plain", "alternative", "latin", "attached"])
-@pytest.mark.parametrize("name", ["full", "munged", "anonymous", "replies"])
+@pytest.mark.parametrize("name", ["full", "munged", "wrapped", "anonymous",
+                                  "replies"])
 def test_lists_of_other_kinds(site, peer, name, kind):
-    """To is the subscriber's; From is the list's; nobody wrote it; answers
-    go to the list and HTML is gone."""
+    """To is the subscriber's; From is the list's; the message is a part of
+    another; nobody wrote it; answers go to the list and HTML is gone."""
     octets = message(kind, name, 300 + KINDS.index(kind))
     before = len(site.readers.copies(
         lambda m: m.mail_from.startswith(f"{name}-bounces")))

@@ -207,6 +207,26 @@ first(char **words, struct arena *a)
 		sign(&hops[0], &m, (struct bytes){NULL, 0}, words[1], a);
 }
 
+/* Puts the restored header before the body of now. */
+static void
+restore(const struct mail *old, struct mail *now, struct arena *a)
+{
+	struct dkim2_message out;
+	struct buf whole;
+	unsigned done;
+
+	must(dkim2_restore(&done, &out, a, &old->fields, old->body,
+	    &now->fields, now->body), "restore");
+	if (done == 0)
+		return;
+	must(arena_room(a, out.header.n + now->body.n + 2, &whole), "memory");
+	buf_add(&whole, out.header);
+	buf_add_str(&whole, "\r\n");
+	buf_add(&whole, now->body);
+	now->fields = out;
+	now->octets = buf_bytes(&whole);
+}
+
 static void
 next(char **words, struct arena *a)
 {
@@ -217,6 +237,7 @@ next(char **words, struct arena *a)
 	if (!split(&old, read_file(words[0], a), a) ||
 	    !split(&now, read_file(words[1], a), a))
 		return;
+	restore(&old, &now, a);
 	must(dkim2_diff(&what, &recipe, a, &old.fields, old.body, &now.fields,
 	    now.body), "diff");
 	if (what == DKIM2_DIFF_CANNOT || what == DKIM2_DIFF_LONG) {
