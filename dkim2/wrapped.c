@@ -66,6 +66,10 @@ look_at_part(struct search *s, const struct mime_part *p,
 		return 0;
 	if (mime_type_is(&p->type, BYTES_LIT("message"), BYTES_LIT("rfc822")))
 		return look_at_message(s, p->body);
+	/* A digest is a message of its own, also where it holds but one. */
+	if (mime_type_is(&p->type, BYTES_LIT("multipart"),
+	    BYTES_LIT("digest")))
+		return 0;
 	if (!bytes_case_eq(p->type.type, BYTES_LIT("multipart")) ||
 	    p->type.boundary.p == NULL || next == NULL)
 		return 0;

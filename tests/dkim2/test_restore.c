@@ -427,6 +427,11 @@ what_is_within_is_proven_too(void **state)
 	nothing(OLD, MIXED "\r\n--==1==\r\nContent-Type: message/rfc822\r\n\r\n"
 	    OLD "\r\n--==1==\r\nContent-Type: message/rfc822\r\n\r\n" OLD
 	    "\r\n--==1==--\r\n", a);
+	/* one, in a digest */
+	nothing(OLD, MIXED "\r\n--==1==\r\n"
+	    "Content-Type: multipart/digest; boundary=two\r\n\r\n"
+	    "--two\r\nContent-Type: message/rfc822\r\n\r\n" OLD
+	    "\r\n--two--\r\n--==1==--\r\n", a);
 	/* no message, or not as it is */
 	nothing(OLD, MIXED "\r\n--==1==\r\nContent-Type: text/plain\r\n\r\n"
 	    OLD "\r\n--==1==--\r\n", a);
