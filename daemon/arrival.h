@@ -90,8 +90,8 @@ void arrival_remove(struct memory *m, const struct arrival_key *k,
 /*
  * Looks for the youngest record that fits: by its chain, where k has one, or
  * else by its Message-ID. What several writes said of it is joined: all their
- * recipients, and the worst of their verdicts, since the DKIM2 fields of a
- * message that passed may be sent again with other content.
+ * recipients, and PASS only where every write of that chain has the content
+ * of one that passed, since its DKIM2 fields may be sent again with another.
  *
  * Returns  as arrival_write()
  */

@@ -155,6 +155,17 @@ is_same(const struct arrival *a, const struct arrival *b)
 	    memcmp(a->body, b->body, sizeof(a->body)) == 0;
 }
 
+/* One that passed says it for all of that content. */
+static void
+join_full(struct arrival_join *j, const struct arrival *a)
+{
+	j->worst = worse(j->worst, a->full);
+	j->has_passed = j->has_passed || a->full == DKIM2_PASS;
+	j->has_other = j->has_other || !is_same(&j->record, a);
+	j->record.full = j->has_passed && !j->has_other ? DKIM2_PASS :
+	    j->worst;
+}
+
 void
 arrival_join(struct arrival_join *j, const struct arrival *a)
 {
@@ -164,9 +175,12 @@ arrival_join(struct arrival_join *j, const struct arrival *a)
 		*r = *a;
 		r->rcpts = (struct bytes){j->room, 0};
 		join_rcpts(j, a->rcpts);
+		j->worst = a->full;
+		j->has_passed = a->full == DKIM2_PASS;
+		j->has_other = false;
 		return;
 	}
-	r->full = worse(r->full, a->full);
+	join_full(j, a);
 	r->provisional = worse(r->provisional, a->provisional);
 	r->is_dkim1_aligned = r->is_dkim1_aligned && a->is_dkim1_aligned;
 	r->is_from_signed = r->is_from_signed && a->is_from_signed;

@@ -28,15 +28,20 @@ bool arrival_value_parse(struct bytes b, struct arrival *a);
 struct arrival_join {
 	struct arrival record;	/* rcpts: what room holds */
 	size_t n;		/* that were joined */
+	enum dkim2_state worst;	/* of the whole chain */
+	bool has_passed;
+	bool has_other;		/* a content that is not the youngest's */
 	uint8_t room[ARRIVAL_RCPTS_MAX];
 };
 
 /*
  * Takes the next record, the youngest first: that one gives what there is
- * only one of. Recipients of all are joined, as far as there is room. The
- * verdicts are the worst of all: whoever sends the DKIM2 fields of a message
- * a second time, with other content, must not have that extended as if it
- * were the message that passed.
+ * only one of. Recipients of all are joined, as far as there is room. Of one
+ * content the chain is good where it was once: it may have come another time
+ * for somebody else, or without its keys. Where contents differ the worst
+ * verdict counts: whoever sends the DKIM2 fields of a message a second time,
+ * with other words, must not have those extended as if they were what passed.
+ * Who sent it is said only by all of them: provisional is the worst.
  *
  * a        its octets live as long as j, but for those of rcpts
  */

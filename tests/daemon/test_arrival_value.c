@@ -189,41 +189,71 @@ recipients_are_joined(void **state)
 	assert_true(j.record.rcpts.n > ARRIVAL_RCPTS_MAX - 24);
 }
 
-/* One that did not pass takes the word of all, wherever it stands. */
+/* One that passed says it for its content, one of another for all. */
 static void
 the_worst_verdict_counts(void **state)
 {
 	static const struct {
-		enum dkim2_state in[3], out;
+		enum dkim2_state in[3];
+		const char *contents;
+		enum dkim2_state full, provisional;
 	} rows[] = {
-		{{DKIM2_PASS, DKIM2_PASS, DKIM2_PASS}, DKIM2_PASS},
-		{{DKIM2_PASS, DKIM2_FAIL, DKIM2_PASS}, DKIM2_FAIL},
-		{{DKIM2_FAIL, DKIM2_PASS, DKIM2_PASS}, DKIM2_FAIL},
-		{{DKIM2_PASS, DKIM2_PASS, DKIM2_PERMERROR}, DKIM2_PERMERROR},
-		{{DKIM2_PASS, DKIM2_TEMPERROR, DKIM2_PASS}, DKIM2_TEMPERROR},
-		{{DKIM2_TEMPERROR, DKIM2_FAIL, DKIM2_PASS}, DKIM2_FAIL},
-		{{DKIM2_NONE, DKIM2_PASS, DKIM2_PASS}, DKIM2_NONE},
-		{{DKIM2_PASS, DKIM2_NONE, DKIM2_PASS}, DKIM2_NONE},
+#define P DKIM2_PASS
+#define F DKIM2_FAIL
+#define T DKIM2_TEMPERROR
+		{{P, P, P}, "xxx", P, P},
+		{{P, F, P}, "xxx", P, F},
+		{{F, P, P}, "xxx", P, F},
+		{{T, F, P}, "xxx", P, F},
+		{{T, T, F}, "xxx", F, F},
+		{{F, F, DKIM2_PERMERROR}, "xxx", F, F},
+		{{DKIM2_NONE, DKIM2_NONE, DKIM2_NONE}, "xxx", DKIM2_NONE,
+		    DKIM2_NONE},
+		{{P, F, P}, "xyx", F, F},
+		{{P, P, F}, "xxy", F, F},
+		{{F, P, P}, "yxx", F, F},
+		{{P, T, P}, "xyx", T, T},
+		{{T, F, P}, "xyx", F, F},
+		{{P, F, P}, "yxx", F, F},
+		/* nobody would believe that both passed */
+		{{P, P, P}, "xyx", P, P},
 	};
 	static struct arrival_join j;
 
 	(void)state;
 	for (size_t k = 0; k < N(rows); k++) {
+		for (int part = 0; part < 2; part++) {
+			j.n = 0;
+			for (size_t n = 0; n < 3; n++) {
+				struct arrival a = some();
+
+				a.full = a.provisional = rows[k].in[n];
+				(part == 0 ? a.header : a.body)[31] =
+				    (uint8_t)rows[k].contents[n];
+				arrival_join(&j, &a);
+			}
+			assert_int_equal(j.record.full, rows[k].full);
+			assert_int_equal(j.record.provisional,
+			    rows[k].provisional);
+		}
+	}
+}
+
+static void
+dkim1_of_all_counts(void **state)
+{
+	static struct arrival_join j;
+
+	(void)state;
+	for (size_t k = 0; k < 4; k++) {
 		j.n = 0;
 		for (size_t n = 0; n < 3; n++) {
 			struct arrival a = some();
 
-			a.full = rows[k].in[n];
-			a.provisional = rows[k].in[2 - n];
-			a.is_dkim1_aligned = n != k % 4;
-			a.is_from_signed = n != (k + 1) % 4;
+			a.is_dkim1_aligned = n != k;
 			arrival_join(&j, &a);
 		}
-		assert_int_equal(j.record.full, rows[k].out);
-		assert_int_equal(j.record.provisional == DKIM2_PASS,
-		    rows[k].out == DKIM2_PASS);
-		assert_int_equal(j.record.is_dkim1_aligned, k % 4 == 3);
-		assert_int_equal(j.record.is_from_signed, k % 4 == 2);
+		assert_int_equal(j.record.is_dkim1_aligned, k == 3);
 	}
 }
 
@@ -264,6 +294,7 @@ main(void)
 		cmocka_unit_test(it_has_bounds),
 		cmocka_unit_test(recipients_are_joined),
 		cmocka_unit_test(the_worst_verdict_counts),
+		cmocka_unit_test(dkim1_of_all_counts),
 		cmocka_unit_test(copies_are_of_the_same_content),
 	};
 
