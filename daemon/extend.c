@@ -172,7 +172,9 @@ describe(struct extension *e, const struct extend_facts *f,
 	if (r != 0)
 		return r;
 	if (what != DKIM2_DIFF_RECIPE) {
-		e->rule = "no recipe describes what was changed";
+		e->rule = what == DKIM2_DIFF_LONG
+		    ? "the recipe of what was changed is too long"
+		    : "no recipe describes what was changed";
 		return 0;
 	}
 	e->recipe = arena_copy(f->arena, recipe);

@@ -232,6 +232,7 @@ struct work {
 	struct buf text;
 	bool has_header, has_body, is_bad;
 	bool is_tight;
+	bool is_hopeless;	/* too long, however it is written */
 };
 
 static int
@@ -436,6 +437,27 @@ lines_of(struct bytes core, size_t n, struct arena *a, struct values *out)
 	return 0;
 }
 
+/*
+ * Whether the recipe would be too long whatever is copied, as where all of a
+ * body was encoded anew: the search would be long, too.
+ */
+static int
+is_hopeless(const struct values *was, const struct values *is,
+    struct arena *a, bool *yes)
+{
+	size_t n = 0, lost;
+	int r;
+
+	*yes = false;
+	for (size_t k = 0; k < was->n && n <= RECIPE_MAX; k++)
+		n += was->v[k].n;
+	if (n <= RECIPE_MAX)
+		return 0;
+	r = diff_runs_lost(was->v, was->n, is->v, is->n, a, &lost);
+	*yes = r == 0 && lost > RECIPE_MAX;
+	return r;
+}
+
 /* What is left between equal lines at both ends. */
 static int
 put_middle(struct work *w, struct steps *s, struct bytes old,
@@ -458,7 +480,12 @@ put_middle(struct work *w, struct steps *s, struct bytes old,
 	r = lines_of(old, n_old, w->arena, &was);
 	if (r == 0)
 		r = lines_of(now, n_now, w->arena, &is);
-	return r != 0 ? r : put_lines(s, &was, &is, now_before, w->arena);
+	if (r == 0)
+		r = is_hopeless(&was, &is, w->arena, &w->is_hopeless);
+	if (w->is_hopeless)
+		w->text.full = true;
+	return r != 0 || w->is_hopeless ? r :
+	    put_lines(s, &was, &is, now_before, w->arena);
 }
 
 static int
@@ -602,7 +629,8 @@ write_recipe(struct work *w, const struct canon_header *was,
 	int r = 0;
 
 	for (unsigned k = 0; r == 0 && k < 2; k++) {
-		if (k == 1 && (!w->text.full || w->is_bad))
+		if (k == 1 && (!w->text.full || w->is_bad ||
+		    w->is_hopeless))
 			break;
 		*w = empty;
 		w->is_tight = k == 1;

@@ -425,3 +425,47 @@ diff_runs_find(const struct bytes *old, size_t n_old,
 	*work = d->work;
 	return r;
 }
+
+static int
+compare_hashes(const void *va, const void *vb)
+{
+	const uint64_t *a = va, *b = vb;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+static bool
+has_hash(const uint64_t *sorted, size_t n, uint64_t hash)
+{
+	size_t from = 0, to = n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (sorted[mid] < hash)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < n && sorted[from] == hash;
+}
+
+int
+diff_runs_lost(const struct bytes *old, size_t n_old,
+    const struct bytes *now, size_t n_now, struct arena *a, size_t *octets)
+{
+	struct side was = {old, NULL, n_old}, is = {now, NULL, n_now};
+	int r = hash_lines(&was, a);
+
+	*octets = 0;
+	if (r == 0)
+		r = hash_lines(&is, a);
+	if (r != 0)
+		return r;
+	sort_heap((uint64_t *)is.hashes, n_now, sizeof(*is.hashes),
+	    compare_hashes);
+	for (size_t k = 0; k < n_old; k++)
+		if (!has_hash(is.hashes, n_now, was.hashes[k]))
+			*octets += old[k].n;
+	return 0;
+}

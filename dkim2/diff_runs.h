@@ -29,4 +29,15 @@ int diff_runs_find(const struct bytes *old, size_t n_old,
     const struct bytes *now, size_t n_now, struct arena *a,
     struct diff_run **runs, size_t *n_runs, size_t *work);
 
+/*
+ * How many octets the old lines have that are nowhere among the new ones: what
+ * every recipe has to say itself, found much sooner than the recipe. Two
+ * lines that only hash alike may be taken for one, so that it can be less.
+ *
+ * octets   set to them, line ends left out
+ * Returns  0 or -E_NOMEM
+ */
+int diff_runs_lost(const struct bytes *old, size_t n_old,
+    const struct bytes *now, size_t n_now, struct arena *a, size_t *octets);
+
 #endif

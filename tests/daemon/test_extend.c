@@ -239,7 +239,7 @@ what_can_not_be_described_is_not(void **state)
 	memcpy(other + sizeof(other) - 3, "\r\n", 2);
 	assert_int_equal(arrival_copy_write(s->folder, bytes_of(OLD),
 	    bytes_of(other), s->record.copy), 0);
-	expect_rule(s, "no recipe");
+	expect_rule(s, "too long");
 }
 
 static void

@@ -353,6 +353,33 @@ long_recipes_are_not_made(void **state)
 	    a), DKIM2_DIFF_RECIPE);
 }
 
+/* All of a long body is another: that is seen without a search. */
+static void
+what_is_hopeless_is_seen_at_once(void **state)
+{
+	enum { N = 6000 };
+	struct bytes *x = arena_array(*state, N, sizeof(*x));
+	struct bytes *y = arena_array(*state, N, sizeof(*y));
+	size_t octets;
+
+	for (size_t k = 0; k < N; k++) {
+		uint8_t room[32];
+		struct buf b = BUF_ON(room);
+
+		buf_printf(&b, "line %05zu", k);
+		x[k] = y[N - 1 - k] = arena_copy(*state, buf_bytes(&b));
+	}
+	assert_int_equal(diff_runs_lost(x, N, y, N, *state, &octets), 0);
+	assert_int_equal(octets, 0);
+	y[7] = BYTES_LIT("line");
+	assert_int_equal(diff_runs_lost(x, N, y, N, *state, &octets), 0);
+	assert_int_equal(octets, 10);
+	assert_int_equal(diff_runs_lost(x, N, y, 0, *state, &octets), 0);
+	assert_int_equal(octets, 10 * N);
+	assert_int_equal(diff_runs_lost(x, 0, y, N, *state, &octets), 0);
+	assert_int_equal(octets, 0);
+}
+
 /* No line is there once, and hundreds are in or out. */
 static void
 many_differences_are_the_smallest(void **state)
@@ -463,6 +490,7 @@ main(void)
 		TEST(small_differences_are_the_smallest),
 		TEST(bombs_cost_what_they_may),
 		TEST(long_recipes_are_not_made),
+		TEST(what_is_hopeless_is_seen_at_once),
 		TEST(many_differences_are_the_smallest),
 		TEST(gaps_between_anchors_are_looked_at),
 		TEST(what_is_tight_still_fits),
