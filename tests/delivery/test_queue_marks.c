@@ -148,6 +148,7 @@ a_hold_that_can_not_be_written_is_none(void **state)
 	queue_site_write_error = EIO;
 	assert_true(queue_site_says("hold m1", "error Input/output error"));
 	queue_site_write_error = 0;
+	assert_true(queue_site_says("retry m1", "ok"));
 	queue_site_answer(0, "450 4.2.0 busy");
 	queue_site_work();
 	queue_hop[0].dot = NULL;
