@@ -61,6 +61,11 @@ put_head(const struct queue_message *m)
 	printf("\n%-10s ", "signed");
 	put_time(m->signed_s);
 	putchar('\n');
+	if (m->again_s != 0) {
+		printf("%-10s ", "again");
+		put_time(m->again_s);
+		putchar('\n');
+	}
 	put_line("client", m->client);
 	put_line("mail-from", m->mail_from);
 	put_line("ret", m->ret);

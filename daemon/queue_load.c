@@ -414,14 +414,27 @@ has_open(const struct queue_message *m)
 
 static void
 set_age(struct queue_run *r, struct queue_entry *e,
-    const struct queue_message *m, bool is_anew)
+    const struct queue_message *m)
 {
 	int64_t since = m->signed_s < m->arrived_s ? m->signed_s
 						   : m->arrived_s;
-	int64_t now = loop_time_s(r->hub->loop);
 
-	e->age = retry_age_of(is_anew ? now : since, now,
-	    loop_now_ms(r->hub->loop));
+	e->age = retry_age_of(m->again_s != 0 ? m->again_s : since,
+	    loop_time_s(r->hub->loop), loop_now_ms(r->hub->loop));
+}
+
+/* Where it can not be written, until we end. */
+static void
+begin_anew(struct queue_run *r, struct queue_entry *e, struct spool_file *f)
+{
+	struct queue_patch p;
+
+	f->m.again_s = loop_time_s(r->hub->loop);
+	queue_file_patch_again(&f->m, &p);
+	if (spool_file_patch(f, &p) != 0)
+		log_line(LOG_ERROR_, "%s: that its time begins anew can not "
+		    "be written: %m", e->id);
+	set_age(r, e, &f->m);
 }
 
 int
@@ -453,10 +466,10 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 		return -E_NOMEM;
 	}
 	if (!is_known)
-		set_age(r, e, &f->m, false);
+		set_age(r, e, &f->m);
 	if (how == QUEUE_LOAD_ANEW || (how == QUEUE_LOAD_NOW &&
 	    retry_is_expired(&r->rules, &e->age, loop_now_ms(r->hub->loop))))
-		set_age(r, e, &f->m, true);
+		begin_anew(r, e, f);
 	plan_message(r, e, &f->m, l, how);
 	queue_run_soon(r);
 	return 0;

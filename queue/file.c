@@ -131,6 +131,17 @@ queue_file_patch_hold(const struct queue_message *m, struct queue_patch *p)
 	p->octets[0] = m->is_held ? 'H' : '-';
 }
 
+void
+queue_file_patch_again(const struct queue_message *m, struct queue_patch *p)
+{
+	struct buf out = BUF_ON(p->octets);
+
+	file_add_digits(&out, m->again_s < 0 ? 0 : (uint64_t)m->again_s,
+	    FILE_DUE_DIGITS);
+	p->at = m->again_at;
+	p->n = out.n;
+}
+
 bool
 queue_id_is(struct bytes name)
 {

@@ -7,6 +7,7 @@
  *	hopseal-queue 1 HEAD ADDED CONTENT	octets of the three parts
  *	id 4fqk2x...
  *	hold -					H while it is held
+ *	again 0000000000			when its time began anew; 0: never
  *	listener NAME
  *	arrived 1795664097			time of day
  *	signed 1795664097			likewise
@@ -83,6 +84,8 @@ struct queue_message {
 	struct bytes id;
 	struct bytes listener;	/* the name it has in the configuration */
 	int64_t arrived_s;	/* time of day */
+	int64_t again_s;	/* when the postmaster gave it a whole time
+				   again; 0: never */
 	int64_t signed_s;	/* t= of the oldest signature of ours; the time
 				   of arrival where there is none */
 	struct bytes client;	/* for people: "[10.0.8.7]:4321"; printable */
@@ -100,6 +103,7 @@ struct queue_message {
 	uint64_t n_content;	/* octets of header and body */
 	uint64_t n_file;	/* what the whole file has to have */
 	size_t hold_at;		/* of the octet behind "hold " */
+	size_t again_at;	/* of the first digit */
 };
 
 /* Octets that queue_file_write() needs at most for this message. */
@@ -157,6 +161,10 @@ void queue_file_patch_rcpt(const struct queue_rcpt *r, struct queue_patch *p);
 
 /* The change that writes is_held as it is now. */
 void queue_file_patch_hold(const struct queue_message *m,
+    struct queue_patch *p);
+
+/* Likewise again_s. */
+void queue_file_patch_again(const struct queue_message *m,
     struct queue_patch *p);
 
 /* Whether octets are an id as we make them, and so a name of a file. */

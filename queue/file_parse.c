@@ -205,6 +205,15 @@ read_digest(struct reader *r, struct bytes *digest)
 	return 0;
 }
 
+static uint64_t
+number_of(struct bytes digits)
+{
+	uint64_t value = 0;
+
+	(void)bytes_number(digits, QUEUE_TIME_MAX, &value);
+	return value;
+}
+
 static bool
 read_hold(struct reader *r, struct queue_message *m)
 {
@@ -214,6 +223,21 @@ read_hold(struct reader *r, struct queue_message *m)
 	m->hold_at = reader_at(r);
 	m->is_held = r->rest.p[0] == 'H';
 	r->rest = bytes_skip(r->rest, 2);
+	return true;
+}
+
+/* A number that can not be read is 0, as those of recipients. */
+static bool
+read_again(struct reader *r, struct queue_message *m)
+{
+	if (!take(&r->rest, BYTES_LIT("again ")) ||
+	    r->rest.n <= FILE_DUE_DIGITS ||
+	    r->rest.p[FILE_DUE_DIGITS] != '\n')
+		return false;
+	m->again_at = reader_at(r);
+	m->again_s = (int64_t)number_of(bytes_first(r->rest,
+	    FILE_DUE_DIGITS));
+	r->rest = bytes_skip(r->rest, FILE_DUE_DIGITS + 1);
 	return true;
 }
 
@@ -232,7 +256,7 @@ read_message(struct reader *r, struct queue_message *m)
 	int e;
 
 	if (!read_value(r, BYTES_LIT("id"), &m->id) || !queue_id_is(m->id) ||
-	    !read_hold(r, m) ||
+	    !read_hold(r, m) || !read_again(r, m) ||
 	    !read_text(r, BYTES_LIT("listener"), &m->listener) ||
 	    m->listener.n == 0 ||
 	    !read_time(r, BYTES_LIT("arrived"), &m->arrived_s) ||
@@ -283,15 +307,6 @@ status_of(uint8_t octet)
 			return s;
 	/* It may have been anything, a final dot without an answer too. */
 	return QUEUE_UNSURE;
-}
-
-static uint64_t
-number_of(struct bytes digits)
-{
-	uint64_t value = 0;
-
-	(void)bytes_number(digits, QUEUE_TIME_MAX, &value);
-	return value;
 }
 
 static struct bytes

@@ -95,6 +95,7 @@ check_message(const struct queue_message *m)
 	int e;
 
 	if (!queue_id_is(m->id) || m->listener.n == 0 ||
+	    !is_time(m->again_s) ||
 	    !is_time(m->arrived_s) || !is_time(m->signed_s))
 		return -E_SYNTAX;
 	if (m->digest.n > 64 || m->n_content > QUEUE_PART_MAX)
@@ -179,6 +180,9 @@ add_message(struct buf *out, const struct queue_message *m, size_t n_rcpts)
 {
 	add_line(out, "id", m->id);
 	add_line(out, "hold", m->is_held ? BYTES_LIT("H") : BYTES_LIT("-"));
+	buf_add_str(out, "again ");
+	file_add_digits(out, (uint64_t)m->again_s, FILE_DUE_DIGITS);
+	buf_add_octet(out, '\n');
 	add_line(out, "listener", m->listener);
 	add_number_line(out, "arrived", m->arrived_s);
 	add_number_line(out, "signed", m->signed_s);

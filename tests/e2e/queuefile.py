@@ -23,11 +23,11 @@ class Rcpt:
 
 def octets(id, content, *rcpts, listener="l", arrived=T, signed=None,
            client="[127.0.0.1]:4321", mail_from="alice@one.example",
-           added=(b"",), copies=None, hold="-", signed_as="", digest=""):
+           added=(b"",), copies=None, hold="-", again=0, signed_as="", digest=""):
     """A whole file. copies: a list of lists of Rcpt; else one copy of rcpts."""
     copies = copies or [list(rcpts)]
     assert len(copies) == len(added)
-    head = (f"id {id}\nhold {hold}\nlistener {listener}\narrived {arrived}\n"
+    head = (f"id {id}\nhold {hold}\nagain {again:010d}\nlistener {listener}\narrived {arrived}\n"
             f"signed {arrived if signed is None else signed}\nclient {client}\n"
             f"mail-from <{mail_from}>\nret\nenvid\ndigest{' ' + digest if digest else ''}\n"
             f"body 7bit\nsmtputf8 no\n"

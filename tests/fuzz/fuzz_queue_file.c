@@ -41,7 +41,7 @@ static void
 check_same(const struct queue_message *a, const struct queue_message *b)
 {
 	check(bytes_eq(a->id, b->id) && bytes_eq(a->listener, b->listener) &&
-	    a->arrived_s == b->arrived_s && a->signed_s == b->signed_s &&
+	    a->again_s == b->again_s && a->arrived_s == b->arrived_s && a->signed_s == b->signed_s &&
 	    bytes_eq(a->client, b->client) &&
 	    bytes_eq(a->mail_from, b->mail_from) &&
 	    bytes_eq(a->ret, b->ret) && bytes_eq(a->envid, b->envid) &&

@@ -44,6 +44,7 @@ assert_message(const struct queue_message *a, const struct queue_message *b)
 	assert_bytes(a->id, b->id);
 	assert_bytes(a->listener, b->listener);
 	assert_int_equal(a->arrived_s, b->arrived_s);
+	assert_int_equal(a->again_s, b->again_s);
 	assert_int_equal(a->signed_s, b->signed_s);
 	assert_bytes(a->client, b->client);
 	assert_bytes(a->mail_from, b->mail_from);

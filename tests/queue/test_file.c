@@ -21,9 +21,10 @@ static void
 the_octets_of_a_head(void **state)
 {
 	static const char want[] =
-	    "hopseal-queue 1 00001237 12 20480\n"
+	    "hopseal-queue 1 00001254 12 20480\n"
 	    "id 4fqk2x9a\n"
 	    "hold -\n"
+	    "again 0000000000\n"
 	    "listener lists out\n"
 	    "arrived 1795664000\n"
 	    "signed 1795663990\n"
@@ -166,6 +167,8 @@ not_written(void **state)
 	REFUSED(k.copies[0].signed_as, BYTES_LIT("a\nb"));
 	REFUSED(k.m.arrived_s, -1);
 	REFUSED(k.m.arrived_s, QUEUE_TIME_MAX + 1);
+	REFUSED(k.m.again_s, -1);
+	REFUSED(k.m.again_s, INT64_MAX);
 	REFUSED(k.m.signed_s, -1);
 	REFUSED(k.m.signed_s, INT64_MAX);
 	REFUSED(k.rcpts[0].due_s, -1);
@@ -310,6 +313,8 @@ not_read(void **state)
 		{"id 4", "i 4"}, {"id 4", "\nid 4"}, {"id 4fqk2x9a\n", ""},
 		{"hold -\n", ""}, {"hold -\n", "hold\n"}, {"hold -\n", "hold --\n"},
 		{"hold -\n", "hold -\nhold -\n"},
+		{"again 0000000000\n", ""}, {"again 0", "again "},
+		{"again 0", "again 00"},
 		{"listener lists out", "listener"},
 		{"listener lists out", "listener "},
 		{"listener lists out", "listener a\x01"},

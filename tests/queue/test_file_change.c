@@ -40,6 +40,9 @@ a_patch_is_what_is_read(void **state)
 		m.is_held = s % 2 != 0;
 		queue_file_patch_hold(&m, &p);
 		apply(&p);
+		m.again_s = QUEUE_TIME_MAX - 2 * s;
+		queue_file_patch_again(&m, &p);
+		apply(&p);
 		/* The views of m may be into what was patched. */
 		m.copies[(s + 1) % 2].rcpts[0].reply = s == 0 ?
 		    (struct bytes){NULL, 0} : BYTES_LIT("250 2.0.0 Ok");
@@ -138,6 +141,7 @@ fields_of_fixed_width_may_be_anything(void **state)
 	memcpy(octets + m.copies[0].rcpts[0].at, "f 00x3 -000000001", 17);
 	octets[m.copies[0].rcpts[0].reply_at + 3] = '\n';
 	octets[m.hold_at] = 'x';
+	octets[m.again_at + 9] = 'x';
 	assert_int_equal(queue_file_parse(head, a, &m), 0);
 	r = &m.copies[0].rcpts[0];
 	assert_int_equal(m.copies[1].rcpts[0].status, QUEUE_UNSURE);
@@ -146,6 +150,7 @@ fields_of_fixed_width_may_be_anything(void **state)
 	assert_int_equal(r->due_s, 0);
 	assert_int_equal(r->reply.n, 0);
 	assert_false(m.is_held);
+	assert_int_equal(m.again_s, 0);
 	octets[m.hold_at] = 'H';
 	assert_int_equal(queue_file_parse(head, a, &m), 0);
 	assert_true(m.is_held);
