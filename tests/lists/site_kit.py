@@ -1,7 +1,9 @@
 """hopseald with two listeners around a server, the keys of the domains, and
 what they make of messages."""
 
+import base64
 import json
+import random
 import re
 
 import corpus
@@ -9,6 +11,13 @@ import harness
 from smtptools import Sink
 
 AUTHOR = "ann@author.example"
+SUBSCRIBERS = ["bert@reader.example", "cleo@other.example",
+               "dora@reader.example"]
+# What is sent to the lists, by the kinds of the corpus
+KINDS = ["plain", "html", "html qp", "html base64", "alternative", "base64",
+         "qp", "8bit", "latin", "flowed", "attached", "attached text",
+         "related", "signed", "nested", "patch", "empty", "bare", "quoted",
+         "report", "large"]
 CONFIG = """
 hostname: {hostname}
 state: state-{name}
@@ -51,9 +60,26 @@ def sign(keys, message, rcpt_to, mail_from=AUTHOR, domain=corpus.AUTHOR):
         "--rcpt-to", rcpt_to, stdin=message)
 
 
-def addressed(message, rcpt_to):
-    """The message of the corpus with another list in its To."""
-    return message.replace(corpus.LIST.encode(), rcpt_to.encode(), 1)
+def large():
+    """An attachment of 5 MB."""
+    blob = base64.encodebytes(random.Random(5).randbytes(5 << 20))
+    return (b"From: Ann <ann@author.example>\r\nTo: talk@lists.example\r\n"
+            b"Subject: five megabytes\r\nMessage-ID: <large@author.example>\r\n"
+            b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; "
+            b'boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n'
+            b"Here it is.\r\n\r\n--b\r\nContent-Type: application/octet-stream"
+            b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+            blob.replace(b"\n", b"\r\n") + b"--b--\r\n")
+
+
+def message(kind, name, number=0):
+    """One of the corpus, to a list."""
+    octets = large() if kind == "large" else b"x" * 999
+    while max(map(len, octets.split(b"\r\n"))) > 998:
+        octets = corpus.message(77, number, kind)
+        number += 1000                  # list managers take no longer lines
+    return octets.replace(corpus.LIST.encode(),
+                          f"{name}@lists.example".encode(), 1)
 
 
 def field(content, name):

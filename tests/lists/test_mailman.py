@@ -1,25 +1,15 @@
 """Real Mailman 3 between two listeners: every subscriber's copy is good at the
 peer, with the author's own signature."""
 
-import base64
-import random
-
 import pytest
 
-import corpus
 import harness
 import mailman3
 import site_kit
 from conftest import missing
+from site_kit import KINDS, SUBSCRIBERS, message
 from smtptools import Client
 
-SUBSCRIBERS = ["bert@reader.example", "cleo@other.example",
-               "dora@reader.example"]
-# What is sent to the list, by the kinds of the corpus
-KINDS = ["plain", "html", "html qp", "html base64", "alternative", "base64",
-         "qp", "8bit", "latin", "flowed", "attached", "attached text",
-         "related", "signed", "nested", "patch", "empty", "bare", "quoted",
-         "report", "large"]
 LISTS = {
     "talk": {"members": SUBSCRIBERS},
     "full": {"members": SUBSCRIBERS, "personalize": "full"},
@@ -35,27 +25,6 @@ LISTS = {
                 "first_strip_reply_to": True, "filter_content": True,
                 "collapse_alternatives": True},
 }
-
-
-def large():
-    """An attachment of 5 MB."""
-    blob = base64.encodebytes(random.Random(5).randbytes(5 << 20))
-    return (b"From: Ann <ann@author.example>\r\nTo: talk@lists.example\r\n"
-            b"Subject: five megabytes\r\nMessage-ID: <large@author.example>\r\n"
-            b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; "
-            b'boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n'
-            b"Here it is.\r\n\r\n--b\r\nContent-Type: application/octet-stream"
-            b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
-            blob.replace(b"\n", b"\r\n") + b"--b--\r\n")
-
-
-def message(kind, name, number=0):
-    """To a list, from a mailbox of the author that does not change."""
-    octets = large() if kind == "large" else b"x" * 999
-    while max(map(len, octets.split(b"\r\n"))) > 998:
-        octets = corpus.message(77, number, kind)
-        number += 1000                  # Mailman takes no longer lines
-    return site_kit.addressed(octets, f"{name}@lists.example")
 
 
 class Site:
