@@ -251,9 +251,11 @@ dkim1_of_all_counts(void **state)
 			struct arrival a = some();
 
 			a.is_dkim1_aligned = n != k;
+			a.is_from_signed = n + 1 != k;
 			arrival_join(&j, &a);
 		}
 		assert_int_equal(j.record.is_dkim1_aligned, k == 3);
+		assert_int_equal(j.record.is_from_signed, k == 0);
 	}
 }
 
