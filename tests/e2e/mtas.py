@@ -18,7 +18,7 @@ class Exim:
     PACKAGES = ("exim4-daemon-light",)
 
     def __init__(self, folder, onward, tls=None, wants_tls=False,
-                 pipelining=True, chunking=True):
+                 pipelining=True, chunking=True, routers=()):
         self.port = harness.free_port()
         self.jail = jail.Jail(folder, self.PACKAGES, {"Debian-exim": 101})
         self.jail.link_libraries("usr/sbin/exim4")
@@ -51,7 +51,7 @@ class Exim:
             "dkim_verify_signers =", "smtp_accept_max = 200",
             "acl_smtp_rcpt = all", "acl_smtp_data = all", "qualify_domain = exim.example",
             "remote_max_parallel = 4", "queue_run_max = 20", *server,
-            "begin acl", "all:", "  accept", "begin routers", *(
+            "begin acl", "all:", "  accept", "begin routers", *routers, *(
                 f"{domain.replace('.', '_')}:\n  driver = manualroute\n"
                 f"  route_list = {domain} 127.0.0.1::{port} byname\n"
                 f"  transport = onward\n  self = send"
