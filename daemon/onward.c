@@ -258,8 +258,7 @@ put_pieces(struct onward *o)
 		o->pieces[3] = o->repaired->fields;
 	o->pieces[ONWARD_CONTENT] = o->rewritten != NULL
 	    ? o->rewritten->message.header
-	    /* the queue has one content for all copies */
-	    : r->extension.is_good && (o->sign != NULL || r->is_queued)
+	    : r->extension.is_good && o->sign != NULL
 	    ? r->extension.message->header : r->annotation.header;
 	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */

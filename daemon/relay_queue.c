@@ -5,6 +5,7 @@
  */
 #include "daemon/relay_state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,40 @@ is_open(const struct onward *copy)
 	return copy->rcpts[0]->state != RCPT_SETTLED;
 }
 
+static const struct onward *
+first_open(const struct relay *r)
+{
+	const struct onward *o = r->copies;
+
+	while (o != NULL && !is_open(o))
+		o = o->next;
+	return o;
+}
+
+/*
+ * The content is kept once for all copies. Where they have not all the same
+ * header (one could not be signed, and keeps its From), each has its own in
+ * what it adds.
+ */
+static void
+part_headers(struct relay *r)
+{
+	const struct onward *first = first_open(r);
+	bool is_same = true;
+
+	for (const struct onward *o = first; o != NULL; o = o->next)
+		is_same = is_same && (!is_open(o) ||
+		    o->pieces[ONWARD_CONTENT].p ==
+		        first->pieces[ONWARD_CONTENT].p);
+	for (struct onward *o = r->copies; o != NULL && !is_same;
+	    o = o->next) {
+		/* what is repaired has no other header */
+		assert(o->pieces[ONWARD_CONTENT - 1].n == 0);
+		o->pieces[ONWARD_CONTENT - 1] = o->pieces[ONWARD_CONTENT];
+		o->pieces[ONWARD_CONTENT] = (struct bytes){NULL, 0};
+	}
+}
+
 static int
 describe_copy(struct relay *r, const struct onward *o, struct queue_copy *c)
 {
@@ -111,6 +146,7 @@ describe(struct relay *r, struct queue_message *m, struct buf *text,
 	const struct onward *first = NULL;
 	int error = 0;
 
+	part_headers(r);
 	buf_printf(text, "[%s]:%u", c->ip, c->addr.port);
 	*m = (struct queue_message){
 	    .id = bytes_of(r->id),
