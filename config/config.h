@@ -176,6 +176,7 @@ struct config_listener {
 	const struct config_policy *policy;	/* the first that fits counts */
 	size_t n_policy;
 	enum config_unsignable unsignable;
+	unsigned is_dkim1;		/* a DKIM-Signature beside */
 	unsigned flags;			/* 1 feedback, 2 feedhere, as dkim2.h
 					   has them */
 	enum config_on_failure on_failure;

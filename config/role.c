@@ -18,6 +18,7 @@ static const struct preset presets[] = {
 static const struct preset refusals[] = {
 	{ROLE_INBOUND, "adopt", "it never signs"},
 	{ROLE_INBOUND, "aliases", "it leaves the envelope as it came"},
+	{ROLE_INBOUND, "dkim1", "it never signs"},
 	{ROLE_INBOUND, "flags", "it never signs"},
 	{ROLE_INBOUND, "from-rewrite", "it leaves the message as it came"},
 	{ROLE_INBOUND, "extend", "it never signs"},
@@ -55,6 +56,7 @@ static const struct preset refusals[] = {
 	{ROLE_FORWARD, "senders", "it signs for the domain of the recipient"},
 	{ROLE_LIST_IN, "adopt", "it never signs"},
 	{ROLE_LIST_IN, "aliases", "it leaves the envelope as it came"},
+	{ROLE_LIST_IN, "dkim1", "it never signs"},
 	{ROLE_LIST_IN, "flags", "it never signs"},
 	{ROLE_LIST_IN, "from-rewrite", "it leaves the message as it came"},
 	{ROLE_LIST_IN, "extend", "it never signs"},

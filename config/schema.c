@@ -207,7 +207,7 @@ const struct config_row config_rows[] = {
 	/* What is built is what their default says; "off" becomes "once". */
 	{"delivery",          K_WORD,      AT(delivery),             0,        0,          "through",
 	    "while the client waits, or from a queue"},
-	{"dkim1",             K_WORD,      NOWHERE,                  0,        0,          "no",
+	{"dkim1",             K_WORD,      AT(is_dkim1),             0,        0,          "no",
 	    "a DKIM-Signature beside"},
 	{"repair",            K_WORD,      AT(is_repairing),         0,        0,          "no",
 	    "mending what devices get wrong"},
@@ -263,7 +263,7 @@ static const struct config_word words[] = {
 	{"delivery",    "through",   DELIVERY_THROUGH,  true},
 	{"delivery",    "queue",     DELIVERY_QUEUE,    true},
 	{"dkim1",       "no",        0,                 true},
-	{"dkim1",       "yes",       0,                 false},
+	{"dkim1",       "yes",       1,                 true},
 	{"pass-client", "none",      PASS_NONE,         true},
 	{"pass-client", "xclient",   PASS_XCLIENT,      true},
 	{"pass-client", "proxy-v1",  PASS_PROXY_V1,     true},

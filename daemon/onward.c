@@ -251,7 +251,7 @@ put_pieces(struct onward *o)
 
 	o->pieces[0] = (struct bytes){NULL, 0};
 	if (o->sign != NULL)
-		o->pieces[0] = o->hops[o->n_hops - 1].fields;
+		o->pieces[0] = o->signatures;
 	o->pieces[1] = r->annotation.field;
 	o->pieces[2] = o->value.received;
 	if (o->repaired != NULL)
@@ -343,10 +343,11 @@ lack_signature(struct onward *o, int error)
 static void
 send_signed(struct onward *o)
 {
-	int error;
+	int error = onward_sign_gather(o);
 
 	put_pieces(o);
-	error = onward_prove(o);
+	if (error == 0)
+		error = onward_prove(o);
 	if (error != 0)
 		lack_signature(o, error);
 	else
@@ -382,7 +383,7 @@ onward_signature(struct onward *o, size_t k, struct bytes signature)
 		lack_signature(o, error);
 	else if (o->sign == NULL)
 		send_whole(o);		/* a rule forbids the next one */
-	else if (dkim2_sign_step(o->sign) == DKIM2_DONE)
+	else if (onward_sign_is_done(o))
 		send_signed(o);
 }
 

@@ -115,6 +115,9 @@ struct onward {
 		struct bytes fields;	/* once it is there */
 	} hops[2];			/* the imaginary one first */
 	size_t n_hops;			/* begun */
+	struct dkim1_sign *dkim1;	/* beside; NULL: none */
+	const struct signer_key *dkim1_keys;
+	struct bytes signatures;	/* all fields, once they are there */
 	bool has_tag;
 	uint64_t tag;			/* of questions to the signer */
 	struct bytes pieces[ONWARD_PIECES];	/* what is sent: what we add,
@@ -188,6 +191,33 @@ int onward_sign(struct onward *o);
  * Returns  0, or -E_* where the message can not be signed now
  */
 int onward_sign_answer(struct onward *o, size_t k, struct bytes signature);
+
+/* Whether all signatures that were asked for are there. */
+bool onward_sign_is_done(const struct onward *o);
+
+/* Puts all fields together, once they are there. 0 or -E_NOMEM. */
+int onward_sign_gather(struct onward *o);
+
+/* Asks the signer for one signature; k numbers the answer. 0 or -E_SYSTEM. */
+int onward_sign_ask(struct onward *o, const struct signer_key *key,
+    struct bytes digest, size_t k);
+
+/* ---- onward_dkim1.c ---- */
+
+/* Numbers of its answers begin here. */
+#define ONWARD_DKIM1 128U
+
+/*
+ * Begins a DKIM1 signature with each key of the domain that signs. Without
+ * one a copy leaves where DKIM1 forbids it.
+ *
+ * m        the header as it leaves, but for our fields; lives as long as o
+ * Returns  0, or -E_* where it can not be signed now
+ */
+int onward_dkim1(struct onward *o, const struct dkim2_message *m);
+
+/* Takes a signature, and proves one of RSA. 0 or -E_*. */
+int onward_dkim1_answer(struct onward *o, size_t k, struct bytes signature);
 
 /* ---- onward_prove.c ---- */
 

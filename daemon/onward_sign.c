@@ -10,6 +10,16 @@ _Static_assert(DKIM2_FLAG_FEEDBACK == 1 && DKIM2_FLAG_FEEDHERE == 2,
 
 #define PART 64U	/* numbers of one hop's questions */
 
+_Static_assert(ONWARD_DKIM1 == 2 * PART, "two hops' questions before it");
+
+int
+onward_sign_ask(struct onward *o, const struct signer_key *key,
+    struct bytes digest, size_t k)
+{
+	return signer_client_ask(o->relay->hub->signer, key->number, digest,
+	    o->tag | k) != 0 ? -E_SYSTEM : 0;
+}
+
 /* Asks the signer for one signature with each key of d=. */
 static int
 ask_signatures(struct onward *o)
@@ -19,8 +29,7 @@ ask_signatures(struct onward *o)
 	size_t first = PART * (o->n_hops - 1);
 
 	for (size_t k = 0; k < h->n; k++)
-		if (signer_client_ask(o->relay->hub->signer, h->keys[k].number,
-		        digest, o->tag | (first + k)) != 0)
+		if (onward_sign_ask(o, &h->keys[k], digest, first + k) != 0)
 			return -E_SYSTEM;
 	return 0;
 }
@@ -90,6 +99,13 @@ subject_of(const struct onward *o)
 		    &o->repaired->digests, {NULL, 0}};
 	return (struct subject){r->message, dkim2_verify_digests(r->verify),
 	    {NULL, 0}};
+}
+
+/* How many signatures the copy has in the end. */
+static size_t
+n_hops(const struct onward *o)
+{
+	return o->decision.before.n != 0 ? 2 : 1;
 }
 
 /* Puts the fields of the imaginary hop on top, as if they had come. */
@@ -211,6 +227,18 @@ sign_next(struct onward *o)
 	return 0;
 }
 
+/* By DKIM1, of the message as the first of our signatures has it. */
+static int
+sign_beside(struct onward *o)
+{
+	struct dkim2_message *m = arena_alloc(o->relay->arena, sizeof(*m));
+
+	if (m == NULL)
+		return -E_NOMEM;
+	*m = subject_of(o).message;
+	return onward_dkim1(o, m);
+}
+
 /* Whether the chain says already what this signature would (L1). */
 static bool
 is_repeated(const struct onward *o)
@@ -250,7 +278,11 @@ onward_sign(struct onward *o)
 		    loopcheck_text(LOOPCHECK_SIGNED));
 		return 0;
 	}
-	return error != 0 ? error : sign_next(o);
+	if (error == 0)
+		error = sign_next(o);
+	if (error != 0 || o->sign == NULL || !r->listener->is_dkim1)
+		return error;
+	return sign_beside(o);
 }
 
 /* The signature is there: its fields, above those of the hop before. */
@@ -275,9 +307,10 @@ keep_fields(struct onward *o)
 int
 onward_sign_answer(struct onward *o, size_t k, struct bytes signature)
 {
-	size_t n = o->decision.before.n != 0 ? 2 : 1;
 	int error;
 
+	if (k >= ONWARD_DKIM1)
+		return onward_dkim1_answer(o, k - ONWARD_DKIM1, signature);
 	if (k / PART != o->n_hops - 1)
 		return 0;
 	if (signature.n == 0)
@@ -286,7 +319,33 @@ onward_sign_answer(struct onward *o, size_t k, struct bytes signature)
 	if (error != 0 || dkim2_sign_step(o->sign) != DKIM2_DONE)
 		return error;
 	error = keep_fields(o);
-	return error != 0 || o->n_hops == n ? error : sign_next(o);
+	return error != 0 || o->n_hops == n_hops(o) ? error : sign_next(o);
+}
+
+bool
+onward_sign_is_done(const struct onward *o)
+{
+	return o->n_hops == n_hops(o) &&
+	    dkim2_sign_step(o->sign) == DKIM2_DONE && (o->dkim1 == NULL ||
+	    dkim1_sign_step(o->dkim1) == DKIM2_DONE);
+}
+
+int
+onward_sign_gather(struct onward *o)
+{
+	struct bytes fields = o->hops[o->n_hops - 1].fields, beside;
+	struct buf all;
+
+	o->signatures = fields;
+	if (o->dkim1 == NULL)
+		return 0;
+	beside = dkim1_sign_fields(o->dkim1);
+	if (arena_room(o->relay->arena, fields.n + beside.n, &all) != 0)
+		return -E_NOMEM;
+	buf_add(&all, fields);
+	buf_add(&all, beside);
+	o->signatures = buf_bytes(&all);
+	return 0;
 }
 
 void

@@ -11,6 +11,8 @@
 #define UNDONE_BODIES 4
 /* More than a recipient of the queue takes, with a copy and its signatures. */
 #define QUEUED_COPY (16U << 10)
+/* More than a DKIM1 signature with each of 8 keys takes. */
+#define DKIM1_COPY (48U << 10)
 
 /* ---- beginning and end ---- */
 
@@ -55,6 +57,9 @@ room_for(const struct config_listener *l)
 	/* each recipient may have a copy of its own */
 	if (l->delivery == DELIVERY_QUEUE)
 		room += (size_t)l->max_recipients * QUEUED_COPY;
+	if (l->is_dkim1)
+		room += DKIM1_COPY * (size_t)(l->delivery == DELIVERY_QUEUE
+		    ? l->max_recipients : l->max_copies);
 	return room;
 }
 

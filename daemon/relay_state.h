@@ -106,6 +106,7 @@ struct relay {
 	unsigned n_under_way;
 	bool is_delivered;		/* somebody has it from us */
 	size_t n_claims;		/* the memory has not answered */
+	uint8_t *dkim1_body;		/* its hash, once one is needed */
 	bool is_exploded;		/* the top signature says so, or there
 					   is none */
 };

@@ -214,6 +214,17 @@ int dkim1_sign_body(struct dkim1_sign *s, struct bytes octets);
 /* Says that the body is complete. Returns 0, -E_NOMEM or -E_CRYPTO. */
 int dkim1_sign_end(struct dkim1_sign *s);
 
+/*
+ * Hashes a whole body, for several signatures of it (c=relaxed).
+ *
+ * digest   gets 32 octets
+ * Returns  0, -E_NOMEM or -E_CRYPTO
+ */
+int dkim1_body_hash(struct bytes body, uint8_t *digest);
+
+/* Stands for dkim1_sign_body() of the body that was hashed, and _end(). */
+int dkim1_sign_hashed(struct dkim1_sign *s, const uint8_t *digest);
+
 /* DKIM2_MORE, DKIM2_WANT_SIG or DKIM2_DONE. */
 enum dkim2_step dkim1_sign_step(const struct dkim1_sign *s);
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/b64.h"
 #include "base/err.h"
 #include "dkim2/crypto.h"
 #include "dkim2/dkim1_field.h"
@@ -12,7 +13,6 @@
 #define SHA256 32U
 #define NAMES_MAX 128U		/* of h=; 22 octets each at most */
 #define NAMES_ROOM (NAMES_MAX * 22)
-#define FIELD_ROOM 8192U	/* more than the longest field needs */
 
 /* How often a field is named in h=, besides once for each that is there. */
 enum more {
@@ -73,7 +73,7 @@ struct dkim1_sign {
 	struct arena *a;
 	const struct dkim2_message *m;
 	struct dkim1_sign_options opts;
-	struct buf names;	/* h= */
+	struct bytes names;	/* h= */
 	struct dkim1_body body;
 	struct dkim2_hasher hasher;
 	struct entry entries[DKIM1_KEYS_MAX];
@@ -138,28 +138,54 @@ refusal(const struct dkim2_message *m, const struct dkim1_sign_options *opts,
 	return choose_names(m, names) ? DKIM1_MAY_SIGN : DKIM1_REFUSE_FIELDS;
 }
 
+/* More than a field needs with its folds, each of 3 octets in 46 or more. */
+static size_t
+room_of_field(const struct dkim1_sign *s, size_t k)
+{
+	size_t n = 512 + s->names.n + s->opts.domain.n +
+	    s->opts.keys[k].selector.n + B64_LEN(SHA256) +
+	    B64_LEN(DKIM2_SIGNATURE_MAX);
+
+	return n + n / 4;
+}
+
+static int
+make_room(struct dkim1_sign *s)
+{
+	size_t all = 0;
+
+	for (size_t k = 0; k < s->opts.n_keys; k++) {
+		size_t n = room_of_field(s, k);
+
+		if (arena_buf(s->a, n, &s->entries[k].out) != 0)
+			return -E_NOMEM;
+		all += n;
+	}
+	return arena_buf(s->a, all, &s->fields);
+}
+
 int
 dkim1_sign_new(struct dkim1_sign **to, struct arena *a,
     const struct dkim2_message *m, const struct dkim1_sign_options *opts,
     enum dkim1_refusal *why)
 {
 	struct dkim1_sign *s = arena_alloc(a, sizeof(*s));
+	uint8_t room[NAMES_ROOM];
+	struct buf names = BUF_ON(room);
 	int r;
 
 	*to = NULL;
-	if (s == NULL || arena_buf(a, NAMES_ROOM, &s->names) != 0)
+	if (s == NULL)
 		return -E_NOMEM;
-	*why = refusal(m, opts, &s->names);
+	*why = refusal(m, opts, &names);
 	if (*why != DKIM1_MAY_SIGN)
 		return 0;
-	assert(!s->names.full);
+	assert(!names.full);
 	s->a = a;
 	s->m = m;
 	s->opts = *opts;
-	for (size_t k = 0; k < opts->n_keys; k++)
-		if (arena_buf(a, FIELD_ROOM, &s->entries[k].out) != 0)
-			return -E_NOMEM;
-	if (arena_buf(a, opts->n_keys * FIELD_ROOM, &s->fields) != 0)
+	s->names = arena_copy(a, buf_bytes(&names));
+	if (s->names.p == NULL || make_room(s) != 0)
 		return -E_NOMEM;
 	r = dkim2_hasher_init(&s->hasher, DKIM2_SHA256);
 	if (r != 0)
@@ -251,7 +277,7 @@ begin_field(struct dkim1_sign *s, size_t k, struct bytes body_hash)
 	add_time(f, "t=", s->opts.timestamp_s);
 	if (s->opts.expires_s != 0)
 		add_time(f, "x=", s->opts.expires_s);
-	add_names(f, buf_bytes(&s->names));
+	add_names(f, s->names);
 	fold_base64(f, true, "bh=", body_hash, ';');
 	n = e->out.n;
 	/* A space here and a fold there are the same, relaxed. */
@@ -262,8 +288,19 @@ begin_field(struct dkim1_sign *s, size_t k, struct bytes body_hash)
 	own.name = bytes_first(own.raw, n_name);
 	own.value = bytes_skip(own.raw, n_name + 1);
 	r = dkim1_field_digest(s->m, &own, DKIM1_RELAXED,
-	    buf_bytes(&s->names), s->a, e->digest);
+	    s->names, s->a, e->digest);
 	e->out.n = n;
+	return r;
+}
+
+int
+dkim1_sign_hashed(struct dkim1_sign *s, const uint8_t *digest)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < s->opts.n_keys && r == 0; k++)
+		r = begin_field(s, k, (struct bytes){digest, SHA256});
+	s->is_ended = r == 0;
 	return r;
 }
 
@@ -275,9 +312,25 @@ dkim1_sign_end(struct dkim1_sign *s)
 
 	if (r == 0)
 		r = dkim2_hasher_end(&s->hasher, digest);
-	for (size_t k = 0; k < s->opts.n_keys && r == 0; k++)
-		r = begin_field(s, k, (struct bytes){digest, SHA256});
-	s->is_ended = r == 0;
+	return r != 0 ? r : dkim1_sign_hashed(s, digest);
+}
+
+int
+dkim1_body_hash(struct bytes body, uint8_t *digest)
+{
+	struct dkim2_hasher hasher;
+	struct dkim1_body b;
+	int r = dkim2_hasher_init(&hasher, DKIM2_SHA256);
+
+	if (r != 0)
+		return r;
+	dkim1_body_init(&b, DKIM1_RELAXED, canon_to_hasher, &hasher);
+	r = dkim1_body_add(&b, body);
+	if (r == 0)
+		r = dkim1_body_end(&b);
+	if (r == 0)
+		r = dkim2_hasher_end(&hasher, digest);
+	dkim2_hasher_fini(&hasher);
 	return r;
 }
 

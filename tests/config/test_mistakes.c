@@ -260,7 +260,8 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 {
 	static const struct row rows[] = {
 		{"its inert value", IN "    tls: none\nadopt: never\nfrom-rewrite: never\ndkim1: no\ndelivery: through\nrepair: no\npass-client: none\n", ""},
-		{"a word", IN "dkim1: yes\n", "8:8: dkim1: yes: not built yet; write no"},
+		{"at inbound, from the top level", IN "dkim1: yes\n", ""},
+		{"at inbound", IN "    dkim1: yes\n", "8:5: dkim1: a listener of role inbound has no use for it: it never signs; remove it"},
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
 		{"at top level", IN "store: redis://a\nnormalize: a\n",
