@@ -55,6 +55,8 @@ class Bench:
         self.number = 0
 
     def pid(self, process):
+        if process == COMMIT and not pid_of(self.daemon, COMMIT):
+            self.one(100)       # it is followed by another for a batch
         return until(lambda: pid_of(self.daemon, process), process)
 
     def hurry(self, is_there):
