@@ -116,6 +116,7 @@ hang_up(struct client *c)
 		c->wire->is_reset = true;
 	else
 		c->wire->has_fin = true;
+	world_forget(c->wire);
 	c->wire = NULL;
 }
 
@@ -292,6 +293,7 @@ cut(struct hop *h)
 		h->wire->is_reset = true;
 	else
 		h->wire->has_fin = true;
+	world_forget(h->wire);
 	h->wire = NULL;
 }
 
@@ -362,6 +364,7 @@ take_content(struct hop *h, struct bytes content)
 	if (luck == PART) {
 		answer_content(h, m, false, 1);
 		h->wire->has_fin = true;	/* behind that answer */
+		world_forget(h->wire);
 		h->wire = NULL;
 	} else if (luck != CUT) {
 		answer_content(h, m, luck == LATER, RCPTS);
@@ -410,6 +413,8 @@ hop_on(struct hop *h)
 	size_t n;
 
 	if (w == NULL || w->is_closed) {
+		if (w != NULL)
+			world_forget(w);
 		*h = (struct hop){.wire = world_accept(&at)};
 		if (h->wire != NULL)
 			say(h->wire, "220 mx");

@@ -10,7 +10,7 @@
 #include "daemon/addr.h"
 
 #define FIRST_FD 100000
-#define WIRES 1024
+#define WIRES 512
 #define LISTENERS 64
 
 static struct wire wires[WIRES];
