@@ -2,8 +2,11 @@
 
 #include "base/err.h"
 
-/* What a row and its places in the indexes take beside its value. */
+/* What a row and its places in the indexes take beside its value: measured,
+ * and half as much again. A long value has pages of its own. */
 #define ROW_OCTETS 320U
+#define LONG_VALUE 1000U	/* as store_arrival_open() counts them */
+#define LONG_OCTETS 4096U
 
 static const char *const texts[ARRIVAL_STATEMENT__N] = {
 #define COLUMNS "id, name, chain, message, time, uses, found, size, copy, " \
@@ -30,7 +33,8 @@ static const char *const texts[ARRIVAL_STATEMENT__N] = {
 static uint64_t
 octets_of(const struct store_arrival *r)
 {
-	return ROW_OCTETS + r->value.n;
+	return ROW_OCTETS + r->value.n +
+	    (r->value.n > LONG_VALUE ? LONG_OCTETS : 0);
 }
 
 static uint8_t *
@@ -158,7 +162,7 @@ int
 store_arrival_open(struct store *s)
 {
 	struct store_arrivals *a = &s->arrivals;
-	sqlite3_int64 n = 0, values = 0, copies = 0;
+	sqlite3_int64 n = 0, n_long = 0, values = 0, copies = 0;
 
 	for (size_t k = 0; k < ARRIVAL_STATEMENT__N; k++) {
 		int code = sqlite3_prepare_v3(s->db, texts[k], -1,
@@ -170,6 +174,8 @@ store_arrival_open(struct store *s)
 	if (store_number(s, "SELECT coalesce(max(id), 0) FROM arrival",
 	    &a->last_id) != 0 ||
 	    store_number(s, "SELECT count(*) FROM arrival", &n) != 0 ||
+	    store_number(s, "SELECT count(*) FROM arrival WHERE "
+	    "length(value) > 1000", &n_long) != 0 ||
 	    store_number(s, "SELECT coalesce(sum(length(value)), 0) FROM "
 	    "arrival", &values) != 0 ||
 	    store_number(s, "SELECT coalesce(sum(size), 0) FROM arrival",
@@ -178,7 +184,8 @@ store_arrival_open(struct store *s)
 	if (a->last_id < 0 || a->last_id > INT64_MAX / 2 || values < 0 ||
 	    copies < 0)
 		return store_damaged(s);
-	a->rows = (uint64_t)n * ROW_OCTETS + (uint64_t)values;
+	a->rows = (uint64_t)n * ROW_OCTETS + (uint64_t)n_long * LONG_OCTETS +
+	    (uint64_t)values;
 	a->copies = (uint64_t)copies;
 	store_arrival_keep(s);
 	return 0;

@@ -310,6 +310,48 @@ deliveries_have_their_own_size(void **state)
 	kit_commit(k, NOW);
 }
 
+/* Long values count for what they take; counted anew they are the same. */
+static void
+long_values_are_counted(void **state)
+{
+	static char value[STORE_ARRIVAL_VALUE_MAX];
+	struct kit *k = *state;
+	unsigned n_rows[2] = {0, 0};
+
+	store_free(&k->store);
+	k->limits.size = 1 << 20;
+	k->limits.arrival_size = 4 << 20;
+	kit_open(k, NOW);
+	assert_int_equal(kit_deliver(k, 1, NOW), 0);
+	memset(value, 'v', sizeof(value));
+	for (unsigned n = 0; n < 400; n++) {
+		struct wanted w = make(2 * n + 1);
+
+		w.row.value = (struct bytes){(uint8_t *)value, sizeof(value)};
+		assert_int_equal(store_arrival_put(k->store, NULL, &w.row), 0);
+		kit_commit(k, NOW);
+	}
+	for (int round = 0; round < 2; round++) {
+		sqlite3 *db;
+		sqlite3_stmt *q;
+
+		store_free(&k->store);
+		assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM "
+		    "arrival", -1, &q, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+		n_rows[round] = (unsigned)sqlite3_column_int(q, 0);
+		sqlite3_finalize(q);
+		sqlite3_close(db);
+		kit_open(k, NOW);
+		assert_int_equal(kit_claim(k, 1, NOW), STORE_DELIVERED);
+		kit_commit(k, NOW);
+	}
+	assert_int_equal(n_rows[0], n_rows[1]);
+	assert_in_range(n_rows[0], (4U << 20) / (18432 + 4096 + 320) - 1,
+	    (4U << 20) / (18432 + 4096));
+}
+
 /* What a turn that failed dropped is still there. */
 static void
 fail_turns(struct kit *k)
@@ -550,6 +592,7 @@ main(void)
 		TEST(many_old_ones_go_step_by_step),
 		TEST(they_have_a_size),
 		TEST(deliveries_have_their_own_size),
+		TEST(long_values_are_counted),
 		TEST(a_full_disk_fails_the_turn_alone),
 		TEST(flipped_octets_are_no_records),
 		TEST(rows_of_others_are_none),
