@@ -108,6 +108,9 @@ int arrival_find(struct memory *m, const struct arrival_key *k, uint64_t tag);
 int arrival_copy_write(int folder, struct bytes header, struct bytes body,
     uint8_t name[16]);
 
+/* Takes back a copy that is in no record. */
+void arrival_copy_remove(int folder, const uint8_t name[16]);
+
 /*
  * Opens a copy to read.
  *

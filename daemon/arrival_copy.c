@@ -65,6 +65,15 @@ arrival_copy_write(int folder, struct bytes header, struct bytes body,
 	return r;
 }
 
+void
+arrival_copy_remove(int folder, const uint8_t name[16])
+{
+	char text[NAME_SIZE];
+
+	name_of(name, text);
+	(void)unlinkat(folder, text, 0);
+}
+
 int
 arrival_copy_open(int folder, const uint8_t name[16])
 {

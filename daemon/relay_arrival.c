@@ -112,10 +112,16 @@ write_copy(struct relay *r, struct arrival *a)
 		log_line(LOG_ERROR_, "%s: keeping a copy failed: %m", r->id);
 }
 
-/* No record of it, though there should be one. */
+/*
+ * No record of it, though there should be one. Its copy goes, or the folder
+ * would fill while there is no keeper; where the record is written all the
+ * same, it is one without.
+ */
 static void
 lack_record(struct relay *r)
 {
+	if (r->recorded->has_copy)
+		arrival_copy_remove(r->hub->env->copies_fd, r->recorded->copy);
 	r->recorded = NULL;
 	log_line(LOG_WARNING_, "%s: its arrival can not be recorded%s", r->id,
 	    r->listener->on_failure == ON_FAILURE_DEFER ? "" :
