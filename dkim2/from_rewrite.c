@@ -68,7 +68,7 @@ author_read(struct author *author, struct bytes value)
 	return 0;
 }
 
-/* ---- the name ---------------------------------------------------------------- */
+/* ---- the name ----------------------------------------------------------- */
 
 static bool
 is_atom(struct bytes b)
@@ -179,7 +179,7 @@ put_via(struct fold *f, struct bytes via)
 	fold_tag(f, buf_bytes(&word));
 }
 
-/* ---- the fields -------------------------------------------------------------- */
+/* ---- the fields --------------------------------------------------------- */
 
 static void
 write_from(struct buf *out, const struct author *author,

@@ -97,7 +97,7 @@ done(void *arg)
 	world.n_done++;
 }
 
-/* ---- messages ------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 #define BODY "hello\r\n"
 #define HEADER "From: a@news.one.example\r\nSubject: s\r\n"
@@ -202,7 +202,7 @@ answer(struct sender *s, size_t k, const char *text)
 	sender_answer(s, SLOT_PART(world.tags[k]), &txt);
 }
 
-/* ---- tests ---------------------------------------------------------------- */
+/* ---- tests -------------------------------------------------------------- */
 
 static void
 without_a_signature_nothing_is_asked(void **state)
