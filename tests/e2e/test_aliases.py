@@ -6,7 +6,8 @@ import re
 import time
 
 import harness
-from smtptools import Client
+from configs import egress, forward
+from smtptools import Client, Sink
 
 FORWARD = """
 hostname: fwd.example.net
@@ -144,3 +145,33 @@ def test_one_has_to_wait(folder, postfix, hopseald, keys, peer):
     assert sorted(c[0] for c in copies) == [
         "eve@two.example", "fay@two.example", "later@two.example"]
     check_copies(copies, keys, peer)
+
+
+def test_only_the_last_of_our_hops_signs(folder, hopseald, keys, peer):
+    """`internal`: one forwards and leaves the signature to the next of ours,
+    which trusts it (`extend: trusting`)."""
+    keys.add("one.example").add("two.example")
+    to = "bob@two.example"
+    signed = harness.run(
+        harness.HOPSEAL, "sign", "--domain", "one.example", "--selector",
+        "ed", "--key", keys.pem("one.example", "ed"), "--mail-from",
+        "alice@one.example", "--rcpt-to", to, "--timestamp",
+        str(int(time.time())), stdin=(
+            b"From: Alice <alice@one.example>\r\nTo: bob@two.example\r\n"
+            b"Message-ID: <1@one.example>\r\nSubject: x\r\n\r\nhello\r\n"))
+    with Sink() as sink:
+        last = egress(folder, sink.port, "extend: trusting")
+        last.config = last.config.replace("[one.example]", "[two.example]")
+        hopseald(last.config, "last")
+        first = forward(folder, last.port, "internal: 127.0.0.1")
+        daemon = hopseald(first.config, "first")
+        with Client(first.port) as c:
+            assert c.mail("alice@one.example", to, signed)[0] == 250
+        mail, = sink.mails
+        assert (mail.mail_from, mail.rcpt_to) == (
+            "returns@two.example", ["robert@three.example"])
+        said = harness.peer_verify(peer, keys.file, mail.content,
+                                   mail.mail_from, mail.rcpt_to)
+        assert said["fully_verified"] and len(said["signatures"]) == 2
+        assert said["signatures"][1]["d"] == "two.example"
+        assert 'rule="the next hop is ours, and signs"' in daemon.log()
