@@ -239,7 +239,7 @@ on_ready(void *arg, unsigned what)
 	if (n > 0)		/* none that we asked for: it is not ours any more */
 		kill(c->pid, SIGKILL);
 	bury(c);
-	if (c->all == NULL)
+	if (c->all == NULL || c->is_deferred)
 		return;		/* the next batch has another one */
 	c->n_deaths++;
 	ask(c);
