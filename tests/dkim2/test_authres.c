@@ -428,7 +428,10 @@ the_longest_field_fits(void **state)
 	struct dkim2_result dkim2 = {.full = {DKIM2_PERMERROR,
 	    DKIM2_INSTANCE_RECIPE, UINT32_MAX, 0, NOBODY}, .signatures = &hop,
 	    .n_signatures = 1};
-	struct authres r = {NOBODY, &dkim2, &dkim1, &dmarc};
+	struct authres r = {
+		.dkim2 = &dkim2, .condition = "never-entered",
+		.dkim1 = &dkim1, .dmarc = &dmarc,
+	};
 
 	(void)state;
 	memset(label, 'a', 63);
