@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -112,6 +113,7 @@ start_keeper(struct fixture *f)
 	if (f->pid == 0) {
 		int control = pair[1];
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		priv_close_others(&control, 1);
 		_exit(keeper_serve(f->folder, &f->limits, control));
 	}
@@ -209,6 +211,7 @@ stop(void **state)
 	if (f->pid != 0) {
 		int status;
 
+		kill(f->pid, SIGCONT);	/* a test may have failed */
 		close(f->control);
 		assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
 		assert_int_equal(status, 0);
