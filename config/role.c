@@ -7,6 +7,11 @@ struct preset {
 };
 
 static const struct preset presets[] = {
+	/* Who knows of no DKIM2 finds a signature that he knows. */
+	{ROLE_EGRESS, "dkim1", "yes"},
+	{ROLE_FORWARD, "dkim1", "yes"},
+	{ROLE_LIST_OUT, "dkim1", "yes"},
+	{ROLE_APPLIANCE, "dkim1", "yes"},
 	/* What we originate, any server must be able to take on. */
 	{ROLE_EGRESS, "max-line", "998"},
 	{ROLE_APPLIANCE, "max-line", "998"},

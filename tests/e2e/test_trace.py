@@ -58,7 +58,7 @@ def test_V20_what_the_mta_behind_us_wrote_is_its_own(folder, hopseald, keys):
             assert c.mail("alice@one.example", "bob@two.example",
                           content)[0] == 250
         assert names(split_added(content, sink.mails[0].content)) == [
-            "DKIM2-Signature", "Message-Instance", "Received"]
+            "DKIM2-Signature", "Message-Instance", "DKIM-Signature", "Received"]
 
 
 def test_verdict_and_order(folder, hopseald, keys):
@@ -78,8 +78,9 @@ def test_verdict_and_order(folder, hopseald, keys):
                               content)[0] == 250
         good, bad = (m.content for m in sink.mails)
     fields = split_added(signed, good)
-    assert names(fields) == ["DKIM2-Signature", "Authentication-Results", "Received"]
-    assert fields[1] == (b"Authentication-Results: hop.example.net;\r\n"
+    assert names(fields) == ["DKIM2-Signature", "DKIM-Signature",
+                             "Authentication-Results", "Received"]
+    assert fields[2] == (b"Authentication-Results: hop.example.net;\r\n"
                          b"\tdkim2=pass (1 hop) header.d=one.example\r\n")
     fields = split_added(signed.replace(b"hello", b"hullo"), bad)
     assert names(fields) == ["Authentication-Results", "Received"]
