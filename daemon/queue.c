@@ -440,17 +440,19 @@ setup(struct serving *s)
 		return -E_NOMEM;
 	pool_keep_briefly(s->hub.pool);
 	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
-	s->committer = queue_committer_new(s->env.loop, s->spool,
-	    s->env.config->state, on_committed, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);
 	s->control_watch = loop_watch(s->env.loop, s->control, on_control, s);
-	if (s->run == NULL || s->committer == NULL || s->sweep == NULL || s->limit == NULL ||
+	if (s->run == NULL || s->sweep == NULL || s->limit == NULL ||
 	    s->control_watch == NULL ||
 	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
 	s->commands = queue_control_new(s->env.loop, s->env.config->state,
 	    s->run);		/* mail goes on without it */
+	s->committer = queue_committer_new(s->env.loop, s->spool,
+	    s->env.config->state, on_committed, s);
+	if (s->committer == NULL)
+		return -E_NOMEM;
 	on_sweep(s);
 	loop_want(s->control_watch, LOOP_READ);
 	queue_run_start(s->run);

@@ -1,7 +1,9 @@
 """A site with a listener that queues, and the questions one asks of it."""
 
 import json
+import os
 import re
+import socket
 
 import configs
 import harness
@@ -44,6 +46,19 @@ class Queueing:
         assert code is None or done.returncode == code, \
             (words, done.returncode, done.stdout, done.stderr)
         return done.stdout.decode()
+
+    def wait_control(self):
+        """A queue process that began a moment ago listens."""
+        def answers():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                os.chdir(self.spool)        # paths of sockets are short
+                try:
+                    return s.connect_ex("control") == 0
+                finally:
+                    os.chdir(was)
+
+        was = os.getcwd()
+        until(answers, "the control socket")
 
     def listed(self, *words):
         return [json.loads(line)

@@ -117,6 +117,7 @@ def test_failed_for_good_is_kept_for_the_postmaster(site):
         s.daemon.stop()             # it survives
         s.daemon.start()
         assert s.rcpts()[BOB][0] == "failed" and not sink.mails
+        s.wait_control()
         s.queue("retry", "--reason", "No Such User")
         check(s, arrived(sink, 1)[0], message())
         s.wait_empty()

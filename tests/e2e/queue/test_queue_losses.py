@@ -144,8 +144,9 @@ def test_Q1_at_each_system_call(traced, folder, name, kind):
     twice where it was told nothing for the first one."""
     points = [(call, k) for call, n in sorted(
         calls(traced, name, folder).items()) for k in range(1, n + 1)]
-    assert len(points) > 5, points
-    drawn = points if LONG else random.Random(SEED).sample(points, SLICE)
+    assert len(points) > 3, points
+    drawn = points if LONG else random.Random(SEED).sample(
+        points, min(SLICE, len(points)))
     print(f"{len(drawn)} of {len(points)} points, seed {SEED}")
     for n, (call, k) in enumerate(drawn):
         mid = f"{n}.{call}.{k}@one.example"
