@@ -32,6 +32,22 @@ kit_file(struct arena *a, const char *path)
 	return (struct bytes){p, (size_t)n};
 }
 
+/* The worked example of two hops with one thing in it replaced. */
+static inline struct bytes
+kit_example(struct arena *a, const char *old, const char *new)
+{
+	struct bytes whole = kit_file(a, "tests/vectors/worked/q2.eml");
+	size_t at = bytes_find(whole, bytes_of(old));
+	struct buf out;
+
+	assert_true(at < whole.n);
+	assert_int_equal(arena_buf(a, whole.n + strlen(new), &out), 0);
+	buf_add(&out, bytes_first(whole, at));
+	buf_add_str(&out, new);
+	buf_add(&out, bytes_skip(whole, at + strlen(old)));
+	return buf_bytes(&out);
+}
+
 /* Splits a message; without an empty line it is all header. */
 static inline struct bytes
 kit_split(struct bytes octets, struct dkim2_message *m, struct arena *a)

@@ -25,22 +25,6 @@ close_arena(void **state)
 	return 0;
 }
 
-/* The worked example of two hops with one thing in it replaced. */
-static struct bytes
-example(struct arena *a, const char *old, const char *new)
-{
-	struct bytes whole = kit_file(a, "tests/vectors/worked/q2.eml");
-	size_t at = bytes_find(whole, bytes_of(old));
-	struct buf out;
-
-	assert_true(at < whole.n);
-	assert_int_equal(arena_buf(a, whole.n + strlen(new), &out), 0);
-	buf_add(&out, bytes_first(whole, at));
-	buf_add_str(&out, new);
-	buf_add(&out, bytes_skip(whole, at + strlen(old)));
-	return buf_bytes(&out);
-}
-
 static const struct dkim2_result *
 verify(struct arena *a, struct bytes octets, enum dkim2_scope scope,
     const struct craft_run *run, struct dkim2_verify **v)
@@ -110,7 +94,7 @@ only_the_last_hop_is_asked(void **state)
 		for (enum dkim2_scope s = DKIM2_LAST_HOP;
 		    s <= DKIM2_LAST_HOP_HEADER; s++) {
 			bool same = strcmp(row[k].old, row[k].new) == 0;
-			struct bytes octets = example(a, same ? "Two" :
+			struct bytes octets = kit_example(a, same ? "Two" :
 			    row[k].old, same ? "Two" : row[k].new);
 			struct dkim2_verify *v;
 			const struct dkim2_result *r = verify(a, octets, s,

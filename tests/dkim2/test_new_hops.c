@@ -25,22 +25,6 @@ close_arena(void **state)
 	return 0;
 }
 
-/* The worked example of two hops with one thing in it replaced. */
-static struct bytes
-example(struct arena *a, const char *old, const char *new)
-{
-	struct bytes whole = kit_file(a, "tests/vectors/worked/q2.eml");
-	size_t at = bytes_find(whole, bytes_of(old));
-	struct buf out;
-
-	assert_true(at < whole.n);
-	assert_int_equal(arena_buf(a, whole.n + strlen(new), &out), 0);
-	buf_add(&out, bytes_first(whole, at));
-	buf_add_str(&out, new);
-	buf_add(&out, bytes_skip(whole, at + strlen(old)));
-	return buf_bytes(&out);
-}
-
 struct asked {
 	struct dkim2_verify_options opts;
 	const char *mail_from;	/* NULL: that of the example */
@@ -138,7 +122,7 @@ the_new_hop_is_looked_at_in_full(void **state)
 
 	for (size_t k = 0; k < COUNT(row); k++) {
 		struct asked asked = {.opts = {.n_new = 1}, .n_wants = 1};
-		struct bytes octets = example(a, row[k].old, row[k].new);
+		struct bytes octets = kit_example(a, row[k].old, row[k].new);
 
 		for (unsigned known = 0; known < 2; known++) {
 			asked.is_known = known != 0;
@@ -151,7 +135,7 @@ the_new_hop_is_looked_at_in_full(void **state)
 static void
 below_it_nothing_is_asked(void **state)
 {
-	struct bytes octets = example(*state, "t=1795341600; d=example.org",
+	struct bytes octets = kit_example(*state, "t=1795341600; d=example.org",
 	    "t=1795341601; d=example.org");
 	struct asked one = {.opts = {.n_new = 1}, .n_wants = 1};
 	struct asked both = {.opts = {.n_new = 2}, .n_wants = 2};
@@ -188,16 +172,16 @@ without_a_new_hop_the_top_state_alone_counts(void **state)
 	struct asked none = {.opts = {.n_new = 0}, .n_wants = 0};
 
 	expect(kit_file(*state, "tests/vectors/worked/q2.eml"), &none, "pass");
-	expect(example(*state, "s=l1:ed25519-sha256:6SLx",
+	expect(kit_example(*state, "s=l1:ed25519-sha256:6SLx",
 	    "s=l1:ed25519-sha256:AAAA"), &none, "pass");
-	expect(example(*state, "[L] Two", "[M] Two"), &none,
+	expect(kit_example(*state, "[L] Two", "[M] Two"), &none,
 	    "fail Message-Instance m=2 header hash sha256 mismatch");
 }
 
 static void
 what_the_caller_made_may_be_trusted(void **state)
 {
-	struct bytes octets = example(*state, "s=l1:ed25519-sha256:6SLx",
+	struct bytes octets = kit_example(*state, "s=l1:ed25519-sha256:6SLx",
 	    "s=l1:ed25519-sha256:AAAA");
 	struct asked trusted = {.opts = {.n_new = 1,
 	    .trusted = 1U << DKIM2_ED25519_SHA256}, .n_wants = 0};
@@ -208,7 +192,7 @@ what_the_caller_made_may_be_trusted(void **state)
 	expect(octets, &other,
 	    "fail DKIM2-Signature i=2 selector l1 incorrect signature");
 	/* the rest is looked at all the same */
-	expect(example(*state, "[L] Two", "[M] Two"), &trusted,
+	expect(kit_example(*state, "[L] Two", "[M] Two"), &trusted,
 	    "fail Message-Instance m=2 header hash sha256 mismatch");
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 import harness
 from configs import forward, inbound
+from conftest import missing
 from nameserver import SILENT, Nameserver
 from smtptools import Client, Sink
 from test_lists import PLAIN as POST, Site as Lists, manage, values
@@ -69,7 +70,7 @@ def table(keys, signers, folder):
     """For libopendkim, which may not be there."""
     why = opendkim.cannot_run()
     if why is not None:
-        pytest.skip(f"NOT RUN: {why}")
+        missing(why)
     path = folder / "records"
     path.write_text("".join(f"{n} {r[0]}\n" for n, r in keys.records.items()))
     return path

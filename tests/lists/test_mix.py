@@ -2,7 +2,6 @@
 (mix.py): the peer finds every chain good, with the author's signature."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,6 @@ COUNT = int(os.environ.get("MESSAGES", 4000 if LONG else 400))
 SEED = int(os.environ.get("SEED", 1))
 # Of what servers do, where a recipe fits at all
 SHARE = 0.995
-
-
-@pytest.fixture(scope="module")
-def peer():
-    script = mix.ROOT / "tests/interop/peer.sh"
-    done = subprocess.run([str(script)], capture_output=True, text=True)
-    if done.returncode == 0:
-        return done.stdout.strip()
-    why = done.stderr.strip() or "the peer could not be built"
-    if os.environ.get("CI"):
-        pytest.fail(f"NOT RUN, and CI is set: {why}")
-    pytest.skip(f"NOT RUN: {why}")
 
 
 @pytest.fixture(scope="module")
