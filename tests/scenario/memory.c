@@ -286,16 +286,31 @@ memory_forget(struct memory *m, const struct memory_key *k)
 	settle(k, FREE, false);
 }
 
+static void
+note_single(const char *pair)
+{
+	char *free_one = NULL;
+
+	for (size_t k = 0; k < SINGLES; k++) {
+		if (strcmp(singles[k], pair) == 0)
+			return;
+		if (free_one == NULL && singles[k][0] == '\0')
+			free_one = singles[k];
+	}
+	assert(free_one != NULL);
+	strcpy(free_one, pair);
+}
+
 void
 memory_mixed(struct memory *m, struct bytes scope, struct bytes reverse_path,
     const struct bytes *rcpts, size_t n)
 {
+	char pair[1024];
+
 	(void)m;
-	for (size_t k = 0, at = 0; k < n; k++) {
-		while (at < SINGLES && singles[at][0] != '\0')
-			at++;
-		assert(at < SINGLES);
-		name_pair(scope, reverse_path, rcpts[k], singles[at]);
+	for (size_t k = 0; k < n; k++) {
+		name_pair(scope, reverse_path, rcpts[k], pair);
+		note_single(pair);
 	}
 }
 

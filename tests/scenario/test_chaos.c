@@ -2,8 +2,9 @@
  * Clients that try until they have an answer, a next hop that fails at random,
  * all in one process and without waiting: what was acknowledged was delivered,
  * nothing behind an answer that came in, and a retry is octet for octet the
- * same (Q12, Q13, Q14, V8); also where an RCPT becomes several. A run has 150 seeds from a fresh one on, with LONG
- * 2,000; SEED=N begins there, SEEDS=N is how many.
+ * same (Q12, Q13, Q14, V8); also where an RCPT becomes several. A run has the
+ * seeds 1 to 150, with LONG 2,000 from a fresh one on; SEED=N begins there,
+ * SEEDS=N is how many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -515,10 +516,11 @@ static void
 clients_get_their_answers(void **arg)
 {
 	const char *from = getenv("SEED"), *n = getenv("SEEDS");
-	uint64_t first = from == NULL ? randombytes_random()
-				      : strtoull(from, NULL, 10);
+	bool is_long = getenv("LONG") != NULL;
+	uint64_t first = from != NULL ? strtoull(from, NULL, 10) :
+	    is_long ? randombytes_random() : 1;
 	uint64_t end = first + (n != NULL ? strtoull(n, NULL, 10) :
-	    getenv("LONG") != NULL ? 2000 : 150);
+	    is_long ? 2000 : 150);
 
 	(void)arg;
 	printf("SEED=%llu SEEDS=%llu\n", (unsigned long long)first,
