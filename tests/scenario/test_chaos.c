@@ -26,7 +26,7 @@
 #define RCPTS 5		/* a@ to e@; the content is refused for d@, and e@ at RCPT */
 #define HOPS 24
 #define CONTENT 8192
-#define TRIES 400
+#define TRIES 2000
 #define TURNS 20000
 
 /* What became of a message for a recipient: of the client, of the next hop. */
