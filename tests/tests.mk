@@ -61,7 +61,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopsea
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core smtp queue lists
+	@$(CHECK) structure core smtp queue lists dsn
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -74,8 +74,11 @@ check-queue: $(tested)
 ## check-lists   list managers and forwarders, and models of what they do
 check-lists: $(tested)
 	@$(CHECK) lists
-## check-dsn check-ops   come with their issues
-check-dsn check-ops:
+## check-dsn     bounces on real paths: chains, backscatter, forged ones
+check-dsn: $(tested)
+	@$(CHECK) dsn
+## check-ops     comes with its issue
+check-ops:
 	@:
 ## check-asan    the same programs and one end-to-end run under sanitizers
 check-asan:
@@ -89,7 +92,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists dsn
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

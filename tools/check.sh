@@ -96,7 +96,7 @@ python() { # name, pytest arguments...
 	bad=$(($(number failed) + $(number error)))
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	[ "$bad" -eq 0 ] || cat "$log"
-	grep '^SKIPPED' "$log"
+	grep -E '^(SKIPPED|backscatter:) ' "$log"
 	count "pytest $name" "$(number passed)" "$bad" "$(number skipped)"
 }
 
@@ -145,6 +145,7 @@ for group; do
 		pytests queue e2e/queue
 		;;
 	lists) pytests lists lists ;;
+	dsn) pytests dsn bounces ;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays
