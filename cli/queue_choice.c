@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 static const char *const statuses[] = {
-	"queued", "unsure", "delivered", "failed", "expired", "held",
+	"queued", "unsure", "delivered", "failed", "expired",
+	"reported", "held",
 };
 
 bool
@@ -56,7 +57,7 @@ read_filter(struct queue_filter *f, const struct args *args)
 			is_known = true;
 	if (f->status != NULL && !is_known)
 		return cli_fail(CLI_USAGE, "--status: queued, unsure, "
-		    "delivered, failed, expired or held");
+		    "delivered, failed, expired, reported or held");
 	return 0;
 }
 
@@ -101,7 +102,7 @@ is_rcpt(const struct queue_filter *f, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	if (f->status != NULL ? !is_status(m, r, f->status) :
-	    r->status == QUEUE_DELIVERED)
+	    queue_status_is_over(r->status))
 		return false;
 	if (f->to_domain != NULL && !is_domain(r->path, f->to_domain) &&
 	    !is_domain(r->to, f->to_domain))

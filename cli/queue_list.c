@@ -24,7 +24,7 @@ mark_of(const struct queue_message *m)
 		for (size_t j = 0; j < m->copies[k].n_rcpts; j++) {
 			enum queue_status s = m->copies[k].rcpts[j].status;
 
-			if (s == QUEUE_FAILED || s == QUEUE_EXPIRED)
+			if (queue_status_is_failed(s))
 				return '#';
 			if (s == QUEUE_UNSURE)
 				mark = '*';
@@ -61,7 +61,7 @@ put_copy(const struct queue_copy *c, struct bytes *reason)
 	for (size_t k = 0; k < c->n_rcpts; k++) {
 		const struct queue_rcpt *r = &c->rcpts[k];
 
-		if (r->status == QUEUE_DELIVERED)
+		if (queue_status_is_over(r->status))
 			continue;
 		if (r->reply.n != 0 && !bytes_eq(r->reply, *reason))
 			put_reason(r->reply);

@@ -70,6 +70,9 @@ put_head(const struct queue_message *m)
 	put_line("mail-from", m->mail_from);
 	put_line("ret", m->ret);
 	put_line("envid", m->envid);
+	put_line("report", m->report_to.n != 0 ? m->report_to
+	    : m->report_why);
+	put_line("about", m->about);
 	printf("%-10s %llu octets\n", "content",
 	    (unsigned long long)m->n_content);
 	printf("%-10s %s\n", "held", m->is_held ? "yes" : "no");

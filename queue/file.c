@@ -15,6 +15,9 @@ static const struct {
 	[QUEUE_DELIVERED] = {'d', "delivered"},
 	[QUEUE_FAILED] = {'f', "failed"},
 	[QUEUE_EXPIRED] = {'e', "expired"},
+	[QUEUE_TELLING_FAILED] = {'g', "failed"},
+	[QUEUE_TELLING_EXPIRED] = {'x', "expired"},
+	[QUEUE_TOLD] = {'r', "reported"},
 };
 
 /* The octets of the character at the front of b, 0 where a line has no place
@@ -170,6 +173,18 @@ bool
 queue_status_is_open(enum queue_status s)
 {
 	return s == QUEUE_WAITING || s == QUEUE_UNSURE;
+}
+
+bool
+queue_status_is_over(enum queue_status s)
+{
+	return s == QUEUE_DELIVERED || s == QUEUE_TOLD;
+}
+
+bool
+queue_status_is_failed(enum queue_status s)
+{
+	return !queue_status_is_open(s) && !queue_status_is_over(s);
 }
 
 bool

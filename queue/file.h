@@ -4,7 +4,7 @@
  * while it is delivered stands in fields of fixed width, so that a change is
  * a write in place that needs no room.
  *
- *	hopseal-queue 1 HEAD ADDED CONTENT	octets of the three parts
+ *	hopseal-queue 2 HEAD ADDED CONTENT	octets of the three parts
  *	id 4fqk2x...
  *	hold -					H while it is held
  *	again 0000000000			when its time began anew; 0: never
@@ -18,6 +18,11 @@
  *	digest 9f86d081...
  *	body 8bitmime				or 7bit
  *	smtputf8 no				or yes
+ *	report <...> as=one.example		whom a failure is reported to;
+ *						"report - WHY": nobody
+ *	returned 0 1234				see ->n_returned, ->body_at
+ *	about 4fqk2x...				the message it reports; likewise
+ *						the word alone
  *	count 1 1				copies, recipients of all
  *	copy ADDED mail-from=<...> signed="..."	one for each signed copy,
  *	rcpt <bob@two.example> to=<bob@one.example> notify=NEVER orcpt=rfc822;b
@@ -25,15 +30,18 @@
  *						an empty line ends the head
  *	(octets that we add, those of one copy behind the other)
  *	(header and body, as every copy has them)
+ *	(the header that came, where that is another one)
  *
- * A copy leaves as its own added octets, then the content. No I/O here.
+ * A copy leaves as its own added octets, then the content. Version 1 had no
+ * report, returned and about: of what stands in such a file nobody is told.
+ * No I/O here.
  */
 #ifndef QUEUE_FILE_H
 #define QUEUE_FILE_H
 
 #include "base/arena.h"
 
-#define QUEUE_FILE_VERSION 1U
+#define QUEUE_FILE_VERSION 2U	/* written; 1 is read, too */
 #define QUEUE_ID_MAX 32U	/* digits and small letters; at least 1 */
 #define QUEUE_REPLY_SIZE 200U	/* octets kept of a reply, printable ASCII */
 #define QUEUE_HEAD_MAX (16U << 20)	/* octets of the text lines */
@@ -52,6 +60,11 @@ enum queue_status {
 	QUEUE_DELIVERED,	/* d */
 	QUEUE_FAILED,		/* f: for good; kept for the postmaster */
 	QUEUE_EXPIRED,		/* e: likewise, for lack of time */
+	QUEUE_TELLING_FAILED,	/* g: likewise f, and stands in the report that
+				   is being made: no other recipient joins it */
+	QUEUE_TELLING_EXPIRED,	/* x: likewise e */
+	QUEUE_TOLD,		/* r: its failure was reported, or nobody wants
+				   to know of it: nothing is left to be done */
 };
 
 struct queue_rcpt {
@@ -97,10 +110,21 @@ struct queue_message {
 	bool is_8bit;		/* BODY=8BITMIME onward */
 	bool is_utf8;		/* SMTPUTF8 */
 	bool is_held;
+	struct bytes report_to;	/* a path that is somebody's; empty: nobody is
+				   told when it fails */
+	struct bytes report_as;	/* the domain that signs the report; empty: none
+				   does */
+	struct bytes report_why;	/* why nobody is told; may be empty */
+	struct bytes about;	/* the id of the message that this one reports;
+				   empty: it is no report of ours */
+	uint64_t n_returned;	/* octets of the header as it came, behind the
+				   content; 0: the content begins with it */
+	uint64_t body_at;	/* where in the content its body begins */
 	struct queue_copy *copies;
 	size_t n_copies;
 	uint64_t content_at;	/* set by queue_file_parse() */
 	uint64_t n_content;	/* octets of header and body */
+	uint64_t returned_at;	/* likewise */
 	uint64_t n_file;	/* what the whole file has to have */
 	size_t hold_at;		/* of the octet behind "hold " */
 	size_t again_at;	/* of the first digit */
@@ -170,12 +194,19 @@ void queue_file_patch_again(const struct queue_message *m,
 /* Whether octets are an id as we make them, and so a name of a file. */
 bool queue_id_is(struct bytes name);
 
-/* 'q', 'u', 'd', 'f', 'e'; and for people: "queued", "unsure" ... */
+/* 'q', 'u', 'd' ...; and for people: "queued", "unsure" ... */
 char queue_status_octet(enum queue_status s);
 const char *queue_status_name(enum queue_status s);
 
 /* Whether a next try is to come: WAITING or UNSURE. */
 bool queue_status_is_open(enum queue_status s);
+
+/* Whether nothing is left to be done: DELIVERED or TOLD. */
+bool queue_status_is_over(enum queue_status s);
+
+/* Whether it has failed for good and nobody was told: FAILED, EXPIRED, or
+ * TELLING_*. */
+bool queue_status_is_failed(enum queue_status s);
 
 /*
  * Whether a refusal says that the next hop has the message already: a 5xx

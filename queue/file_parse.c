@@ -9,6 +9,7 @@ struct reader {
 	struct bytes head;
 	struct bytes rest;
 	struct arena *arena;
+	unsigned version;
 };
 
 static size_t
@@ -86,17 +87,18 @@ take_option(struct bytes *rest, struct bytes word, struct bytes *value)
 
 /* The numbers of the first line; 0, -E_SYNTAX or -E_LIMIT. */
 static int
-read_start(struct bytes *rest, uint64_t *head, uint64_t *added,
-    uint64_t *content)
+read_start(struct bytes *rest, unsigned *version, uint64_t *head,
+    uint64_t *added, uint64_t *content)
 {
 	struct bytes digits;
-	uint64_t version;
+	uint64_t number;
 
 	if (!take(rest, BYTES_LIT(FILE_MAGIC)) ||
-	    !take_number(rest, UINT32_MAX, &version))
+	    !take_number(rest, UINT32_MAX, &number))
 		return -E_SYNTAX;
-	if (version != QUEUE_FILE_VERSION)
+	if (number == 0 || number > QUEUE_FILE_VERSION)
 		return -E_LIMIT;
+	*version = (unsigned)number;
 	if (!take(rest, BYTES_LIT(" ")))
 		return -E_SYNTAX;
 	digits = bytes_first(*rest, FILE_HEAD_DIGITS);
@@ -116,8 +118,9 @@ int64_t
 queue_file_head(struct bytes start)
 {
 	uint64_t head, added, content;
+	unsigned version;
 	size_t n = start.n;
-	int e = read_start(&start, &head, &added, &content);
+	int e = read_start(&start, &version, &head, &added, &content);
 
 	if (e == -E_LIMIT)
 		return e;
@@ -250,6 +253,49 @@ read_mail_from(struct reader *r, struct queue_message *m)
 	    take_path(&text, &m->mail_from) && text.n == 0;
 }
 
+/* `<PATH> as=DOMAIN`, or `- WHY`; less where there is less to say. */
+static bool
+read_report(struct reader *r, struct queue_message *m)
+{
+	struct bytes text;
+
+	if (!read_text(r, BYTES_LIT("report"), &text))
+		return false;
+	if (take_forward_path(&text, &m->report_to))
+		return take_option(&text, BYTES_LIT(" as="),
+		    &m->report_as) && text.n == 0;
+	m->report_to = (struct bytes){NULL, 0};
+	if (text.n == 0)
+		return true;
+	m->report_why = bytes_skip(text, 2);
+	return bytes_starts(text, BYTES_LIT("- ")) && m->report_why.n != 0;
+}
+
+static bool
+read_returned(struct reader *r, struct queue_message *m)
+{
+	struct bytes text;
+
+	return read_value(r, BYTES_LIT("returned"), &text) &&
+	    take_number(&text, QUEUE_PART_MAX, &m->n_returned) &&
+	    take(&text, BYTES_LIT(" ")) &&
+	    take_number(&text, QUEUE_PART_MAX, &m->body_at) && text.n == 0 &&
+	    m->body_at <= m->n_content;
+}
+
+/* What version 1 had not. */
+static bool
+read_failure(struct reader *r, struct queue_message *m)
+{
+	if (r->version == 1) {
+		m->report_why = BYTES_LIT("an earlier version took it");
+		return true;
+	}
+	return read_report(r, m) && read_returned(r, m) &&
+	    read_token(r, BYTES_LIT("about"), &m->about) &&
+	    (m->about.n == 0 || queue_id_is(m->about));
+}
+
 static int
 read_message(struct reader *r, struct queue_message *m)
 {
@@ -272,7 +318,8 @@ read_message(struct reader *r, struct queue_message *m)
 	return read_choice(r, BYTES_LIT("body"), BYTES_LIT("8bitmime"),
 	    BYTES_LIT("7bit"), &m->is_8bit) &&
 	    read_choice(r, BYTES_LIT("smtputf8"), BYTES_LIT("yes"),
-	    BYTES_LIT("no"), &m->is_utf8) ? 0 : -E_SYNTAX;
+	    BYTES_LIT("no"), &m->is_utf8) && read_failure(r, m) ? 0
+	    : -E_SYNTAX;
 }
 
 static int
@@ -302,7 +349,7 @@ read_counts(struct reader *r, size_t *n_copies, size_t *n_rcpts)
 static enum queue_status
 status_of(uint8_t octet)
 {
-	for (enum queue_status s = QUEUE_WAITING; s <= QUEUE_EXPIRED; s++)
+	for (enum queue_status s = QUEUE_WAITING; s <= QUEUE_TOLD; s++)
 		if (queue_status_octet(s) == (char)octet)
 			return s;
 	/* It may have been anything, a final dot without an answer too. */
@@ -416,21 +463,23 @@ read_copies(struct reader *r, struct queue_message *m, size_t n_rcpts,
 int
 queue_file_parse(struct bytes head, struct arena *a, struct queue_message *m)
 {
-	struct reader r = {head, head, a};
+	struct reader r = {head, head, a, 0};
 	uint64_t n_head, n_added;
 	size_t n_rcpts;
 	int e;
 
 	memset(m, 0, sizeof(*m));
-	if ((e = read_start(&r.rest, &n_head, &n_added, &m->n_content)) != 0)
+	if ((e = read_start(&r.rest, &r.version, &n_head, &n_added,
+	    &m->n_content)) != 0)
 		return e;
 	if (n_head != head.n)
 		return -E_SYNTAX;
 	m->content_at = n_head + n_added;
-	m->n_file = m->content_at + m->n_content;
 	if ((e = read_message(&r, m)) != 0 ||
 	    (e = read_counts(&r, &m->n_copies, &n_rcpts)) != 0 ||
 	    (e = read_copies(&r, m, n_rcpts, n_added)) != 0)
 		return e;
+	m->returned_at = m->content_at + m->n_content;
+	m->n_file = m->returned_at + m->n_returned;
 	return bytes_eq(r.rest, BYTES_LIT("\n")) ? 0 : -E_SYNTAX;
 }

@@ -40,7 +40,9 @@ queue_file_room(const struct queue_message *m)
 	size_t n = MESSAGE_ROOM + field_room(m->id) +
 	    field_room(m->listener) + field_room(m->client) +
 	    field_room(m->mail_from) + field_room(m->ret) +
-	    field_room(m->envid) + 2 * field_room(m->digest);
+	    field_room(m->envid) + 2 * field_room(m->digest) +
+	    field_room(m->report_to) + field_room(m->report_as) +
+	    field_room(m->report_why) + field_room(m->about);
 
 	for (size_t k = 0; k < m->n_copies && n < QUEUE_HEAD_MAX; k++)
 		n += copy_room(&m->copies[k], QUEUE_HEAD_MAX);
@@ -79,7 +81,7 @@ check_rcpt(const struct queue_rcpt *r)
 {
 	int e;
 
-	if (r->status > QUEUE_EXPIRED || r->tries > QUEUE_TRIES_MAX ||
+	if (r->status > QUEUE_TOLD || r->tries > QUEUE_TRIES_MAX ||
 	    !is_time(r->due_s))
 		return -E_SYNTAX;
 	if ((e = check_field(r->path, is_forward_path)) != 0 ||
@@ -87,6 +89,25 @@ check_rcpt(const struct queue_rcpt *r)
 	    (e = check_field(r->notify, file_is_token)) != 0)
 		return e;
 	return check_field(r->orcpt, file_is_token);
+}
+
+/* A line is to read as one field. */
+static int
+check_report(const struct queue_message *m)
+{
+	int e;
+
+	if (m->n_returned > QUEUE_PART_MAX ||
+	    m->report_to.n + m->report_as.n + m->report_why.n >
+	    QUEUE_FIELD_MAX - sizeof(" as=- "))
+		return -E_LIMIT;
+	if (m->body_at > m->n_content ||
+	    (m->about.n != 0 && !queue_id_is(m->about)) ||
+	    (m->report_to.n != 0 && !is_forward_path(m->report_to)))
+		return -E_SYNTAX;
+	if ((e = check_field(m->report_as, file_is_token)) != 0)
+		return e;
+	return check_field(m->report_why, file_is_text);
 }
 
 static int
@@ -105,7 +126,9 @@ check_message(const struct queue_message *m)
 	    (e = check_field(m->mail_from, is_path)) != 0 ||
 	    (e = check_field(m->ret, file_is_token)) != 0)
 		return e;
-	return check_field(m->envid, file_is_token);
+	if ((e = check_field(m->envid, file_is_token)) != 0)
+		return e;
+	return check_report(m);
 }
 
 /* Checks all of them; counts recipients and octets that are added. */
@@ -176,6 +199,30 @@ add_digest(struct buf *out, struct bytes digest)
 }
 
 static void
+add_report(struct buf *out, const struct queue_message *m)
+{
+	buf_add_str(out, "report");
+	if (m->report_to.n != 0) {
+		buf_add_octet(out, ' ');
+		buf_add(out, m->report_to);
+	}
+	if (m->report_to.n != 0 && m->report_as.n != 0) {
+		buf_add_str(out, " as=");
+		buf_add(out, m->report_as);
+	}
+	if (m->report_to.n == 0 && m->report_why.n != 0) {
+		buf_add_str(out, " - ");
+		buf_add(out, m->report_why);
+	}
+	buf_add_str(out, "\nreturned ");
+	buf_add_number(out, m->n_returned);
+	buf_add_octet(out, ' ');
+	buf_add_number(out, m->body_at);
+	buf_add_octet(out, '\n');
+	add_line(out, "about", m->about);
+}
+
+static void
 add_message(struct buf *out, const struct queue_message *m, size_t n_rcpts)
 {
 	add_line(out, "id", m->id);
@@ -195,6 +242,7 @@ add_message(struct buf *out, const struct queue_message *m, size_t n_rcpts)
 	    m->is_8bit ? BYTES_LIT("8bitmime") : BYTES_LIT("7bit"));
 	add_line(out, "smtputf8",
 	    m->is_utf8 ? BYTES_LIT("yes") : BYTES_LIT("no"));
+	add_report(out, m);
 	buf_add_str(out, "count ");
 	buf_add_number(out, m->n_copies);
 	buf_add_octet(out, ' ');

@@ -37,6 +37,10 @@ kit_message_init(struct kit_message *k)
 		.digest = BYTES_LIT(KIT_DIGEST),
 		.is_8bit = true,
 		.n_copies = 2, .n_content = 20480,
+		.report_to = BYTES_LIT("<alice@one.example>"),
+		.report_as = BYTES_LIT("one.example"),
+		.n_returned = 512, .body_at = 480,
+		.about = BYTES_LIT("4fqk2x8z"),
 	}};
 	k->m.copies = k->copies;
 	k->rcpts[0] = kit_rcpt(QUEUE_WAITING, "<bob@two.example>",

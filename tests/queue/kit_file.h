@@ -55,6 +55,12 @@ assert_message(const struct queue_message *a, const struct queue_message *b)
 	assert_int_equal(a->is_utf8, b->is_utf8);
 	assert_int_equal(a->is_held, b->is_held);
 	assert_int_equal(a->n_content, b->n_content);
+	assert_bytes(a->report_to, b->report_to);
+	assert_bytes(a->report_as, b->report_as);
+	assert_bytes(a->report_why, b->report_why);
+	assert_bytes(a->about, b->about);
+	assert_int_equal(a->n_returned, b->n_returned);
+	assert_int_equal(a->body_at, b->body_at);
 	assert_int_equal(a->n_copies, b->n_copies);
 	for (size_t k = 0; k < a->n_copies; k++) {
 		const struct queue_copy *c = &a->copies[k], *d = &b->copies[k];

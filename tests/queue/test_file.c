@@ -21,7 +21,7 @@ static void
 the_octets_of_a_head(void **state)
 {
 	static const char want[] =
-	    "hopseal-queue 1 00001254 12 20480\n"
+	    "hopseal-queue 2 00001328 12 20480\n"
 	    "id 4fqk2x9a\n"
 	    "hold -\n"
 	    "again 0000000000\n"
@@ -35,6 +35,9 @@ the_octets_of_a_head(void **state)
 	    "digest 9f86d081884c7d659a2feaa0c55ad015\n"
 	    "body 8bitmime\n"
 	    "smtputf8 no\n"
+	    "report <alice@one.example> as=one.example\n"
+	    "returned 512 480\n"
+	    "about 4fqk2x8z\n"
 	    "count 2 3\n"
 	    "copy 9 mail-from=<owner+1@one.example> "
 	    "signed=\"signed=yes d=one.example\"\n"
@@ -76,14 +79,23 @@ what_is_written_reads_the_same(void **state)
 	assert_int_equal(m.copies[0].added_at, head.n);
 	assert_int_equal(m.copies[1].added_at, head.n + 9);
 	assert_int_equal(m.content_at, head.n + 12);
-	assert_int_equal(m.n_file, head.n + 12 + 20480);
+	assert_int_equal(m.returned_at, head.n + 12 + 20480);
+	assert_int_equal(m.n_file, head.n + 12 + 20480 + 512);
 	/* The little there may be. */
 	k.m.client = k.m.ret = k.m.envid = k.m.digest = (struct bytes){NULL, 0};
 	k.m.is_8bit = false;
 	k.m.is_utf8 = k.m.is_held = true;
 	k.copies[0].signed_as = k.rcpts[0].notify = (struct bytes){NULL, 0};
 	k.copies[1].added.n = 0;
-	k.m.n_content = 0;
+	k.m.n_content = k.m.n_returned = k.m.body_at = 0;
+	k.m.report_as = k.m.about = (struct bytes){NULL, 0};
+	assert_int_equal(queue_file_parse(write_head(&k.m), a, &m), 0);
+	assert_message(&m, &k.m);
+	k.m.report_to = (struct bytes){NULL, 0};
+	k.m.report_why = BYTES_LIT("nobody <knows>");
+	assert_int_equal(queue_file_parse(write_head(&k.m), a, &m), 0);
+	assert_message(&m, &k.m);
+	k.m.report_why = (struct bytes){NULL, 0};
 	assert_int_equal(queue_file_parse(write_head(&k.m), a, &m), 0);
 	assert_message(&m, &k.m);
 	arena_free(&a);
@@ -121,6 +133,45 @@ room_that_is_short_is_told(void **state)
 
 		assert_int_equal(queue_file_write(&k.m, &out), -E_LIMIT);
 	}
+}
+
+/* A spool of before is delivered on, and changed in place. */
+static void
+version_1_is_read(void **state)
+{
+	static const char text[] =
+	    "hopseal-queue 1 00000511 7 9\n"
+	    "id 4fqk2x9a\n"
+	    "hold -\n"
+	    "again 0000000000\n"
+	    "listener l\n"
+	    "arrived 1795664000\n"
+	    "signed 1795663990\n"
+	    "client\n"
+	    "mail-from <owner@one.example>\n"
+	    "ret\n"
+	    "envid\n"
+	    "digest\n"
+	    "body 7bit\n"
+	    "smtputf8 no\n"
+	    "count 1 1\n"
+	    "copy 7 mail-from=<owner@one.example> signed=\"\"\n"
+	    "rcpt <bob@two.example> to=<bob@two.example>\n"
+	    " f 0003 1795664097 " REST PADDING "\n"
+	    "\n";
+	struct bytes head = {(const uint8_t *)text, sizeof(text) - 1};
+	struct arena *a = arena_new(1U << 16);
+	struct queue_message m;
+
+	(void)state;
+	assert_int_equal(queue_file_head(bytes_first(head, 64)), head.n);
+	assert_int_equal(queue_file_parse(head, a, &m), 0);
+	assert_int_equal(m.copies[0].rcpts[0].status, QUEUE_FAILED);
+	assert_int_equal(m.report_to.n, 0);
+	assert_bytes(m.report_why, BYTES_LIT("an earlier version took it"));
+	assert_int_equal(m.n_returned, 0);
+	assert_int_equal(m.n_file, head.n + 7 + 9);
+	arena_free(&a);
 }
 
 /* ---- what is not written ------------------------------------------------- */
@@ -174,7 +225,13 @@ not_written(void **state)
 	REFUSED(k.rcpts[0].due_s, -1);
 	REFUSED(k.rcpts[0].due_s, QUEUE_TIME_MAX + 1);
 	REFUSED(k.rcpts[0].tries, QUEUE_TRIES_MAX + 1);
-	REFUSED(k.rcpts[0].status, (enum queue_status)(QUEUE_EXPIRED + 1));
+	REFUSED(k.rcpts[0].status, (enum queue_status)(QUEUE_TOLD + 1));
+	REFUSED(k.m.report_to, BYTES_LIT("<>"));
+	REFUSED(k.m.report_to, BYTES_LIT("alice"));
+	REFUSED(k.m.report_as, BYTES_LIT("a b"));
+	REFUSED(k.m.report_why, BYTES_LIT("a\nb"));
+	REFUSED(k.m.about, BYTES_LIT("../x"));
+	REFUSED(k.m.body_at, 20481);
 	REFUSED(k.m.n_copies, 0);
 	REFUSED(k.copies[1].n_rcpts, 0);
 }
@@ -296,12 +353,12 @@ not_read(void **state)
 	static const struct {
 		const char *old, *new;
 	} row[] = {
-		{"hopseal-queue 1", "hopseal-queue 01"},
-		{"hopseal-queue 1", "hopseal-queue"},
-		{"hopseal-queue 1", "hopseal-queue one"},
-		{"hopseal-queue 1 ", "hopseal-queue 1\t"},
-		{"hopseal-queue 1 ", "hopseal-queue 1 0"},
-		{"hopseal-queue 1 0", "hopseal-queue 1 "},
+		{"hopseal-queue 2", "hopseal-queue 01"},
+		{"hopseal-queue 2", "hopseal-queue"},
+		{"hopseal-queue 2", "hopseal-queue one"},
+		{"hopseal-queue 2 ", "hopseal-queue 2\t"},
+		{"hopseal-queue 2 ", "hopseal-queue 2 0"},
+		{"hopseal-queue 2 0", "hopseal-queue 2 "},
 		{" 12 20480\n", " 012 20480\n"}, {" 12 20480\n", " 12 020480\n"},
 		{"12 20480\n", "12  20480\n"}, {"12 20480\n", "12 20480 \n"},
 		{"12 20480\n", "12 20480\r\n"}, {"12 20480\n", "11 20480\n"},
@@ -320,6 +377,19 @@ not_read(void **state)
 		{"listener lists out", "listener a\x01"},
 		{"listener lists out", "listenera"},
 		{"listener ", "listener\t"},
+		{"report <alice@one.example> as=one.example\n", ""},
+		{"report <alice", "report alice"}, {"report <alice@one.example>", "report <>"},
+		{"report <alice@one.example> as=one.example", "report -"},
+		{"report <alice@one.example> as=one.example", "report - "},
+		{"report <alice@one.example> as=one.example", "report -x"},
+		{" as=one", " as= one"}, {" as=one", "  as=one"},
+		{" as=one.example\n", " as=one.example x\n"},
+		{"returned 512 480\n", ""}, {"returned 512", "returned"},
+		{"returned 512", "returned 0512"}, {"returned 512 480", "returned 512"},
+		{"returned 512 480", "returned 512 480 "},
+		{"returned 512 480", "returned 512 20481"},
+		{"about 4fqk2x8z\n", ""}, {"about 4fqk2x8z", "about ../x"},
+		{"about 4fqk2x8z", "about "},
 		{"arrived 1", "arrived 01"}, {"arrived 1", "arrived -1"},
 		{"arrived 1795664000", "arrived 10000000000"},
 		{"arrived 1795664000", "arrived"},
@@ -381,8 +451,8 @@ not_read(void **state)
 	    -E_LIMIT);
 	assert_int_equal(parse_with(head, "count 2 3", "count 2 10001"),
 	    -E_LIMIT);
-	assert_int_equal(parse_with(head, "queue 1", "queue 2"), -E_LIMIT);
-	assert_int_equal(parse_with(head, "queue 1", "queue 0"), -E_LIMIT);
+	assert_int_equal(parse_with(head, "queue 2", "queue 3"), -E_LIMIT);
+	assert_int_equal(parse_with(head, "queue 2", "queue 0"), -E_LIMIT);
 }
 
 /* Each field is bounded where it is read as where it is written. */
@@ -488,6 +558,8 @@ the_size_of_a_head(void **state)
 		int64_t want;
 	} row[] = {
 		{"hopseal-queue 1 00000100 0 0\n", 100},
+		{"hopseal-queue 2 00000100 0 0\n", 100},
+		{"hopseal-queue 0 00000100 0 0\n", -E_LIMIT},
 		{"hopseal-queue 1 16777216 999999999999999 999999999999999\n",
 		    16777216},
 		{"hopseal-queue 1 16777217 0 0\n", 0},
@@ -495,7 +567,7 @@ the_size_of_a_head(void **state)
 		{"hopseal-queue 1 00000028 0 0\n", 0},
 		{"hopseal-queue 1 00000100 0 0", 0},
 		{"hopseal-queue 1 100 0 0\n", 0},
-		{"hopseal-queue 2 anything", -E_LIMIT},
+		{"hopseal-queue 3 anything", -E_LIMIT},
 		{"hopseal-queue 4294967295\n", -E_LIMIT},
 		{"hopseal-queue 4294967296\n", 0},
 		{"hopseal-queue 12 00000100 0 0\n", -E_LIMIT},
@@ -515,6 +587,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_octets_of_a_head),
 		cmocka_unit_test(what_is_written_reads_the_same),
+		cmocka_unit_test(version_1_is_read),
 		cmocka_unit_test(behind_what_stands_there_already),
 		cmocka_unit_test(room_that_is_short_is_told),
 		cmocka_unit_test(not_written),

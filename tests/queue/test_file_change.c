@@ -29,7 +29,7 @@ a_patch_is_what_is_read(void **state)
 	kit_message_init(&k);
 	head = write_head(&k.m);
 	assert_int_equal(queue_file_parse(head, a, &m), 0);
-	for (enum queue_status s = QUEUE_WAITING; s <= QUEUE_EXPIRED; s++) {
+	for (enum queue_status s = QUEUE_WAITING; s <= QUEUE_TOLD; s++) {
 		r = &m.copies[s % 2].rcpts[0];
 		r->status = s;
 		r->tries = QUEUE_TRIES_MAX - s;
@@ -183,13 +183,16 @@ statuses(void **state)
 		enum queue_status status;
 		char octet;
 		const char *name;
-		bool is_open;
+		bool is_open, is_over;
 	} row[] = {
-		{QUEUE_WAITING, 'q', "queued", true},
-		{QUEUE_UNSURE, 'u', "unsure", true},
-		{QUEUE_DELIVERED, 'd', "delivered", false},
-		{QUEUE_FAILED, 'f', "failed", false},
-		{QUEUE_EXPIRED, 'e', "expired", false},
+		{QUEUE_WAITING, 'q', "queued", true, false},
+		{QUEUE_UNSURE, 'u', "unsure", true, false},
+		{QUEUE_DELIVERED, 'd', "delivered", false, true},
+		{QUEUE_FAILED, 'f', "failed", false, false},
+		{QUEUE_EXPIRED, 'e', "expired", false, false},
+		{QUEUE_TELLING_FAILED, 'g', "failed", false, false},
+		{QUEUE_TELLING_EXPIRED, 'x', "expired", false, false},
+		{QUEUE_TOLD, 'r', "reported", false, true},
 	};
 
 	(void)state;
@@ -200,6 +203,10 @@ statuses(void **state)
 		    row[i].name);
 		assert_int_equal(queue_status_is_open(row[i].status),
 		    row[i].is_open);
+		assert_int_equal(queue_status_is_over(row[i].status),
+		    row[i].is_over);
+		assert_int_equal(queue_status_is_failed(row[i].status),
+		    !row[i].is_open && !row[i].is_over);
 	}
 }
 

@@ -206,7 +206,7 @@ def test_Q7_one_that_can_not_be_read_is_told_and_the_others_go_on(three, folder)
     three.put(mail / "d4", b"no queue file\n")
     three.put(mail / "e5", octets("e5", CONTENT, Rcpt("x@y.example"))[:-1])
     three.put(mail / "f6", octets("f6", CONTENT, Rcpt("x@y.example")).replace(
-        b"hopseal-queue 1", b"hopseal-queue 2"))
+        b"hopseal-queue 1", b"hopseal-queue 3"))
     three.put(mail / "g7", octets("g7", CONTENT, Rcpt("x@y.example")).replace(
         b"count 1 1", b"count 1 2"))
     three.put(mail / "\x1b[2J", b"")

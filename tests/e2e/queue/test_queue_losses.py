@@ -53,8 +53,10 @@ class Queueing:
         """How often a message is in the queue; each must be whole."""
         files = [f for f in self.files() if f"<{mid}>".encode() in f]
         for f in files:
-            sizes = re.match(rb"hopseal-queue 1 0*(\d+) 0*(\d+) 0*(\d+)\n", f)
-            assert sizes and sum(map(int, sizes.groups())) == len(f)
+            sizes = re.match(rb"hopseal-queue 2 0*(\d+) 0*(\d+) 0*(\d+)\n", f)
+            returned = re.search(rb"\nreturned (\d+) ", f)
+            assert sizes and len(f) == \
+                int(returned[1]) + sum(map(int, sizes.groups()))
         return len(files)
 
 
