@@ -23,7 +23,13 @@ struct scan {
 
 struct key {
 	struct key *next;
-	struct keydir_entry entry;
+	struct keydir_key it;
+};
+
+/* What a folder holds, in octet order. */
+struct names {
+	const char *const *list;
+	size_t n;
 };
 
 static void __attribute__((format(printf, 4, 5)))
@@ -128,9 +134,80 @@ path_join(struct scan *s, const char *folder, const char *name)
 	return (const char *)out.p;
 }
 
+/* Others must not be able to have a key sign that is not active. */
+static bool
+state_check(struct scan *s, const char *path)
+{
+	struct config_file_facts f;
+	const char *why;
+
+	if (config_file_look(path, false, &f, &why) != 0) {
+		fault(s, -E_SYSTEM, path, "can not look at it: %s", why);
+		return false;
+	}
+	if (f.kind != CONFIG_FILE_REGULAR) {
+		fault(s, -E_UNSAFE, path, "it is not a regular file; "
+		    "hopseal key writes it");
+		return false;
+	}
+	owner_check(s, path, &f);
+	if ((f.mode & 0022U) == 0)
+		return true;
+	fault(s, -E_UNSAFE, path, "mode %04o lets others change the state of "
+	    "the key; chmod go-w", f.mode);
+	return false;
+}
+
+static int
+name_compare(const void *name, const void *listed)
+{
+	return strcmp(name, *(const char *const *)listed);
+}
+
+static bool
+names_hold(const struct names *names, const char *name)
+{
+	return bsearch(name, names->list, names->n, sizeof(*names->list),
+	    name_compare) != NULL;
+}
+
+/* Reads what stands beside a key: "SELECTOR.pem" has "SELECTOR.state". */
+static int
+state_read(struct scan *s, const char *folder, const struct names *names,
+    struct bytes selector, struct keydir_key *key)
+{
+	struct bytes octets;
+	struct buf file;
+	const char *path, *why;
+	int r;
+
+	key->state = KEYSTATE_ACTIVE;
+	key->since_s = 0;
+	if (arena_buf(s->arena, selector.n + sizeof(".state"), &file) != 0)
+		return -E_NOMEM;
+	buf_add(&file, selector);
+	buf_add_str(&file, ".state");
+	if (!names_hold(names, (const char *)file.p))
+		return 0;
+	path = path_join(s, folder, (const char *)file.p);
+	if (path == NULL)
+		return -E_NOMEM;
+	if (!state_check(s, path))
+		return 0;
+	r = config_file_read(path, KEYSTATE_FILE_MAX, s->arena, &octets, &why);
+	if (r == -E_NOMEM)
+		return r;
+	if (r != 0)
+		fault(s, r, path, "can not read it: %s", why);
+	else if (!keystate_parse(octets, &key->state, &key->since_s))
+		fault(s, -E_UNSAFE, path, "is no state of a key; write made, "
+		    "active or retired, and since when in seconds of 1970");
+	return 0;
+}
+
 static int
 key_add(struct scan *s, const char *folder, struct bytes domain,
-    const char *name)
+    const struct names *names, const char *name)
 {
 	struct bytes selector = bytes_of(name);
 	struct key *key = arena_alloc(s->arena, sizeof(*key));
@@ -146,10 +223,11 @@ key_add(struct scan *s, const char *folder, struct bytes domain,
 		return 0;
 	}
 	key_check(s, path);
-	key->entry.domain = domain;
-	key->entry.selector = arena_copy(s->arena, selector);
-	key->entry.path = path;
-	if (key->entry.selector.p == NULL)
+	key->it.entry.domain = domain;
+	key->it.entry.selector = arena_copy(s->arena, selector);
+	key->it.entry.path = path;
+	if (key->it.entry.selector.p == NULL ||
+	    state_read(s, folder, names, selector, &key->it) != 0)
 		return -E_NOMEM;
 	key->next = s->first;
 	s->first = key;
@@ -167,10 +245,9 @@ static int
 domain_scan(struct scan *s, const char *folder, const char *name)
 {
 	const char *path = path_join(s, folder, name);
-	const char *const *names;
+	struct names names;
 	struct bytes domain;
 	const char *why;
-	size_t n;
 	int r;
 
 	if (path == NULL)
@@ -182,16 +259,16 @@ domain_scan(struct scan *s, const char *folder, const char *name)
 	}
 	if (!folder_check(s, path, false))
 		return 0;
-	r = config_file_list(path, s->arena, &names, &n, &why);
+	r = config_file_list(path, s->arena, &names.list, &names.n, &why);
 	if (r == -E_NOMEM)
 		return r;
 	if (r != 0) {
 		fault(s, -E_SYSTEM, path, "can not list it: %s", why);
 		return 0;
 	}
-	for (size_t k = 0; k < n && r == 0; k++)
-		if (is_key_name(names[k]))
-			r = key_add(s, path, domain, names[k]);
+	for (size_t k = 0; k < names.n && r == 0; k++)
+		if (is_key_name(names.list[k]))
+			r = key_add(s, path, domain, &names, names.list[k]);
 	return r;
 }
 
@@ -221,8 +298,8 @@ name_scan(struct scan *s, const char *folder, const char *name)
 static int
 key_compare(const void *va, const void *vb)
 {
-	const struct keydir_entry *a = va;
-	const struct keydir_entry *b = vb;
+	const struct keydir_entry *a = &((const struct keydir_key *)va)->entry;
+	const struct keydir_entry *b = &((const struct keydir_key *)vb)->entry;
 	int r = bytes_compare(a->domain, b->domain);
 
 	for (size_t k = 0; r == 0 && k < a->selector.n && k < b->selector.n;
@@ -238,31 +315,35 @@ key_compare(const void *va, const void *vb)
 
 /* Two files may say the same domain and selector, in other case. */
 static int
-entries_sort(struct scan *s, struct keydir *k)
+keys_sort(struct scan *s, const struct keydir_key **list)
 {
-	struct keydir_entry *entries = arena_array(s->arena, s->n,
-	    sizeof(*entries));
+	struct keydir_key *keys = arena_array(s->arena, s->n, sizeof(*keys));
 	size_t n = 0;
 
-	if (entries == NULL)
+	if (keys == NULL)
 		return -E_NOMEM;
 	for (const struct key *key = s->first; key != NULL; key = key->next)
-		entries[n++] = key->entry;
-	qsort(entries, n, sizeof(*entries), key_compare);
-	for (size_t i = 1; i < n; i++)
-		if (bytes_eq(entries[i].domain, entries[i - 1].domain) &&
-		    bytes_case_eq(entries[i].selector,
-		    entries[i - 1].selector))
-			fault(s, -E_UNSAFE, entries[i].path,
+		keys[n++] = key->it;
+	if (n != 0)
+		qsort(keys, n, sizeof(*keys), key_compare);
+	for (size_t i = 1; i < n; i++) {
+		const struct keydir_entry *it = &keys[i].entry;
+		const struct keydir_entry *before = &keys[i - 1].entry;
+
+		if (bytes_eq(it->domain, before->domain) &&
+		    bytes_case_eq(it->selector, before->selector))
+			fault(s, -E_UNSAFE, it->path,
 			    "the same domain and selector as %s; keep one of "
-			    "them", entries[i - 1].path);
-	*k = (struct keydir){entries, n};
+			    "them", before->path);
+	}
+	*list = keys;
 	return 0;
 }
 
 int
-keydir_scan(struct keydir *k, const char *folder, unsigned gid,
-    struct arena *a, config_complain *complain, void *arg)
+keydir_list(const struct keydir_key **keys, size_t *n_keys,
+    const char *folder, unsigned gid, struct arena *a,
+    config_complain *complain, void *arg)
 {
 	struct scan s = {.gid = gid, .arena = a, .complain = complain,
 	    .arg = arg};
@@ -271,7 +352,8 @@ keydir_scan(struct keydir *k, const char *folder, unsigned gid,
 	size_t n = 0;
 	int r = 0;
 
-	*k = (struct keydir){NULL, 0};
+	*keys = NULL;
+	*n_keys = 0;
 	if (!folder_check(&s, folder, true))
 		return s.fault;
 	r = config_file_list(folder, a, &names, &n, &why);
@@ -283,8 +365,32 @@ keydir_scan(struct keydir *k, const char *folder, unsigned gid,
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = name_scan(&s, folder, names[i]);
 	if (r == 0)
-		r = entries_sort(&s, k);
+		r = keys_sort(&s, keys);
+	if (r == 0)
+		*n_keys = s.n;
 	return r != 0 ? r : s.fault;
+}
+
+int
+keydir_scan(struct keydir *k, const char *folder, unsigned gid,
+    struct arena *a, config_complain *complain, void *arg)
+{
+	const struct keydir_key *keys;
+	struct keydir_entry *entries;
+	size_t n, n_active = 0;
+	int r = keydir_list(&keys, &n, folder, gid, a, complain, arg);
+
+	*k = (struct keydir){NULL, 0};
+	if (r == -E_NOMEM || keys == NULL)
+		return r;
+	entries = arena_array(a, n, sizeof(*entries));
+	if (entries == NULL)
+		return -E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (keys[i].state == KEYSTATE_ACTIVE)
+			entries[n_active++] = keys[i].entry;
+	*k = (struct keydir){entries, n_active};
+	return r;
 }
 
 int

@@ -254,6 +254,85 @@ p3_one_file_is_checked_the_same_way(void **state)
 	    -E_SYSTEM);
 }
 
+/* ---- states --------------------------------------------------------------- */
+
+static void
+only_active_keys_sign(void **state)
+{
+	struct heard *h = test_malloc(sizeof(*h));
+	struct arena *a = arena_new(1 << 20);
+	const struct keydir_key *keys;
+	struct folder f;
+	struct keydir k;
+	char path[512];
+	size_t n;
+
+	(void)state;
+	keys_make(&f);
+	folder_add(&f, "keys/one.example/s1.state", 0644, "retired 1795341600\n");
+	folder_add(&f, "keys/one.example/s2.state", 0600, "active 7");
+	folder_add(&f, "keys/Two.Example/a.b.state", 0600, "made 1795341601");
+	folder_add(&f, "keys/Two.Example/gone.state", 0666, "not beside a key");
+	assert_int_equal(scan(&f, (unsigned)-1, a, &k, h), 0);
+	assert_string_equal(h->text, "");
+	assert_int_equal(k.n, 1);
+	assert_true(bytes_eq(k.entries[0].selector, BYTES_LIT("s2")));
+	folder_join(&f, "keys", path);
+	assert_int_equal(keydir_list(&keys, &n, path, (unsigned)-1, a, hear,
+	    h), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(keys[0].state, KEYSTATE_RETIRED);
+	assert_int_equal(keys[0].since_s, 1795341600);
+	assert_int_equal(keys[1].state, KEYSTATE_ACTIVE);
+	assert_int_equal(keys[1].since_s, 7);
+	assert_int_equal(keys[2].state, KEYSTATE_MADE);
+	assert_true(bytes_eq(keys[2].entry.selector, BYTES_LIT("a.b")));
+	folder_remove(&f);
+	arena_free(&a);
+	test_free(h);
+}
+
+/* P3: nobody else may have a key sign, or not sign. */
+static void
+p3_unsafe_states_are_told(void **state)
+{
+	static const struct {
+		unsigned mode;		/* 0: a link */
+		const char *text;
+		const char *out;
+		int r;
+	} row[] = {
+		{0664, "active 1", "mode 0664 lets others change the state of the key; chmod go-w", -E_UNSAFE},
+		{0646, "active 1", "mode 0646 lets others change the state of the key; chmod go-w", -E_UNSAFE},
+		{0644, "", "is no state of a key; write made, active or retired, and since when in seconds of 1970", -E_UNSAFE},
+		{0644, "published 1", "is no state of a key; write made, active or retired, and since when in seconds of 1970", -E_UNSAFE},
+		{0644, "active 1 11111111111111111111111111111111111111111111111111111111111", "can not read it: it is too large", -E_LIMIT},
+		{0, "active 1", "it is not a regular file; hopseal key writes it", -E_UNSAFE},
+	};
+	struct heard *h = test_malloc(sizeof(*h));
+	char want[1024];
+
+	(void)state;
+	for (size_t k = 0; k < N(row); k++) {
+		struct arena *a = arena_new(1 << 20);
+		struct folder f;
+		struct keydir keys;
+
+		keys_make(&f);
+		folder_add(&f, "keys/one.example/s1.state", row[k].mode == 0 ?
+		    0600 : row[k].mode, row[k].text);
+		if (row[k].mode == 0)
+			break_link(&f, "keys/one.example/s1.state");
+		(void)snprintf(want, sizeof(want),
+		    "keys/one.example/s1.state: %s\n", row[k].out);
+		assert_int_equal(scan(&f, getegid(), a, &keys, h), row[k].r);
+		assert_string_equal(h->text, want);
+		folder_remove(&f);
+		arena_free(&a);
+	}
+	test_free(h);
+}
+
 static void
 the_longest_domain_over_all_names_covers(void **state)
 {
@@ -301,6 +380,8 @@ main(void)
 		cmocka_unit_test(every_mistake_of_a_folder_is_told),
 		cmocka_unit_test(a_folder_must_be_there),
 		cmocka_unit_test(p3_one_file_is_checked_the_same_way),
+		cmocka_unit_test(only_active_keys_sign),
+		cmocka_unit_test(p3_unsafe_states_are_told),
 		cmocka_unit_test(the_longest_domain_over_all_names_covers),
 	};
 
