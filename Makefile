@@ -83,19 +83,7 @@ demo: all
 
 include tests/tests.mk
 include dkim2/install.mk
-
-## install       under DESTDIR and PREFIX: programs, library, examples, unit
-install: all install-lib
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin \
-		$(DESTDIR)$(PREFIX)/share/doc/hopseal/examples \
-		$(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 755 $(B)/hopseal $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(B)/hopseald $(DESTDIR)$(PREFIX)/sbin/
-	install -m 644 $(wildcard config/examples/*.yaml) \
-		$(DESTDIR)$(PREFIX)/share/doc/hopseal/examples/
-	sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/hopseald.service \
-		>$(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
-	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
+include package/install.mk
 
 ## mutants       takes out a rule at a time: the test it names must fail
 mutants:
@@ -108,7 +96,7 @@ deb:
 	@echo 'make deb: not built yet; it comes with the issue on packages' >&2; exit 1
 
 help:
-	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk
+	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk package/install.mk
 ## clean         removes every build directory
 clean:
 	rm -rf build build-32 build-san build-fuzz build-clang build-coverage

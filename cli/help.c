@@ -16,6 +16,7 @@ static const char all[] =
 "  dns-record  the DNS record of a key there is\n"
 "  which-key   what would sign mail from an address\n"
 "  queue       lists, shows, retries, holds, moves what waits for delivery\n"
+"  config      the configuration as it counts, a sample, every directive\n"
 "  help VERB   its options; --version\n"
 "\n"
 "A MESSAGE is a file, or standard input. Addresses stand with or without <>; <>\n"
@@ -151,6 +152,17 @@ LOOKUP_OPTIONS
 "                     without --keys: /etc/hopseal/hopseal.yaml\n"
 "\n"
 "exit: 0 there is one, 1 none, 78 a mistake in the configuration or unsafe keys\n"},
+	{"config",
+"hopseal config dump [-c FILE]\n"
+"hopseal config sample\n"
+"hopseal config manual\n"
+"\n"
+"dump    every directive with the value that counts, as a configuration that\n"
+"        means the same; without -c of /etc/hopseal/hopseal.yaml\n"
+"sample  a configuration with every directive in comments, with its default\n"
+"manual  the directives as sections of hopseal.yaml(5), in mdoc\n"
+"\n"
+"exit: 0, or 78 a mistake in the configuration\n"},
 	{"queue",
 "hopseal queue list [FILTERS] [ID ...] [--json]\n"
 "hopseal queue show ID [--copy N] [--head | --content]\n"

@@ -31,6 +31,7 @@ static const struct {
 	{"dns-record", cli_dns_record},
 	{"which-key", cli_which_key},
 	{"queue", cli_queue},
+	{"config", cli_config},
 	{"help", cli_help},
 	{"--help", cli_help},
 	{"-h", cli_help},
@@ -40,7 +41,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"check", "config", "key", "test", "status", "trace", "bypass",
+	"check", "key", "test", "status", "trace", "bypass",
 	"pause", "resume", "drain", "set", "debug", "reload",
 };
 

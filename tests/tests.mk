@@ -61,7 +61,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopsea
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core smtp queue lists dsn
+	@$(CHECK) structure core smtp queue lists dsn ops
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -77,9 +77,9 @@ check-lists: $(tested)
 ## check-dsn     bounces on real paths: chains, backscatter, forged ones
 check-dsn: $(tested)
 	@$(CHECK) dsn
-## check-ops     comes with its issue
-check-ops:
-	@:
+## check-ops     manuals, unit, package: what an operator sees
+check-ops: $(tested)
+	@$(CHECK) ops
 ## check-asan    the same programs and one end-to-end run under sanitizers
 check-asan:
 	@$(MAKE) --no-print-directory SAN=1 T='$(T)' check-san
@@ -92,7 +92,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists dsn
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists dsn ops
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

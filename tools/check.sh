@@ -146,6 +146,7 @@ for group; do
 		;;
 	lists) pytests lists lists ;;
 	dsn) pytests dsn bounces ;;
+	ops) pytests ops ops ;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays

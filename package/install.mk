@@ -1,0 +1,36 @@
+# What make install puts where, and the Debian package made of it.
+
+## man           the manual pages and the sample, under build/man
+MANUALS = $(patsubst docs/man/%,$(B)/man/%,$(filter-out %/libdkim2.3,$(wildcard docs/man/*.[1-8])))
+$(B)/man/hopseal.yaml.5: docs/man/hopseal.yaml.5 $(B)/hopseal
+	@mkdir -p $(@D)
+	$(Q)$(B)/hopseal config manual >$@.part
+	$(Q)sed -e '/@DIRECTIVES@/{r $@.part' -e 'd}' $< >$@
+	@rm -f $@.part
+$(B)/man/%: docs/man/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(B)/man/hopseal.yaml: $(B)/hopseal
+	@mkdir -p $(@D)
+	$(Q)$(B)/hopseal config sample >$@
+man: $(MANUALS) $(B)/man/hopseal.yaml
+
+## install       under DESTDIR and PREFIX: programs, library, manuals, unit
+examples = $(DESTDIR)$(PREFIX)/share/doc/hopseal/examples
+install: all man install-lib
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin \
+		$(examples) $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(B)/hopseal $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/hopseald $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 $(wildcard config/examples/*.yaml) \
+		$(B)/man/hopseal.yaml $(examples)/
+	for page in $(MANUALS); do \
+		install -D -m 644 $$page \
+		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || \
+		    exit 1; \
+	done
+	sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/hopseald.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
+
+.PHONY: man install
