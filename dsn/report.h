@@ -51,8 +51,8 @@ struct dsn_made {
  * body     set
  * is_8bit  set: what is returned needs BODY=8BITMIME (a body or a header with
  *          8-bit octets)
- * Returns  0, -E_NOMEM, or -E_LIMIT where there are no recipients, more than
- *          DSN_RECIPIENTS_MAX, or nothing is returned
+ * Returns  0, -E_NOMEM, -E_CRYPTO, or -E_LIMIT where there are no recipients,
+ *          more than DSN_RECIPIENTS_MAX, or nothing is returned
  * Lifetime of header and body: the arena's
  * Source   RFC 3464 2, RFC 6522 3, RFC 6533 4-6, RFC 3834 5; draft 16.1-16.2
  */
