@@ -61,7 +61,7 @@ def reports(mails, sent):
                s.mail_from == "" for s in sent):
             continue                # a null sender's mail, as it came
         found.append(mail)
-        named = {s for k, s in by_id.items() if k in mail.content}
+        named = [s for k, s in by_id.items() if k in mail.content]
         fits = [s for s in named if mail.rcpt_to == [s.may_return]]
         if not fits or fits[0].number in told:
             strange.append(mail)
