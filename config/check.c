@@ -605,33 +605,41 @@ check_keys_file(struct load *l)
 	if (r != 0)
 		config_fault_add(&l->faults, value->at, "keys-file: %s: %.*s",
 		    l->config->keys_file, BYTES_FMT(buf_bytes(&fault)));
+	if (r != 0)
+		l->config->keys_file = NULL;
 	arena_free(&room);
 }
 
-/* What is in it, and how safe, the daemon looks at itself. */
+/*
+ * What is in it, and how safe, the daemon looks at itself; not of what is told
+ * here.
+ */
 static void
-check_folder(struct load *l, const char *directive, const char *path,
+check_folder(struct load *l, const char *directive, const char **path,
     const char *what)
 {
+	size_t n = l->faults.n;
 	const struct config_node *said = value_of(&l->said, directive);
 	struct config_file_facts facts;
 	const char *why;
 
 	if (said == NULL || is_bad(&l->said, directive))
 		return;
-	if (config_file_look(path, true, &facts, &why) != 0)
+	if (config_file_look(*path, true, &facts, &why) != 0)
 		config_fault_add(&l->faults, said->at,
-		    "%s: can not read %s: %s", directive, path, why);
+		    "%s: can not read %s: %s", directive, *path, why);
 	else if (facts.kind != CONFIG_FILE_FOLDER)
 		config_fault_add(&l->faults, said->at,
 		    "%s: %s is no folder; write the folder that holds %s",
-		    directive, path, what);
+		    directive, *path, what);
+	if (l->faults.n != n)
+		*path = NULL;
 }
 
 void
 config_check_files(struct load *l)
 {
-	check_folder(l, "keys", l->config->keys, "DOMAIN/SELECTOR.pem");
-	check_folder(l, "secrets", l->config->secrets, "a file for each");
+	check_folder(l, "keys", &l->config->keys, "DOMAIN/SELECTOR.pem");
+	check_folder(l, "secrets", &l->config->secrets, "a file for each");
 	check_keys_file(l);
 }

@@ -147,6 +147,7 @@ struct config_kept {
 
 struct config_listener {
 	const char *name;
+	unsigned line, column;		/* where its name stands */
 	enum config_role role;
 	const struct config_addr *listen;
 	size_t n_listen;
@@ -220,6 +221,7 @@ struct config_listener {
 	uint32_t send_timeout_s;	/* one block of content */
 	uint32_t end_timeout_s;		/* the reply to the final dot */
 	enum config_pass_client pass_client;
+	bool has_pass_client;		/* said, were it none */
 	enum config_auth auth;
 	const char *auth_file;		/* absolute or NULL */
 	uint32_t max_per_destination;	/* connections of a worker */
@@ -274,6 +276,30 @@ typedef void config_complain(void *arg, const char *text);
  */
 struct config *config_load(const char *path, config_complain *complain,
     void *arg);
+
+/*
+ * The same, for a check of all there is in one run: where mistakes were told,
+ * what is good of the configuration comes all the same, so that the files it
+ * names can be looked at. It must not be run then.
+ *
+ * is_good  whether there was no mistake
+ * Returns  NULL where no file is to be looked at: it is no configuration, or
+ *          one that is not built yet
+ */
+struct config *config_load_all(const char *path, bool *is_good,
+    config_complain *complain, void *arg);
+
+struct keydir;
+
+/*
+ * Tells what is no mistake and seldom meant, a warning each with its place:
+ * inbound that tells nobody who the client is, and an egress for every domain
+ * of several.
+ *
+ * keys     the active ones
+ */
+void config_warn(const struct config *c, const struct keydir *keys,
+    config_complain *complain, void *arg);
 
 /* Frees *c, and leaves NULL. *c may be NULL. */
 void config_free(struct config **c);

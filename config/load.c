@@ -169,6 +169,8 @@ listener_read(struct load *l, size_t no, const struct config_node *map,
 
 	own->name = map->key;
 	listener->name = (const char *)name.p;
+	listener->line = map->key->at.line;
+	listener->column = map->key->at.column;
 	if (name.p == NULL)
 		l->faults.is_full = true;
 	if (!is_listener_name(map->key->text))
@@ -193,6 +195,8 @@ listener_read(struct load *l, size_t no, const struct config_node *map,
 	refused_check(l, no);
 	listener->has_senders =
 	    own->said.value[config_row_of("senders")] != NULL;
+	listener->has_pass_client =
+	    own->said.value[config_row_of("pass-client")] != NULL;
 }
 
 static void
@@ -295,14 +299,19 @@ load_init(struct load *l, const char *path)
 	return false;
 }
 
-static struct config *
+/* Tells the mistakes. Returns whether there were none. */
+static bool
 load_end(struct load *l, config_complain *complain, void *arg)
 {
+	bool is_good = l->faults.n == 0 && !l->faults.is_full;
+
 	config_fault_tell(&l->faults, l->file, complain, arg);
-	if (l->faults.n != 0 || l->faults.is_full)
+	/* is it a configuration, and one that names files that must be? */
+	if (l->config->listeners == NULL || l->faults.has_unbuilt ||
+	    l->faults.is_full)
 		config_free(&l->config);
 	arena_free(&l->scratch);
-	return l->config;
+	return is_good;
 }
 
 static void
@@ -324,17 +333,21 @@ config_load_octets(const char *path, struct bytes octets, bool has_files,
 		return NULL;
 	}
 	octets_load(&l, octets, has_files);
-	return load_end(&l, complain, arg);
+	if (!load_end(&l, complain, arg))
+		config_free(&l.config);
+	return l.config;
 }
 
 struct config *
-config_load(const char *path, config_complain *complain, void *arg)
+config_load_all(const char *path, bool *is_good, config_complain *complain,
+    void *arg)
 {
 	struct bytes octets;
 	struct load l;
 	const char *why;
 	int r;
 
+	*is_good = false;
 	if (!load_init(&l, path)) {
 		complain_early(path, complain, arg);
 		return NULL;
@@ -351,7 +364,19 @@ config_load(const char *path, config_complain *complain, void *arg)
 		config_fault_add(&l.faults,
 		    (struct config_place){path, 0, 1, 1},
 		    "can not read it: %s", why);
-	return load_end(&l, complain, arg);
+	*is_good = load_end(&l, complain, arg);
+	return l.config;
+}
+
+struct config *
+config_load(const char *path, config_complain *complain, void *arg)
+{
+	bool is_good;
+	struct config *c = config_load_all(path, &is_good, complain, arg);
+
+	if (!is_good)
+		config_free(&c);
+	return c;
 }
 
 void

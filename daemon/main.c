@@ -96,32 +96,49 @@ check_queue(const struct config *c)
 	return !queue_is_used(c) || spool_check(c->state) != SPOOL_UNFIT;
 }
 
+/* Its warnings know how many domains there are keys of. */
+static bool
+check_keys(const struct config *c, unsigned gid)
+{
+	static const struct keydir none;
+	struct signer_keys *k = NULL;
+	bool good;
+
+	if (c->keys != NULL)
+		k = signer_keys_load(c->keys, gid, to_stderr, NULL);
+	config_warn(c, k != NULL ? signer_keys_dir(k) : &none, to_stderr,
+	    NULL);
+	good = c->keys == NULL || k != NULL;
+	signer_keys_free(&k);
+	return good;
+}
+
+/* All files that a configuration names, each mistake told. */
+static bool
+check_files(const struct config *c)
+{
+	struct priv p;
+	bool good = priv_find(&p, c) == 0;
+	unsigned gid = good ? p.gid : (unsigned)-1;
+
+	if (c->keys_file != NULL)
+		good = check_keys_file(c->keys_file) && good;
+	good = check_queue(c) && good;
+	good = check_tls(c, gid) && good;
+	good = check_logins(c, gid) && good;
+	good = check_secrets(c, gid) && good;
+	return check_keys(c, gid) && good;
+}
+
 /* What the start would do, without a socket and without a child. */
 static int
 check(const char *path)
 {
-	struct config *c = config_load(path, to_stderr, NULL);
-	struct priv p;
-	bool good = c != NULL;
+	bool good;
+	struct config *c = config_load_all(path, &good, to_stderr, NULL);
 
-	if (good) {
-		bool has_user = priv_find(&p, c) == 0;
-
-		good = has_user;
-		if (c->keys_file != NULL)
-			good = check_keys_file(c->keys_file) && good;
-		good = check_queue(c) && good;
-		good = check_tls(c, has_user ? p.gid : (unsigned)-1) && good;
-		good = check_logins(c, has_user ? p.gid : (unsigned)-1) && good;
-		good = check_secrets(c, has_user ? p.gid : (unsigned)-1) && good;
-		if (c->keys != NULL) {
-			struct signer_keys *k = signer_keys_load(c->keys,
-			    has_user ? p.gid : (unsigned)-1, to_stderr, NULL);
-
-			good = k != NULL && good;
-			signer_keys_free(&k);
-		}
-	}
+	if (c != NULL)
+		good = check_files(c) && good;
 	config_free(&c);
 	if (!good)
 		return EX_CONFIG;

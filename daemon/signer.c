@@ -143,6 +143,12 @@ signer_keys_free(struct signer_keys **kp)
 	*kp = NULL;
 }
 
+const struct keydir *
+signer_keys_dir(const struct signer_keys *k)
+{
+	return &k->dir;
+}
+
 size_t
 signer_keys_count(const struct signer_keys *k)
 {

@@ -47,7 +47,7 @@ int signer_inventory_take(struct signer_inventory *inv, int control,
 struct signer_keys;
 
 /*
- * Reads every private key of a folder and checks it as the daemon does: safe
+ * Reads every active private key of a folder and checks it as the daemon does: safe
  * from others (keydir_scan()), a key that signs, one file a selector.
  *
  * gid      as for keydir_scan()
@@ -58,6 +58,9 @@ struct signer_keys *signer_keys_load(const char *folder, unsigned gid,
 
 /* Wipes and frees; *k becomes NULL, and may be NULL. */
 void signer_keys_free(struct signer_keys **k);
+
+/* What it was read from: the active keys. Lives as long as k. */
+const struct keydir *signer_keys_dir(const struct signer_keys *k);
 
 size_t signer_keys_count(const struct signer_keys *k);
 
