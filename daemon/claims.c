@@ -250,6 +250,24 @@ forget(struct claims *c, const struct memory_request *q)
 	    MEMORY_OUT;
 }
 
+/* Where a return address leads, and that it does. */
+static enum memory_status
+return_find(struct claims *c, const struct memory_request *q,
+    struct claims_now now, struct bytes *out)
+{
+	int r = store_return_find(c->store, q->key, now.time_s, out);
+
+	return r < 0 ? MEMORY_OUT : r == 1 ? MEMORY_KNOWN : MEMORY_NEW;
+}
+
+static enum memory_status
+return_keep(struct claims *c, const struct memory_request *q,
+    struct bytes path, struct claims_now now)
+{
+	return store_return_keep(c->store, q->key, path, now.time_s) == 0 ?
+	    MEMORY_DELIVERED : MEMORY_OUT;
+}
+
 bool
 claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
     struct bytes value, struct claims_now now, struct memory_response *a,
@@ -272,6 +290,12 @@ claims_take(struct claims *c, unsigned peer, const struct memory_request *q,
 		break;
 	case MEMORY_OP_FORGET:
 		a->status = (uint8_t)forget(c, q);
+		break;
+	case MEMORY_OP_RETURN_KEEP:
+		a->status = (uint8_t)return_keep(c, q, value, now);
+		break;
+	case MEMORY_OP_RETURN_FIND:
+		a->status = (uint8_t)return_find(c, q, now, out);
 		break;
 	case MEMORY_OP_HOLD:
 		hold(c, peer, q, &e, now);

@@ -40,7 +40,8 @@ keeper_configure(struct keeper *k, const struct config *c,
 {
 	struct store_limits limits = {.age_s = c->memory.age_s,
 	    .short_s = MEMORY_SHORT_S, .size = c->memory.size,
-	    .arrival_age_s = c->copies.age_s, .arrival_size = c->copies.size};
+	    .arrival_age_s = c->copies.age_s, .arrival_size = c->copies.size,
+	    .max_returns = STORE_RETURNS_MAX};
 	char *folder = strdup(c->state);
 
 	if (folder == NULL)

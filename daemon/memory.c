@@ -15,6 +15,7 @@
 #define BUCKETS 1024U		/* a power of 2 */
 #define CLAIMS_MAX 65536U	/* at a time; past it nothing is remembered */
 #define TOLD_MAX 4096U		/* deliveries that no keeper has confirmed */
+#define KEPT_MAX 4096U		/* likewise, ways back */
 
 enum state {
 	DUE,		/* its answer is known, and told after this turn */
@@ -22,15 +23,16 @@ enum state {
 	HELD,		/* claimed, or as good as that */
 	TOLD,		/* ended, or to be forgotten; the keeper may not
 			   know yet */
+	KEPT,		/* likewise, a way back */
 };
 
 /* A look, or a claim from its question to its end. */
 struct question {
-	struct question *before, *behind;	/* DUE, ASKED or TOLD */
+	struct question *before, *behind;	/* in the list of its state */
 	struct question *chained;		/* claims of one bucket */
 	enum state state;
 	bool is_look;
-	bool is_said;		/* TOLD: to this keeper */
+	bool is_said;		/* TOLD, KEPT: to this keeper */
 	bool is_loose;		/* not found by its key: nobody ends it */
 	enum memory_status due;
 	uint64_t tag;		/* the asker's */
@@ -60,11 +62,12 @@ struct memory {
 	uint8_t secret[MEMORY_SECRET_SIZE];
 	struct arrivals *arrivals;
 	struct slots numbers;
-	struct list due, asked, told;
+	struct list due, asked, told, kept;
 	struct question *buckets[BUCKETS];	/* claims, ASKED or HELD */
 	size_t n_claims;
 	struct memory_counts counts;
 	int64_t logged_ms;		/* 0: never */
+	int64_t ways_logged_ms;
 };
 
 /* The keeper never sees addresses, only these. */
@@ -144,6 +147,8 @@ list_of(struct memory *m, const struct question *q)
 		return &m->asked;
 	case TOLD:
 		return &m->told;
+	case KEPT:
+		return &m->kept;
 	default:
 		return NULL;
 	}
@@ -194,6 +199,18 @@ count_lost(struct memory *m, const char *why)
 {
 	m->counts.lost++;
 	log_out(m, why);
+}
+
+static void
+count_lost_way(struct memory *m)
+{
+	int64_t now = loop_now_ms(m->loop);
+
+	if (m->ways_logged_ms != 0 && now - m->ways_logged_ms < LOG_MS)
+		return;
+	m->ways_logged_ms = now;
+	log_line(LOG_ERROR_, "what return addresses lead to can not be kept: "
+	    "bounces to some of them will be refused");
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -298,6 +315,12 @@ on_response(void *arg, const struct memory_response *a, struct bytes value)
 		end(m, q);
 		return;
 	}
+	if (q != NULL && q->state == KEPT) {
+		if (a->status != MEMORY_DELIVERED)
+			count_lost_way(m);
+		end(m, q);
+		return;
+	}
 	if (q == NULL || q->state != ASKED)
 		return;		/* too late */
 	if (a->status == MEMORY_AGAIN) {	/* that is what is sent now */
@@ -336,9 +359,9 @@ send_on(struct memory *m, struct question *q, enum memory_op op)
 
 /* Says what it has not been told yet, as far as there is room. */
 static void
-say_told(struct memory *m)
+say(struct memory *m, struct list *l)
 {
-	struct question *q = m->told.first, *behind;
+	struct question *q = l->first, *behind;
 
 	for (; q != NULL; q = behind) {
 		enum memory_op op = q->request.op;
@@ -386,7 +409,10 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 	memcpy(m->secret, secret, sizeof(m->secret));
 	for (struct question *q = m->told.first; q != NULL; q = q->behind)
 		q->is_said = false;
-	say_told(m);
+	say(m, &m->told);
+	for (struct question *q = m->kept.first; q != NULL; q = q->behind)
+		q->is_said = false;
+	say(m, &m->kept);
 	for (size_t b = 0; b < BUCKETS; b++)
 		for (struct question *q = m->buckets[b]; q != NULL;
 		    q = q->chained)
@@ -400,7 +426,8 @@ on_room(void *arg)
 {
 	struct memory *m = arg;
 
-	say_told(m);
+	say(m, &m->told);
+	say(m, &m->kept);
 	arrivals_room(m->arrivals);
 }
 
@@ -501,7 +528,7 @@ tell_keeper(struct memory *m, struct question *q, enum memory_op op)
 	slots_leave(&m->numbers, q->number);
 	is_there = slots_take(&m->numbers, q, &q->number);
 	assert(is_there);	/* that one is free */
-	say_told(m);
+	say(m, &m->told);
 	if (m->told.n > TOLD_MAX) {
 		end(m, m->told.first);
 		count_lost(m, m->is_up ? "the keeper is slow" :
@@ -606,6 +633,59 @@ memory_answered(struct memory *m, struct bytes scope,
 	memory_link_put(m->link, &r, (struct bytes){NULL, 0});
 }
 
+/* ---- return addresses ---------------------------------------------------- */
+
+static struct memory_request
+request_of_return(enum memory_op op, const uint8_t id[MEMORY_RETURN_ID])
+{
+	struct memory_request r = {.op = (uint8_t)op};
+
+	_Static_assert(sizeof(r.key) == MEMORY_RETURN_ID, "");
+	memcpy(r.key, id, sizeof(r.key));
+	return r;
+}
+
+void
+memory_return_keep(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    struct bytes path)
+{
+	struct memory_request r = request_of_return(MEMORY_OP_RETURN_KEEP, id);
+	struct question *q;
+
+	/* one message for many makes the same address for each */
+	for (q = m->kept.last; q != NULL; q = q->before)
+		if (memcmp(q->request.key, r.key, sizeof(r.key)) == 0)
+			return;
+	assert(path.n != 0 && path.n <= sizeof(q->value));
+	q = question_new(m, &r);
+	if (q == NULL) {
+		count_lost_way(m);
+		return;
+	}
+	memcpy(q->value, path.p, path.n);
+	q->request.n_value = (uint16_t)path.n;
+	q->is_loose = true;
+	list_move(m, q, KEPT);
+	say(m, &m->kept);
+	if (m->kept.n > KEPT_MAX) {
+		end(m, m->kept.first);
+		count_lost_way(m);
+	}
+}
+
+int
+memory_return_find(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    uint64_t tag)
+{
+	struct memory_request r = request_of_return(MEMORY_OP_RETURN_FIND, id);
+	struct question *q = question_new(m, &r);
+
+	if (q == NULL)
+		return -E_NOMEM;
+	q->is_look = true;
+	return ask(m, q, tag);
+}
+
 /* ---- the whole ----------------------------------------------------------- */
 
 struct memory *
@@ -660,6 +740,8 @@ memory_free(struct memory **mp)
 		end(m, m->asked.first);
 	while (m->told.first != NULL)
 		end(m, m->told.first);
+	while (m->kept.first != NULL)
+		end(m, m->kept.first);
 	for (size_t b = 0; b < BUCKETS; b++)
 		while (m->buckets[b] != NULL)
 			end(m, m->buckets[b]);

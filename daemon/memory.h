@@ -29,7 +29,8 @@ enum memory_status {
 			   clear end: deliver the same octets */
 	MEMORY_DELIVERED,	/* before, with this value: do not again */
 	MEMORY_BUSY,	/* another session is delivering it: 451 4.4.5 */
-	MEMORY_KNOWN,	/* memory_look(): there is an entry of that pair */
+	MEMORY_KNOWN,	/* memory_look(): there is an entry of that pair;
+			   memory_return_find(): the value is the path */
 	MEMORY_OUT,	/* claimed as far as we can: deliver, a double may
 			   come of it. Nothing is known of a look */
 };
@@ -136,5 +137,29 @@ void memory_mixed(struct memory *m, struct bytes scope,
 /* One of them had it. */
 void memory_answered(struct memory *m, struct bytes scope,
     struct bytes reverse_path, struct bytes rcpt);
+
+/* ---- where return addresses lead (smtp/token.h) -------------------------- */
+
+#define MEMORY_RETURN_ID 16U	/* octets */
+
+/*
+ * Keeps where a return address of ours leads, for as long as it is good. Said
+ * again to the next keeper while none has confirmed it, up to some thousands;
+ * one that is lost costs the bounce of that mail.
+ *
+ * path     with angle brackets, at most MEMORY_VALUE_MAX octets, copied
+ */
+void memory_return_keep(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    struct bytes path);
+
+/*
+ * Asks where one leads: MEMORY_KNOWN, and the value is its path; MEMORY_NEW
+ * where nothing is known of it, or MEMORY_OUT. The answer comes later, never
+ * before this returns.
+ *
+ * Returns  0, or -E_NOMEM: no answer will come, take it as MEMORY_OUT
+ */
+int memory_return_find(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    uint64_t tag);
 
 #endif

@@ -28,6 +28,9 @@ is_size_of(unsigned op, size_t n)
 	case MEMORY_OP_WRITE:
 		return n >= sizeof(struct memory_write) &&
 		    n <= MEMORY_WRITE_MAX;
+	case MEMORY_OP_RETURN_KEEP:
+		return n != 0 && n <= MEMORY_VALUE_MAX;
+	case MEMORY_OP_RETURN_FIND:
 	case MEMORY_OP_REMOVE:
 	case MEMORY_OP_FIND_CHAIN:
 	case MEMORY_OP_FIND_MESSAGE:

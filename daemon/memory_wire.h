@@ -27,6 +27,10 @@ enum memory_op {
 	MEMORY_OP_FORGET,	/* key; answered, likewise */
 	MEMORY_OP_MIXED,	/* sender; the value is pairs */
 	MEMORY_OP_ANSWERED,	/* sender, pair */
+	MEMORY_OP_RETURN_KEEP,	/* key: of a return address; the value is the
+				   path it leads to; answered as DELIVERED */
+	MEMORY_OP_RETURN_FIND,	/* key: likewise; answered: KNOWN with the
+				   path, else NEW */
 	/* of arrival records */
 	MEMORY_OP_WRITE,	/* key: of the chain; the value is a struct
 				   memory_write and the record; answered */

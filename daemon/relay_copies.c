@@ -277,9 +277,8 @@ set_mail_from(struct relay *r, struct onward *copy,
     const struct relay_rcpt *rcpt)
 {
 	const struct config_listener *l = r->listener;
-	const struct rewrite_with with = {&r->hub->secrets,
-	    copy->value.time_s};
-
+	const struct rewrite_with with = relay_rewrite_with(r,
+	    copy->value.time_s);
 	struct bytes under = copy->decision.under;
 
 	if (l->role == ROLE_FORWARD && config_domains_hold(l->domains,

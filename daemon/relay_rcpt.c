@@ -131,13 +131,27 @@ spread(struct relay *r, struct relay_rcpt *first)
 	return 0;
 }
 
+static void
+keep_return(void *arg, const uint8_t id[SMTP_TOKEN_ID], struct bytes path)
+{
+	memory_return_keep(arg, id, path);
+}
+
+struct rewrite_with
+relay_rewrite_with(const struct relay *r, int64_t now_s)
+{
+	_Static_assert(MEMORY_RETURN_ID == SMTP_TOKEN_ID, "");
+	return (struct rewrite_with){&r->hub->secrets, now_s, keep_return,
+	    r->hub->memory};
+}
+
 /* Keeps what RCPT said. Returns NULL without memory. */
 static struct relay_rcpt *
 take_down(struct relay *r, const struct smtp_server_rcpt *said)
 {
 	struct relay_rcpt *rcpt = arena_alloc(r->arena, sizeof(*rcpt));
-	const struct rewrite_with with = {&r->hub->secrets,
-	    loop_time_s(r->hub->loop)};
+	const struct rewrite_with with = relay_rewrite_with(r,
+	    loop_time_s(r->hub->loop));
 
 	if (rcpt == NULL)
 		return NULL;

@@ -154,6 +154,9 @@ void relay_onward_lost(struct relay *r, struct onward *o);
 /* The answer to RCPT where the memory was asked. */
 void relay_rcpt_looked(struct relay *r, const struct memory_reply *reply);
 
+/* What return addresses of a day are made with; their ways back are kept. */
+struct rewrite_with relay_rewrite_with(const struct relay *r, int64_t now_s);
+
 /* ---- relay_index.c ---- */
 
 /* Who goes to the same onward address as another: he is delivered to once.

@@ -50,8 +50,12 @@ make_local(const struct config_listener *l, const struct rewrite_with *with,
 	if (l->mail_from == MAIL_FROM_SRS && smtp_srs_make(with->secrets,
 	    from->local, from->domain, with->now_s, out))
 		return 0;
-	return smtp_token_make(with->secrets, id, from->local, from->domain,
-	    under, with->now_s, out) ? 0 : -E_CRYPTO;
+	if (!smtp_token_make(with->secrets, id, from->local, from->domain,
+	    under, with->now_s, out))
+		return -E_CRYPTO;
+	if (with->keep != NULL)
+		with->keep(with->arg, id, from->raw);
+	return 0;
 }
 
 int

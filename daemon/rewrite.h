@@ -6,12 +6,17 @@
 #include "config/config.h"
 #include "smtp/path.h"
 #include "smtp/secret.h"
+#include "smtp/token.h"
 
 struct rewrite {
 	struct bytes mail_from;	/* with angle brackets */
 	struct bytes rcpt_to;	/* the first, where there are several */
 	const struct bytes *rcpts;	/* all of an alias; NULL: rcpt_to */
 	size_t n_rcpts;
+	/* mail from <> to a return address that we made: it goes on from <> to
+	 * rcpt_to, the reverse-path that the address stands for (mf= of the
+	 * chain as it came to us), and nobody else is in the transaction */
+	bool is_return;
 	int code;		/* 0: goes on; else the reply to RCPT */
 	const char *enhanced;
 	const char *text;
@@ -21,6 +26,10 @@ struct rewrite {
 struct rewrite_with {
 	const struct smtp_secrets *secrets;
 	int64_t now_s;		/* of the day that stands in them */
+	/* keeps where a token leads; NULL: nobody does */
+	void (*keep)(void *arg, const uint8_t id[SMTP_TOKEN_ID],
+	    struct bytes path);
+	void *arg;
 };
 
 /*

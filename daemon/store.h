@@ -9,6 +9,7 @@
 #define DAEMON_STORE_H
 
 #include "base/bytes.h"
+#include "smtp/secret.h"
 
 #define STORE_KEY_SIZE 16U
 #define STORE_SECRET_SIZE 32U
@@ -28,7 +29,13 @@ struct store_limits {
 	uint64_t size;		/* octets of the file, but for arrivals */
 	int64_t arrival_age_s;
 	uint64_t arrival_size;	/* octets of arrivals and their copies */
+	uint64_t max_returns;	/* ways back */
 };
+
+/* A way back is kept for longer than its address is good, with a day ahead of
+ * time and one of clocks that differ. */
+#define STORE_RETURN_AGE_S ((SMTP_RETURN_DAYS + 2) * 86400LL)
+#define STORE_RETURNS_MAX 1000000U	/* some 200 octets each */
 
 enum store_fate {
 	STORE_NEW,		/* was not there, and is now */
@@ -144,6 +151,27 @@ void store_arrival_drop_copy(struct store *s,
  */
 size_t store_arrival_dropped(struct store *s,
     const uint8_t (**names)[STORE_KEY_SIZE]);
+
+/* ---- ways back ----------------------------------------------------------- */
+
+/*
+ * Keeps where a return address leads, from now on for STORE_RETURN_AGE_S. What
+ * is kept already stays as it is: an id is that of one path and day.
+ *
+ * path     at most STORE_VALUE_MAX octets
+ * Returns  0 or -E_SYSTEM
+ */
+int store_return_keep(struct store *s, const uint8_t id[STORE_KEY_SIZE],
+    struct bytes path, int64_t now_s);
+
+/*
+ * Where a return address leads.
+ *
+ * path     set where it is known; until the next call
+ * Returns  1, 0 or -E_SYSTEM
+ */
+int store_return_find(struct store *s, const uint8_t id[STORE_KEY_SIZE],
+    int64_t now_s, struct bytes *path);
 
 /* ---- turns --------------------------------------------------------------- */
 

@@ -94,6 +94,7 @@ close_db(struct store *s)
 		s->statements[k] = NULL;
 	}
 	store_arrival_close(s);
+	store_return_close(s);
 	sqlite3_close(s->db);
 	s->db = NULL;
 	s->is_turn = s->is_failed = s->is_damaged = false;
@@ -151,28 +152,36 @@ store_number(struct store *s, const char *sql, sqlite3_int64 *n)
 	return code == SQLITE_ROW ? 0 : store_failed(s, code);
 }
 
-/* A file that is not of this program is none. One of a time when nobody
- * asked for arrivals is filled up. */
+/*
+ * A file that is not of this program is none. One of a time when nobody asked
+ * for arrivals, or for ways back, is filled up.
+ */
 static int
 check_schema(struct store *s)
 {
-	sqlite3_int64 n = 0, n_arrival = 0, all = 0;
+	sqlite3_int64 n = 0, n_arrival = 0, n_return = 0, all = 0;
 
 	if (store_number(s, "SELECT count(*) FROM sqlite_schema", &all) != 0)
 		return -E_SYSTEM;
 	if (all == 0)
 		return store_run(s, "BEGIN IMMEDIATE; " TABLE "; " BY_KEY "; "
-		    BY_PAIR "; " STORE_ARRIVAL_SCHEMA "; COMMIT");
-	if (store_number(s, "SELECT count(*) FROM sqlite_schema WHERE sql IN "
-	    "('" TABLE "', '" BY_KEY "', '" BY_PAIR "')", &n) != 0)
-		return -E_SYSTEM;
-	if (n == 3 && all == 3)
-		return store_run(s, "BEGIN IMMEDIATE; " STORE_ARRIVAL_SCHEMA
+		    BY_PAIR "; " STORE_ARRIVAL_SCHEMA "; " STORE_RETURN_SCHEMA
 		    "; COMMIT");
-	if (store_arrival_count_schema(s, &n_arrival) != 0)
+	if (store_number(s, "SELECT count(*) FROM sqlite_schema WHERE sql IN "
+	    "('" TABLE "', '" BY_KEY "', '" BY_PAIR "')", &n) != 0 ||
+	    store_arrival_count_schema(s, &n_arrival) != 0 ||
+	    store_return_count_schema(s, &n_return) != 0)
 		return -E_SYSTEM;
-	return n == 3 && n_arrival == STORE_ARRIVAL_OBJECTS &&
-	    all == n + n_arrival ? 0 : store_damaged(s);
+	if (n != 3 || all != n + n_arrival + n_return)
+		return store_damaged(s);
+	if ((n_arrival != 0 && n_arrival != STORE_ARRIVAL_OBJECTS) ||
+	    (n_return != 0 && n_return != STORE_RETURN_OBJECTS))
+		return store_damaged(s);
+	if (n_arrival == 0 && store_run(s, "BEGIN IMMEDIATE; "
+	    STORE_ARRIVAL_SCHEMA "; COMMIT") != 0)
+		return -E_SYSTEM;
+	return n_return != 0 ? 0 : store_run(s, "BEGIN IMMEDIATE; "
+	    STORE_RETURN_SCHEMA "; COMMIT");
 }
 
 static int
@@ -213,7 +222,7 @@ open_db(struct store *s)
 		if (code != SQLITE_OK)
 			return store_failed(s, code);
 	}
-	return store_arrival_open(s);
+	return store_arrival_open(s) != 0 ? -E_SYSTEM : store_return_open(s);
 }
 
 /* Twice, as the first file may be one to be set aside. */
@@ -560,7 +569,7 @@ keep_size(struct store *s, int64_t now_s)
 		if (unused >= all)	/* it would seem larger than any size */
 			return store_damaged(s);
 		if ((all - unused) * PAGE <= s->limits.size +
-		    store_arrival_rows(s))
+		    store_arrival_rows(s) + store_return_rows(s))
 			return 0;
 		n = drop_oldest(s, true, now_s);
 		if (n <= 0)
@@ -575,12 +584,15 @@ store_commit(struct store *s, int64_t now_s)
 	bool is_kept = false;
 
 	if (s->db != NULL && s->is_turn && !s->is_failed &&
-	    keep_size(s, now_s) == 0 && store_arrival_keep_size(s) == 0)
+	    keep_size(s, now_s) == 0 && store_arrival_keep_size(s) == 0 &&
+	    store_return_keep_size(s) == 0)
 		is_kept = store_finish(s, s->statements[COMMIT]) == 0;
 	else if (s->db != NULL && !s->is_turn && !s->is_failed)
 		is_kept = true;		/* nothing happened */
-	if (is_kept)
+	if (is_kept) {
 		store_arrival_keep(s);
+		store_return_kept(s);
+	}
 	if (s->db == NULL)
 		log_failure(s, "is not open");
 	if (!is_kept && s->db != NULL) {
@@ -588,6 +600,7 @@ store_commit(struct store *s, int64_t now_s)
 
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 		store_arrival_undo(s);
+		store_return_undo(s);
 		if (is_damaged && set_aside(s) == 0)
 			open_store(s);
 	}
@@ -598,7 +611,7 @@ store_commit(struct store *s, int64_t now_s)
 bool
 store_tick(struct store *s, int64_t now_s)
 {
-	int n, n_arrivals;
+	int n, n_arrivals, n_returns;
 
 	if (s->db == NULL && open_store(s) != 0)
 		return false;
@@ -608,6 +621,7 @@ store_tick(struct store *s, int64_t now_s)
 	}
 	n = drop_oldest(s, false, now_s);
 	n_arrivals = store_arrival_drop_old(s, now_s);
+	n_returns = store_return_drop_old(s, now_s);
 	return store_commit(s, now_s) == 0 && (n == STORE_DROP_A_TIME ||
-	    n_arrivals == STORE_DROP_A_TIME);
+	    n_arrivals == STORE_DROP_A_TIME || n_returns == STORE_DROP_A_TIME);
 }

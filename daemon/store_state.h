@@ -23,6 +23,18 @@ enum arrival_statement {
 	A_OLDEST, A_OLDEST_COPY, A_HAS_COPY, ARRIVAL_STATEMENT__N
 };
 
+enum return_statement {
+	W_FIND, W_INSERT, W_REMOVE, W_OLDEST, RETURN_STATEMENT__N
+};
+
+/* Of the table of ways back. */
+struct store_returns {
+	sqlite3_stmt *statements[RETURN_STATEMENT__N];
+	sqlite3_int64 last_id;
+	uint64_t n, octets;		/* of paths */
+	uint64_t n_kept, octets_kept;	/* before this turn */
+};
+
 /* Of the table of arrivals. */
 struct store_arrivals {
 	sqlite3_stmt *statements[ARRIVAL_STATEMENT__N];
@@ -49,6 +61,7 @@ struct store {
 	int64_t logged_s;		/* of a monotonic clock; 0: never */
 	uint8_t value[STORE_VALUE_MAX];
 	struct store_arrivals arrivals;
+	struct store_returns returns;
 };
 
 /* Notes why a call failed. Always -E_SYSTEM. */
@@ -106,5 +119,31 @@ int store_arrival_drop_old(struct store *s, int64_t now_s);
 /* The turn is kept, or is not. */
 void store_arrival_keep(struct store *s);
 void store_arrival_undo(struct store *s);
+
+/* ---- ways back (store_return.c) ------------------------------------------ */
+
+#define STORE_RETURN_TABLE "CREATE TABLE way (id INTEGER PRIMARY KEY, " \
+	"key BLOB NOT NULL, time INTEGER NOT NULL, seal INTEGER NOT NULL, " \
+	"path BLOB NOT NULL)"
+#define STORE_RETURN_BY_KEY "CREATE UNIQUE INDEX way_by_key ON way (key)"
+#define STORE_RETURN_SCHEMA STORE_RETURN_TABLE "; " STORE_RETURN_BY_KEY
+#define STORE_RETURN_OBJECTS 2
+
+int store_return_count_schema(struct store *s, sqlite3_int64 *n);
+int store_return_open(struct store *s);
+void store_return_close(struct store *s);
+
+/* What the rows take of the file, as far as one can say. */
+uint64_t store_return_rows(const struct store *s);
+
+/* Drops the oldest past the number that is kept. */
+int store_return_keep_size(struct store *s);
+
+/* Drops some of what is too old. How many; -E_SYSTEM. */
+int store_return_drop_old(struct store *s, int64_t now_s);
+
+/* The turn is kept, or is not. */
+void store_return_kept(struct store *s);
+void store_return_undo(struct store *s);
 
 #endif

@@ -223,7 +223,7 @@ int
 main(int argc, char **argv)
 {
 	struct store_limits limits = {7 * 86400, MEMORY_SHORT_S, 1ULL << 30,
-	    7 * 86400, 1ULL << 30};
+	    7 * 86400, 1ULL << 30, STORE_RETURNS_MAX};
 	unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
 	char path[4096];
 	struct stat st;

@@ -46,7 +46,7 @@ kit_start(void **state)
 	assert_non_null(mkdtemp(k->folder));
 	snprintf(k->path, sizeof(k->path), "%s/store.db", k->folder);
 	k->limits = (struct store_limits){7 * DAY, 900, 1 << 24, 7 * DAY,
-	    1 << 24};
+	    1 << 24, 1000};
 	memset(k->secret, 0x5a, sizeof(k->secret));
 	kit_open(k, NOW);
 	return 0;

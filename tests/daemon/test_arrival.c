@@ -186,7 +186,7 @@ start(void **state)
 	assert_true(f->copies >= 0);
 	close(folder);
 	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24,
-	    7 * 86400, 1 << 24};
+	    7 * 86400, 1 << 24, 1000};
 	f->loop = loop_new();
 	f->timer = loop_timer_new(f->loop, on_time, f);
 	assert_non_null(f->timer);

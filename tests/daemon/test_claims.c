@@ -325,6 +325,31 @@ q14_the_mode_is_told_to_lookers(void **state)
 	assert_int_equal(s->a.is_single, 0);
 }
 
+/* Where return addresses lead; a failing turn leaves no answer. */
+static void
+ways_back(void **state)
+{
+	struct scene *s = *state;
+
+	assert_true(say(s, 1, MEMORY_OP_RETURN_FIND, 1, ""));
+	assert_int_equal(s->a.status, MEMORY_NEW);
+	assert_true(say(s, 1, MEMORY_OP_RETURN_KEEP, 1, "<a@one.example>"));
+	assert_int_equal(s->a.status, MEMORY_DELIVERED);
+	assert_int_equal(s->a.n_value, 0);
+	assert_true(say(s, 2, MEMORY_OP_RETURN_FIND, 1, ""));
+	assert_int_equal(s->a.status, MEMORY_KNOWN);
+	assert_int_equal(s->a.tag, 77);
+	assert_int_equal(s->a.n_value, strlen("<a@one.example>"));
+	assert_string_equal(s->value, "<a@one.example>");
+	claims_fail(&s->a);
+	assert_int_equal(s->a.status, MEMORY_OUT);
+	assert_int_equal(s->a.n_value, 0);
+	/* it is no delivery, and no claim */
+	claim_is(s, 1, 1, "v1", MEMORY_NEW, "");
+	assert_true(say(s, 2, MEMORY_OP_RETURN_FIND, 1, ""));
+	assert_int_equal(s->a.status, MEMORY_KNOWN);
+}
+
 int
 main(void)
 {
@@ -339,6 +364,7 @@ main(void)
 		TEST(owners_are_bounded),
 		TEST(looks),
 		TEST(q14_the_mode_is_told_to_lookers),
+		TEST(ways_back),
 		cmocka_unit_test(v9_answers_of_a_turn_that_is_not_kept),
 		cmocka_unit_test(q14_until_each_was_answered),
 		cmocka_unit_test(senders_and_recipients_are_bounded),

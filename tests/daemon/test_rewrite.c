@@ -155,7 +155,7 @@ check_code(const struct rewrite *out, int code)
 static void
 the_onward_envelope(void **state)
 {
-	const struct rewrite_with with = {&both, NOW};
+	const struct rewrite_with with = {&both, NOW, NULL, NULL};
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
@@ -194,7 +194,7 @@ an_alias_of_several_targets(void **state)
 	    .mail_from_address = BYTES_LIT("fw@fwd.example")};
 	struct arena *a = arena_new(1 << 16);
 	struct smtp_path from, to;
-	const struct rewrite_with with = {&both, NOW};
+	const struct rewrite_with with = {&both, NOW, NULL, NULL};
 	struct rewrite out;
 
 	(void)state;
@@ -215,8 +215,10 @@ static void
 what_was_made_before_is_known(void **state)
 {
 	static const enum config_role roles[] = {ROLE_FORWARD, ROLE_INBOUND};
-	const struct rewrite_with old = {&retired, NOW}, with = {&both, NOW},
-	    later = {&both, NOW + 22 * 86400}, bare = {&none, NOW};
+	const struct rewrite_with old = {&retired, NOW, NULL, NULL},
+	    with = {&both, NOW, NULL, NULL},
+	    later = {&both, NOW + 22 * 86400, NULL, NULL},
+	    bare = {&none, NOW, NULL, NULL};
 	const struct config_listener maker = {.role = ROLE_FORWARD,
 	    .domains = domains, .n_domains = 2, .mail_from = MAIL_FROM_TOKEN};
 	struct arena *a = arena_new(1 << 16);
@@ -251,6 +253,70 @@ what_was_made_before_is_known(void **state)
 	arena_free(&a);
 }
 
+struct kept {
+	size_t n;
+	uint8_t id[SMTP_TOKEN_ID];
+	struct bytes path;
+};
+
+static void
+keep(void *arg, const uint8_t id[SMTP_TOKEN_ID], struct bytes path)
+{
+	struct kept *k = arg;
+
+	k->n++;
+	memcpy(k->id, id, sizeof(k->id));
+	k->path = path;
+}
+
+/* Of a token it is kept where it leads, under what is read from it; SRS says
+ * it itself, and what stays needs no way back. */
+static void
+ways_back_are_kept(void **state)
+{
+	static const struct {
+		enum config_mail_from how;
+		const char *from;
+		size_t n;
+	} made[] = {
+		{MAIL_FROM_TOKEN, "<Alice@one.example>", 1},
+		{MAIL_FROM_TOKEN, "<alice@fwd.example>", 0},
+		{MAIL_FROM_TOKEN, "<>", 0},
+		{MAIL_FROM_SRS, "<alice@one.example>", 0},
+		{MAIL_FROM_SRS, "<\"a b\"@one.example>", 1},
+		{MAIL_FROM_FIXED, "<alice@one.example>", 0},
+		{MAIL_FROM_KEEP, "<alice@one.example>", 0},
+	};
+	struct arena *a = arena_new(1 << 16);
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(made) / sizeof(made[0]); k++) {
+		const struct config_listener l = {.role = ROLE_FORWARD,
+		    .mail_from = made[k].how,
+		    .mail_from_address = BYTES_LIT("fw@fwd.example")};
+		struct kept kept = {.n = 0};
+		const struct rewrite_with with = {&both, NOW, keep, &kept};
+		struct smtp_path from, back;
+		uint8_t id[SMTP_TOKEN_ID];
+		struct bytes path;
+		char text[80];
+
+		parse(made[k].from, 0, &from);
+		assert_int_equal(rewrite_mail_from(&path, &l, &with, &from,
+		    domains[0], a), 0);
+		assert_int_equal(kept.n, made[k].n);
+		if (kept.n == 0)
+			continue;
+		assert_true(bytes_eq(kept.path, bytes_of(made[k].from)));
+		snprintf(text, sizeof(text), "%.*s", BYTES_FMT(path));
+		parse(text, SMTP_PATH_IS_RCPT, &back);
+		assert_int_equal(smtp_token_read(&both, back.local,
+		    back.domain, NOW, id), SMTP_RETURN_GOOD);
+		assert_memory_equal(id, kept.id, sizeof(id));
+	}
+	arena_free(&a);
+}
+
 int
 main(void)
 {
@@ -258,6 +324,7 @@ main(void)
 		cmocka_unit_test(the_onward_envelope),
 		cmocka_unit_test(an_alias_of_several_targets),
 		cmocka_unit_test(what_was_made_before_is_known),
+		cmocka_unit_test(ways_back_are_kept),
 	};
 
 	return cmocka_run_group_tests_name("daemon/rewrite", tests, NULL, NULL);

@@ -110,6 +110,34 @@ store_known(struct store *s, uint64_t pair, int64_t now_s)
 	return 0;
 }
 
+/* Ways back and deliveries have the same rows here. */
+int
+store_return_keep(struct store *s, const uint8_t id[STORE_KEY_SIZE],
+    struct bytes path, int64_t now_s)
+{
+	struct store_entry e = {.value = path};
+
+	memcpy(e.key, id, sizeof(e.key));
+	if (path.n == 0)
+		abort();
+	return store_deliver(s, &e, now_s);
+}
+
+int
+store_return_find(struct store *s, const uint8_t id[STORE_KEY_SIZE],
+    int64_t now_s, struct bytes *path)
+{
+	unsigned r = row_of(id);
+
+	(void)now_s;
+	if (is_failing(id))
+		return -E_SYSTEM;
+	if (!is_there(s, id))
+		return 0;
+	*path = (struct bytes){s->rows[r].value, s->rows[r].entry.value.n};
+	return 1;
+}
+
 static bool
 is_claimed(const struct memory_response *a)
 {

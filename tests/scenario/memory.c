@@ -11,6 +11,7 @@
 
 #define ENTRIES 256
 #define SINGLES 64
+#define WAYS 256
 
 enum fate { FREE, TRIED, DELIVERED };
 
@@ -39,12 +40,20 @@ struct question {
 	struct bytes value;
 	bool is_claim;
 	bool is_short;
+	bool is_return;		/* the key's content is the id */
 	uint64_t tag;
+};
+
+/* Where a return address leads. */
+struct way {
+	uint8_t id[MEMORY_RETURN_ID];
+	char path[512];		/* empty: a free one */
 };
 
 static struct memory memory;
 static struct entry entries[ENTRIES];
 static char singles[SINGLES][1024];	/* scope, reverse-path, recipient */
+static struct way ways[WAYS];
 static bool is_out, is_busy;
 static struct memory_counts counts;
 
@@ -53,6 +62,7 @@ scenario_memory_begin(void)
 {
 	memset(entries, 0, sizeof(entries));
 	memset(singles, 0, sizeof(singles));
+	memset(ways, 0, sizeof(ways));
 	is_out = is_busy = false;
 	scenario_arrivals_begin();
 }
@@ -68,6 +78,10 @@ scenario_memory_say(struct bytes what)
 {
 	is_out = bytes_eq(what, BYTES_LIT("gone"));
 	is_busy = bytes_eq(what, BYTES_LIT("busy"));
+	if (bytes_eq(what, BYTES_LIT("forgets-ways"))) {
+		memset(ways, 0, sizeof(ways));
+		return true;
+	}
 	return is_out || is_busy || bytes_eq(what, BYTES_LIT("works"));
 }
 
@@ -151,6 +165,32 @@ claim(const struct question *q, struct memory_reply *r)
 	r->value = (struct bytes){e->value, e->n_value};
 }
 
+/* The way of an id, or a free one; NULL: all are taken. */
+static struct way *
+find_way(const uint8_t *id)
+{
+	struct way *free_one = NULL;
+
+	for (size_t k = 0; k < WAYS; k++) {
+		if (ways[k].path[0] == '\0')
+			free_one = &ways[k];
+		else if (memcmp(ways[k].id, id, sizeof(ways[k].id)) == 0)
+			return &ways[k];
+	}
+	return free_one;
+}
+
+static void
+find_return(const struct question *q, struct memory_reply *r)
+{
+	const struct way *w = find_way(q->key.content.p);
+
+	if (w == NULL || w->path[0] == '\0')
+		return;
+	r->status = MEMORY_KNOWN;
+	r->value = bytes_of(w->path);
+}
+
 static void
 reply(void *arg)
 {
@@ -160,6 +200,8 @@ reply(void *arg)
 
 	if (is_out) {
 		r.status = MEMORY_OUT;
+	} else if (q->is_return) {
+		find_return(q, &r);
 	} else if (q->is_claim) {
 		claim(q, &r);
 	} else {
@@ -174,7 +216,7 @@ reply(void *arg)
 	free(q);
 }
 
-static int
+static struct question *
 ask(const struct memory_key *k, struct bytes value, bool is_claim,
     bool is_short, uint64_t tag)
 {
@@ -196,7 +238,7 @@ ask(const struct memory_key *k, struct bytes value, bool is_claim,
 	q->is_short = is_short;
 	q->tag = tag;
 	loop_defer(memory.loop, &q->deferred, reply, q);
-	return 0;
+	return q;
 }
 
 struct memory *
@@ -233,7 +275,8 @@ int
 memory_look(struct memory *m, const struct memory_key *k, uint64_t tag)
 {
 	(void)m;
-	return ask(k, (struct bytes){NULL, 0}, false, false, tag);
+	ask(k, (struct bytes){NULL, 0}, false, false, tag);
+	return 0;
 }
 
 int
@@ -241,7 +284,8 @@ memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
     bool is_short, uint64_t tag)
 {
 	(void)m;
-	return ask(k, value, true, is_short, tag);
+	ask(k, value, true, is_short, tag);
+	return 0;
 }
 
 static void
@@ -325,4 +369,32 @@ memory_answered(struct memory *m, struct bytes scope,
 	for (size_t k = 0; k < SINGLES; k++)
 		if (strcmp(singles[k], pair) == 0)
 			singles[k][0] = '\0';
+}
+
+/* While the keeper is out the real one says it again later. */
+void
+memory_return_keep(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    struct bytes path)
+{
+	struct way *w = find_way(id);
+
+	(void)m;
+	if (w == NULL)
+		w = &ways[0];
+	assert(path.n != 0 && path.n < sizeof(w->path));
+	memcpy(w->id, id, sizeof(w->id));
+	memcpy(w->path, path.p, path.n);
+	w->path[path.n] = '\0';
+}
+
+int
+memory_return_find(struct memory *m, const uint8_t id[MEMORY_RETURN_ID],
+    uint64_t tag)
+{
+	struct memory_key key = {.content = {id, MEMORY_RETURN_ID}};
+
+	(void)m;
+	ask(&key, (struct bytes){NULL, 0}, false, false, tag)->is_return =
+	    true;
+	return 0;
 }
