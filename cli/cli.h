@@ -1,7 +1,7 @@
 /*
  * The hopseal command: one file a verb, one message in, one answer out.
  * Exit codes: 0 pass, 1 fail, 2 permerror, 3 temperror, 4 none; 64 usage,
- * 66 a file cannot be read, 70 cannot do, 78 a mistake in the configuration
+ * 66 a file cannot be read, 70 cannot do, 75 not now, 78 a mistake in the configuration
  * (interface.md, Commands).
  */
 #ifndef CLI_CLI_H
@@ -14,6 +14,7 @@ enum cli_exit {
 	CLI_USAGE = 64,
 	CLI_UNREADABLE = 66,
 	CLI_CANNOT = 70,
+	CLI_LATER = 75,
 	CLI_CONFIG = 78,
 };
 
@@ -22,7 +23,7 @@ typedef int cli_verb(int argc, char **argv);
 
 cli_verb cli_verify, cli_dsn_verify, cli_explain, cli_sign, cli_recipe,
     cli_keygen, cli_dns_record,
-    cli_history, cli_which_key, cli_queue, cli_config, cli_help;
+    cli_history, cli_which_key, cli_queue, cli_check, cli_config, cli_help;
 
 /* What a verb does and its options, on stdout; its exit code. */
 int cli_help_verb(const char *verb);

@@ -15,6 +15,7 @@ static const char all[] =
 "  keygen      makes a key and prints its DNS record\n"
 "  dns-record  the DNS record of a key there is\n"
 "  which-key   what would sign mail from an address\n"
+"  check       the configuration, and all keys, certificates and tables\n"
 "  queue       lists, shows, retries, holds, moves what waits for delivery\n"
 "  config      the configuration as it counts, a sample, every directive\n"
 "  help VERB   its options; --version\n"
@@ -163,6 +164,20 @@ LOOKUP_OPTIONS
 "manual  the directives as sections of hopseal.yaml(5), in mdoc\n"
 "\n"
 "exit: 0, or 78 a mistake in the configuration\n"},
+	{"check",
+"hopseal check [-c FILE] [--dns [--keys-file JSON | --resolver A:P]]\n"
+"\n"
+"What hopseald -t looks at: the configuration, keys, certificates, tables, and who\n"
+"may read and write them. Every mistake in one run, as FILE:LINE:COLUMN: what is\n"
+"wrong and what would be right; warnings of what is seldom meant.\n"
+"\n"
+"  -c FILE            the configuration; without it /etc/hopseal/hopseal.yaml\n"
+"  --dns              the record of each key, too: it must be the public half of\n"
+"                     an active key, and for 14 days of a retired one\n"
+"  --keys-file JSON   the answers of the DNS from a file\n"
+"  --resolver A:P     ask this resolver; without either the configuration says\n"
+"\n"
+"exit: 0 good, 75 the DNS gives no answer, 78 mistakes\n"},
 	{"queue",
 "hopseal queue list [FILTERS] [ID ...] [--json]\n"
 "hopseal queue show ID [--copy N] [--head | --content]\n"

@@ -30,6 +30,7 @@ static const struct {
 	{"keygen", cli_keygen},
 	{"dns-record", cli_dns_record},
 	{"which-key", cli_which_key},
+	{"check", cli_check},
 	{"queue", cli_queue},
 	{"config", cli_config},
 	{"help", cli_help},
@@ -41,7 +42,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"check", "key", "test", "status", "trace", "bypass",
+	"key", "test", "status", "trace", "bypass",
 	"pause", "resume", "drain", "set", "debug", "reload",
 };
 

@@ -1,17 +1,16 @@
 #include "cli/cli.h"
 #include "cli/keyfile.h"
+#include "cli/keyplace.h"
 
 #include "base/err.h"
 #include "config/keydir.h"
 #include "config/value.h"
 #include "dkim2/dkim2.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define ARENA ((size_t)64 << 20)
-#define DEFAULT_CONFIG "/etc/hopseal/hopseal.yaml"
 
 static const struct args_known known[] = {
 	{"keys", false},
@@ -44,7 +43,7 @@ read_domain(const char *address, struct arena *a, struct bytes *domain)
 	return 0;
 }
 
-/* Every *.pem of the domain; how each signs is in the key itself. */
+/* Every active key of the domain; how each signs is in the key itself. */
 static int
 put_keys(const struct keydir *k, struct bytes domain, const char *indent)
 {
@@ -138,20 +137,6 @@ put_listener(const struct config_listener *l, const struct keydir *k,
 	return 0;
 }
 
-/* The group that the service will run with. */
-static unsigned
-service_group(const struct config *c)
-{
-	const struct passwd *pw;
-
-	if (geteuid() != 0)
-		return getegid();
-	pw = getpwnam(c->user);
-	if (pw == NULL && !c->has_user)
-		pw = getpwnam("nobody");
-	return pw != NULL ? pw->pw_gid : (unsigned)-1;
-}
-
 static int
 by_config(const char *path, struct bytes domain, struct arena *a)
 {
@@ -163,7 +148,7 @@ by_config(const char *path, struct bytes domain, struct arena *a)
 	if (c == NULL)
 		return access(path, R_OK) != 0 ? CLI_UNREADABLE : CLI_CONFIG;
 	if (c->keys != NULL)
-		r = scan(&k, c->keys, service_group(c), a);
+		r = scan(&k, c->keys, keyplace_group(c), a);
 	for (size_t j = 0; r == 0 && j < c->n_listeners; j++)
 		r = put_listener(&c->listeners[j], &k, domain, &signs);
 	config_free(&c);
@@ -192,7 +177,7 @@ run(int argc, char **argv, struct arena *a)
 	if (r != 0)
 		return r;
 	return keys != NULL ? by_folder(keys, domain, a) :
-	    by_config(config != NULL ? config : DEFAULT_CONFIG, domain, a);
+	    by_config(config != NULL ? config : KEYPLACE_CONFIG, domain, a);
 }
 
 int
