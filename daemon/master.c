@@ -40,6 +40,7 @@ struct master {
 	int64_t renew_ms;		/* not before */
 	int64_t renew_wait_ms;
 	struct tls_watch certificates;	/* of the newest generation */
+	struct notify_watchdog watchdog;
 };
 
 static int64_t
@@ -414,7 +415,7 @@ tick_queue(struct master *m, int64_t now_ms)
 static int
 tick(struct master *m)
 {
-	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms;
+	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms, alive_ms;
 
 	if (m->is_stopping && m->kill_ms <= t) {
 		log_line(LOG_WARNING_, "killing what would not stop");
@@ -441,6 +442,9 @@ tick(struct master *m)
 	queue_ms = tick_queue(m, t);
 	if (queue_ms < next)
 		next = queue_ms;
+	alive_ms = notify_watchdog_tick(&m->watchdog, t);
+	if (alive_ms < next)
+		next = alive_ms;
 	for (struct generation *g = m->newest; g != NULL; g = g->next) {
 		int64_t at = generation_tick(g, t);
 
@@ -508,6 +512,7 @@ master_run(const char *path, struct config *c)
 	m.keeper.arg = &m;
 	m.queue.in_child = wipe_for_queue;
 	m.queue.arg = &m;
+	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 ||
 	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {

@@ -179,14 +179,13 @@ add_host(struct nexthop_request *q, const struct host *host)
 }
 
 static bool
-is_self(const struct nexthop_request *q, const struct selfaddr *self,
-    const struct addrs *addrs)
+is_self(const struct nexthop_request *q, const struct addrs *addrs)
 {
 	for (size_t k = 0; k < addrs->n; k++) {
 		struct config_addr to = addrs->at[k];
 
 		to.port = q->hop->port;
-		if (selfaddr_listens(self, q->listener, &to))
+		if (selfaddr_listens(q->listener, &to))
 			return true;
 	}
 	return false;
@@ -196,14 +195,11 @@ is_self(const struct nexthop_request *q, const struct selfaddr *self,
 static void
 cut_self(struct nexthop_request *q)
 {
-	struct selfaddr self = {NULL};
 	size_t k = 0;
 
-	selfaddr_look(&self);
-	while (k < q->n_hosts && !is_self(q, &self, &q->hosts[k].v6) &&
-	    !is_self(q, &self, &q->hosts[k].v4))
+	while (k < q->n_hosts && !is_self(q, &q->hosts[k].v6) &&
+	    !is_self(q, &q->hosts[k].v4))
 		k++;
-	selfaddr_forget(&self);
 	if (k == q->n_hosts)
 		return;
 	q->is_cut = true;

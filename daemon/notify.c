@@ -36,3 +36,46 @@ notify(const char *state)
 	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	close(fd);
 }
+
+/* A number of the environment; 0 where it is not there, or no number. */
+static int64_t
+number_of(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long long n;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return 0;
+	n = strtoll(text, &end, 10);	/* too large is the largest */
+	return *end == '\0' ? n : 0;
+}
+
+void
+notify_watchdog_begin(struct notify_watchdog *w)
+{
+	int64_t every_us = number_of("WATCHDOG_USEC");
+	int64_t pid = number_of("WATCHDOG_PID");
+
+	*w = (struct notify_watchdog){0, 0};
+	if (every_us == 0 || (pid != 0 && pid != getpid()))
+		return;
+	/* thrice in its time, so that one may come late */
+	w->every_ms = every_us / 3000;
+	if (w->every_ms == 0)
+		w->every_ms = 1;
+	if (w->every_ms > 60000)
+		w->every_ms = 60000;
+}
+
+int64_t
+notify_watchdog_tick(struct notify_watchdog *w, int64_t now_ms)
+{
+	if (w->every_ms == 0)
+		return INT64_MAX;
+	if (w->next_ms <= now_ms) {
+		notify("WATCHDOG=1");
+		w->next_ms = now_ms + w->every_ms;
+	}
+	return w->next_ms;
+}

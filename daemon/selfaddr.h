@@ -4,22 +4,12 @@
 
 #include "config/config.h"
 
-struct ifaddrs;
-
-/* The addresses of this machine as they are now; {NULL} before _look(). */
-struct selfaddr {
-	struct ifaddrs *own;
-};
-
-void selfaddr_look(struct selfaddr *s);
-void selfaddr_forget(struct selfaddr *s);
-
 /*
  * Whether the listener listens there: at that very address, or at all of this
- * machine's and it is one of them. Another listener of ours is none of its
- * business: mail may well go from one to the other.
+ * machine's, and it is one of them now. Another listener of ours is none of
+ * its business: mail may well go from one to the other.
  */
-bool selfaddr_listens(const struct selfaddr *s,
-    const struct config_listener *l, const struct config_addr *to);
+bool selfaddr_listens(const struct config_listener *l,
+    const struct config_addr *to);
 
 #endif

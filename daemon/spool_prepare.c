@@ -294,12 +294,16 @@ spool_prepare(const char *state, unsigned uid, unsigned gid, int *lock)
 {
 	enum spool_fault r;
 	mode_t mask = umask(077);
-	int was_gid = setfsgid(gid), was_uid = setfsuid(uid);
+	bool is_root = geteuid() == 0;	/* for others it is a refused call */
+	int was_gid = is_root ? setfsgid(gid) : 0;
+	int was_uid = is_root ? setfsuid(uid) : 0;
 
 	*lock = -1;
 	r = prepare(state, uid, lock);
-	setfsuid((uid_t)was_uid);
-	setfsgid((gid_t)was_gid);
+	if (is_root) {
+		setfsuid((uid_t)was_uid);
+		setfsgid((gid_t)was_gid);
+	}
 	umask(mask);
 	if (r != SPOOL_OK && *lock >= 0) {
 		close(*lock);

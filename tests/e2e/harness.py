@@ -106,13 +106,14 @@ class Hopseald:
     """
 
     def __init__(self, folder, config, name="hopseald", env=None,
-                 wrapper=()):
+                 wrapper=(), program=HOPSEALD):
         self.folder = Path(folder)
         self.config = self.folder / f"{name}.yaml"
         self.log_file = self.folder / f"{name}.log"
         self.config.write_text(config)
         self.env = {**os.environ, **(env or {})}
         self.wrapper = [str(w) for w in wrapper]     # runs it: prlimit ...
+        self.program = program
         self.process = None
         self.crashes = False
 
@@ -120,7 +121,7 @@ class Hopseald:
         before = len(self.log())
         with open(self.log_file, "ab") as out:
             self.process = subprocess.Popen(
-                [*self.wrapper, str(HOPSEALD), "-c", str(self.config)],
+                [*self.wrapper, str(self.program), "-c", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=self.env, start_new_session=True)
         if ready:
