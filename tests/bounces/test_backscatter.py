@@ -1,6 +1,7 @@
 """Mail with forged senders against failures at every stage: not one report of
 it leaves to a stranger (B1, B9). 1,000 messages; 10,000 with LONG=1."""
 
+import json
 import os
 import re
 
@@ -232,3 +233,39 @@ def test_the_account_sees_a_stranger():
     for mails in ([told(wrong.mail_from, wrong)], [right, right],
                   [told(other.may_return, good)], [Mail("", ["x@y"], b"\r\n")]):
         assert reports(mails, sent)[1] == mails[-1:]
+
+
+@pytest.mark.parametrize("stage", ["rcpt 550", "dot 550"])
+def test_B1_queued_for_a_client_of_ours(folder, started, dns, stage):
+    """Friend's server may send as friend, and no more; all it sends fails."""
+    name = "queue-" + stage.split()[0]
+    (folder / name).mkdir()
+    with Sink(**STAGES[stage]) as onward, Sink() as world:
+        site = hops.Administration(folder / name, strangers.FRIEND, dns.port,
+                                   "queue-retry: 1s", "queue-retry-max: 2s")
+        site.routes({TWO: onward.port})
+        port = site.listener(
+            "out", "egress", "clients: [127.0.0.1]", "delivery: queue",
+            f"senders: [{strangers.FRIEND}]", 'routes: "file:routes"',
+            f'next-hop: "smtp://127.0.0.1:{world.port} none"')
+        dns.add(site.keys.records)
+        daemon = site.hop().start()
+        try:
+            sent = list(strangers.mixture(N // 20, SEED + 3,
+                                          lambda n: f"u{n}@{TWO}", name))
+            refused = sum(send(port, one)[0] // 100 != 2 for one in sent)
+            assert 0 < refused < len(sent)
+            harness.until(lambda: not waiting(site), lambda: str(waiting(site)))
+        finally:
+            daemon.stop()
+        account(name, sent, refused, world.mails + onward.mails)
+
+
+def waiting(site):
+    """What is still to be tried."""
+    out = harness.run(harness.HOPSEAL, "queue", "list", "--json", "--spool",
+                      site.folder / "state" / "queue")
+    return [m for m in map(json.loads, out.splitlines())
+            if any(r["status"] not in ("failed", "expired", "held", "reported",
+                                       "delivered")
+                   for r in m["recipients"])]
