@@ -31,6 +31,7 @@ static const struct {
 	{"dns-record", cli_dns_record},
 	{"which-key", cli_which_key},
 	{"check", cli_check},
+	{"key", cli_key},
 	{"queue", cli_queue},
 	{"config", cli_config},
 	{"help", cli_help},
@@ -42,7 +43,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"key", "test", "status", "trace", "bypass",
+	"test", "status", "trace", "bypass",
 	"pause", "resume", "drain", "set", "debug", "reload",
 };
 

@@ -1,0 +1,203 @@
+"""hopseal key: a key is made, published, active, retired; what signs goes by it."""
+
+import json
+import re
+import stat
+import time
+
+import pytest
+
+from test_cli import hopseal
+
+DAY = 86400
+
+
+class Folder:
+    """A folder of keys, and what the DNS has of them."""
+
+    def __init__(self, path):
+        self.path, self.records = path / "k", {}
+        self.dns = path / "dns.json"
+        self.dns.write_text("{}")
+
+    def key(self, verb, *words, dns=True):
+        more = ("--keys-file", self.dns) if dns and verb in ("status", "activate") else ()
+        return hopseal("key", verb, "--keys", self.path, *more, *words)
+
+    def new(self, domain, selector):
+        done = self.key("new", domain, selector)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def pem(self, domain, selector):
+        return self.path / domain / f"{selector}.pem"
+
+    def state(self, domain, selector):
+        return (self.path / domain / f"{selector}.state").read_text().split()[0]
+
+    def set_state(self, domain, selector, text):
+        path = self.path / domain / f"{selector}.state"
+        path.write_text(text)
+        path.chmod(0o644)
+
+    def publish(self, domain, selector, of=None):
+        done = hopseal("dns-record", self.pem(*(of or (domain, selector))), domain, selector, "--json")
+        self.records.update(json.loads(done.stdout))
+        self.dns.write_text(json.dumps(self.records))
+
+    def signs(self, address):
+        done = hopseal("which-key", "--keys", self.path, address)
+        return [line.split()[1] for line in done.stdout.decode().splitlines()]
+
+    def status(self, *words):
+        done = self.key("status", *words)
+        return done.returncode, [re.sub(r" \d{4}-\d\d-\d\d;", ";", line)
+                                 for line in done.stdout.decode().splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def test_a_rotation(folder):
+    for selector in ("s1", "s2"):
+        done = folder.new("one.example", selector)
+        assert b"._domainkey.one.example. IN TXT " in done.stdout
+    assert folder.signs("a@one.example") == []
+    assert folder.status() == (0, [
+        f"one.example {s}: made; its record is not in the DNS" for s in ("s1", "s2")])
+    folder.publish("one.example", "s1")
+    assert folder.status("one.example", "s1") == (0, [
+        "one.example s1: published; its record is in the DNS; it may be activated"])
+    assert folder.key("activate", "one.example", "s1").returncode == 0
+    assert folder.signs("a@one.example") == ["s1"]
+    folder.publish("one.example", "s2")
+    assert folder.key("activate", "one.example").returncode == 0
+    assert folder.signs("a@one.example") == ["s1", "s2"]
+    assert folder.key("retire", "one.example", "s1").returncode == 0
+    assert folder.signs("a@one.example") == ["s2"]
+    assert folder.status() == (0, [
+        "one.example s1: retired; its record is in the DNS, and has to stay for 14 days more",
+        "one.example s2: active; its record is in the DNS"])
+
+
+def test_files_are_as_safe_as_they_have_to_be(folder):
+    folder.new("one.example", "s1")
+    assert stat.S_IMODE(folder.pem("one.example", "s1").stat().st_mode) == 0o600
+    state = folder.path / "one.example/s1.state"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o644
+    word, since = state.read_text().split()
+    assert word == "made" and abs(int(since) - time.time()) < 3600
+    assert sorted(p.name for p in state.parent.iterdir()) == ["s1.pem", "s1.state"]
+    state.chmod(0o666)
+    done = folder.key("status")
+    assert done.returncode == 78 and b"s1.state: mode 0666" in done.stderr
+
+
+def test_new_never_touches_a_key_that_is_there(folder):
+    assert hopseal("keygen", "--keys", folder.path, "one.example", "s1").returncode == 0
+    was = folder.pem("one.example", "s1").read_bytes()
+    done = folder.key("new", "one.example", "S1")
+    assert done.returncode == 70 and b"there already" in done.stderr
+    assert folder.pem("one.example", "s1").read_bytes() == was
+    assert folder.signs("a@one.example") == ["s1"]     # and it is active as before
+
+
+@pytest.mark.parametrize("answer, status", [
+    (None, 70), ("other", 70), ("revoked", 70), ("twice", 70), ("TEMPERROR", 75)])
+def test_nothing_is_activated_that_is_not_published(folder, answer, status):
+    name = "s1._domainkey.one.example"
+    folder.new("one.example", "s1")
+    folder.new("one.example", "s2")
+    if answer == "other":
+        folder.publish("one.example", "s1", of=("one.example", "s2"))
+    elif answer is not None:
+        folder.publish("one.example", "s1")
+        right = folder.records[name]
+        folder.records[name] = {"revoked": [right[0].split("p=")[0] + "p="], "twice": right * 2,
+                                "TEMPERROR": "TEMPERROR"}[answer]
+        folder.dns.write_text(json.dumps(folder.records))
+    for words in (("one.example", "s1"), ("one.example",), ("--all",)):
+        done = folder.key("activate", *words)
+        assert done.returncode in (status, 70) and b"s1: not activated: its record " in done.stderr
+        assert folder.state("one.example", "s1") == "made"
+    assert folder.key("activate", "one.example", "s1").returncode == status
+    code, lines = folder.status("one.example", "s1")
+    assert code == {None: 0, "TEMPERROR": 75}.get(answer, 1)
+    assert ("ALARM" in lines[0]) == (code == 1)
+
+
+def test_of_a_domain_only_what_was_made_is_activated(folder):
+    for domain, selector in (("one.example", "s1"), ("one.example", "s2"), ("two.example", "s1")):
+        folder.new(domain, selector)
+        folder.publish(domain, selector)
+    folder.set_state("one.example", "s1", "retired 1")
+    assert folder.key("activate", "one.example").returncode == 0
+    assert folder.signs("a@one.example") == ["s2"] and folder.signs("a@two.example") == []
+    assert folder.key("activate", "--all").returncode == 0
+    assert folder.signs("a@one.example") == ["s2"] and folder.signs("a@two.example") == ["s1"]
+    assert folder.key("activate", "one.example", "s1").returncode == 0
+    assert folder.signs("a@one.example") == ["s1", "s2"]
+
+
+def test_the_last_key_is_retired_only_if_it_is_meant(folder):
+    hopseal("keygen", "--keys", folder.path, "one.example", "s1")
+    hopseal("keygen", "--keys", folder.path, "two.example", "s1")
+    folder.new("one.example", "s2")         # made: signs no more than one that is not there
+    done = folder.key("retire", "one.example", "s1")
+    assert done.returncode == 70 and b"no other active key" in done.stderr
+    assert folder.signs("a@one.example") == ["s1"]
+    assert folder.key("retire", "--last", "one.example", "s1").returncode == 0
+    assert folder.signs("a@one.example") == []
+    assert folder.key("retire", "one.example", "s1").stdout == b"one.example s1: is retired\n"
+
+
+@pytest.mark.parametrize("ago, is_there, code, words", [
+    (60, True, 0, "its record is in the DNS, and has to stay for 14 days more"),
+    (60, False, 1, "its record is not in the DNS, and has to stay for 14 days more"),
+    (DAY + 60, True, 0, "its record is in the DNS, and has to stay for 13 days more"),
+    (14 * DAY - 3600, True, 0, "its record is in the DNS, and has to stay for 1 day more"),
+    (14 * DAY - 3600, False, 1, "its record is not in the DNS, and has to stay for 1 day more"),
+    (14 * DAY + 60, True, 0, "its record is in the DNS; it may go, and the key with it"),
+    (14 * DAY + 60, False, 0, "its record is not in the DNS, as it may be"),
+])
+def test_status_counts_down(folder, ago, is_there, code, words):
+    folder.new("one.example", "s1")
+    folder.set_state("one.example", "s1", f"retired {int(time.time()) - ago}\n")
+    if is_there:
+        folder.publish("one.example", "s1")
+    alarm = "ALARM: " if code else ""
+    assert folder.status() == (code, [f"one.example s1: {alarm}retired; {words}"])
+
+
+def test_a_key_in_use_that_is_not_published_is_an_alarm(folder):
+    hopseal("keygen", "--keys", folder.path, "one.example", "s1")
+    hopseal("keygen", "--keys", folder.path, "two.example", "s1")
+    folder.publish("two.example", "s1")
+    assert folder.status() == (1, [
+        "one.example s1: ALARM: active; its record is not in the DNS",
+        "two.example s1: active; its record is in the DNS"])
+
+
+@pytest.mark.parametrize("words, status", [
+    ((), 64), (("turn",), 64), (("new",), 64), (("new", "one.example"), 64),
+    (("new", "a b", "s"), 64), (("new", "--type", "dsa", "one.example", "s"), 64),
+    (("activate",), 64), (("activate", "--all", "one.example"), 64), (("retire", "one.example"), 64),
+    (("status", "a", "b", "c"), 64), (("status", "none.example"), 70),
+    (("activate", "none.example", "s"), 70), (("retire", "none.example", "s"), 70),
+    (("retire", "--resolver", "x", "one.example", "s"), 64),
+])
+def test_usage(folder, words, status):
+    folder.path.mkdir(mode=0o700)
+    done = hopseal("key", *words[:1], *(("--keys", folder.path) if len(words) else ()), *words[1:])
+    assert done.returncode == status and done.stderr
+
+
+def test_without_a_folder(tmp_path):
+    (tmp_path / "h.yaml").write_text(
+        "hostname: x.example\nlisteners:\n  in: {role: inbound, listen: [2525], "
+        'domains: [a.example], next-hop: "smtp://192.0.2.1"}\n')
+    for words, status in ((("-c", tmp_path / "h.yaml"), 78), (("--keys", tmp_path / "k"), 66),
+                          (("-c", tmp_path / "none.yaml"), 66)):
+        assert hopseal("key", "status", *words).returncode == status
