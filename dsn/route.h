@@ -5,7 +5,7 @@
 #ifndef DSN_ROUTE_H
 #define DSN_ROUTE_H
 
-#include "dkim2/dkim2.h"
+#include "dsn/parse.h"
 
 /* The message that failed, as it came to us. */
 struct dsn_route_facts {
@@ -26,8 +26,8 @@ struct dsn_route_facts {
 /* Why there is no DSN, in the order in which it is looked at. */
 enum dsn_bar {
 	DSN_BAR_NONE,		/* one may go, to ->mail_from */
-	DSN_BAR_NULL,		/* from <>: a DSN for a DSN */
 	DSN_BAR_NEXT_DOMAIN,	/* nd= on top: nobody is named */
+	DSN_BAR_NULL,		/* from <>: a DSN for a DSN */
 	DSN_BAR_UNVERIFIED,
 	DSN_BAR_REPORT,		/* a multipart/report, whoever sent it */
 	DSN_BAR_AUTOMATIC,	/* Auto-Submitted, other than "no" */
@@ -58,8 +58,8 @@ int dsn_route_domain(struct bytes *domain, const struct bytes *paths,
 /*
  * The addresses that a propagated DSN names, in place of those that we sent
  * on to: of the paths which the hop before used (rt= of what was undone)
- * those that `domain` covers, the one our signature was made for, each once;
- * all of them where it covers none.
+ * those that `domain` covers, the one our signature was made for; all of them
+ * where it covers none. Each once, and DSN_RECIPIENTS_MAX at most.
  *
  * addresses set: n_addresses of local@domain, without brackets, views
  * Returns  0 or -E_NOMEM
