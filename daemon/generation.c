@@ -536,6 +536,25 @@ generation_meet_queue(struct generation *g)
 			queue_meet(g->queue, g->children[k].queue_channel);
 }
 
+int
+generation_signer(const struct generation *g)
+{
+	int pair[2], error;
+
+	if (g->control < 0)
+		return -1;
+	error = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+	if (error == 0) {
+		error = passfd_give(g->control, pair[1]);
+		close(pair[1]);
+		if (error != 0)
+			close(pair[0]);
+	}
+	if (error != 0)
+		log_line(LOG_ERROR_, "the queue gets no signer: %m");
+	return error != 0 ? -1 : pair[0];
+}
+
 void
 generation_meet(struct generation *g)
 {

@@ -90,6 +90,10 @@ void generation_wipe(struct generation *g);
 void generation_meet(struct generation *g);
 void generation_meet_queue(struct generation *g);
 
+/* A socket to its signer, for a queue process; the caller's. -1: there is
+ * none, or it can not be had (logged). */
+int generation_signer(const struct generation *g);
+
 /* Has it finish its sessions: WORKER_LEAVE or WORKER_STOP; or SIGKILL. */
 void generation_end(struct generation *g, int signal);
 

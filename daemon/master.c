@@ -380,6 +380,14 @@ wipe_for_queue(void *arg)
 			generation_wipe(g);
 }
 
+static int
+signer_for_queue(void *arg)
+{
+	const struct generation *g = serving(arg);
+
+	return g == NULL ? -1 : generation_signer(g);
+}
+
 /* Starts the keeper where it is due. Returns when that is. */
 static int64_t
 tick_keeper(struct master *m, int64_t now_ms)
@@ -511,6 +519,7 @@ master_run(const char *path, struct config *c)
 	m.keeper.in_child = wipe;
 	m.keeper.arg = &m;
 	m.queue.in_child = wipe_for_queue;
+	m.queue.signer = signer_for_queue;
 	m.queue.arg = &m;
 	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();

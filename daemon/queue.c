@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -41,8 +42,9 @@ struct peer {
 
 /* Who waits for a commit. */
 struct asked {
-	struct peer *peer;		/* NULL: gone */
+	struct peer *peer;		/* NULL: gone, or is_own */
 	uint64_t tag;
+	bool is_own;			/* the run's */
 };
 
 /* What is made safe together. */
@@ -276,9 +278,14 @@ on_committed(void *arg)
 		answer_one(s, b->commits + k, b->asked + k);
 	s->under_way = NULL;
 	commit(s);
-	for (size_t k = 0; k < b->n; k++)
-		if (b->commits[k].result == 0)
-			queue_run_add(s->run, b->commits[k].id);
+	for (size_t k = 0; k < b->n; k++) {
+		const struct spool_commit *c = &b->commits[k];
+
+		if (b->asked[k].is_own)
+			queue_run_committed(s->run, c->id, c->result);
+		else if (c->result == 0)
+			queue_run_add(s->run, c->id);
+	}
 	b->n = 0;
 	look_at_all(s);
 	look_whether_done(s);
@@ -293,6 +300,36 @@ on_turn(void *arg)
 	commit(s);
 }
 
+/* Puts one more into what is gathered, which has room. */
+static void
+gather(struct serving *s, const struct asked *a, const char *id)
+{
+	struct batch *b = s->gathering;
+
+	if (!s->is_turn) {
+		s->is_turn = true;
+		loop_defer(s->env.loop, &s->turn, on_turn, s);
+	}
+	b->asked[b->n] = *a;
+	b->commits[b->n] = (struct spool_commit){.result = -E_SYSTEM};
+	snprintf(b->commits[b->n].id, sizeof(b->commits[b->n].id), "%s", id);
+	b->n++;
+	if (b->n == QUEUE_BATCH_MAX)
+		look_at_all(s);
+}
+
+/* What the run has written itself. */
+static bool
+commit_own(void *arg, const char *id)
+{
+	struct serving *s = arg;
+
+	if (s->gathering->n == QUEUE_BATCH_MAX)
+		return false;
+	gather(s, &(struct asked){.is_own = true}, id);
+	return true;
+}
+
 /* ---- workers ------------------------------------------------------------- */
 
 /* False where it is none. */
@@ -300,22 +337,12 @@ static bool
 take_request(struct peer *p, const struct queue_request *q)
 {
 	static const uint8_t zero[sizeof(q->zero)];
-	struct serving *s = p->serving;
-	struct batch *b = s->gathering;
 
 	if (q->id[sizeof(q->id) - 1] != '\0' ||
 	    memcmp(q->zero, zero, sizeof(zero)) != 0 ||
 	    !queue_id_is(bytes_of(q->id)))
 		return false;
-	if (!s->is_turn) {
-		s->is_turn = true;
-		loop_defer(s->env.loop, &s->turn, on_turn, s);
-	}
-	b->asked[b->n] = (struct asked){p, q->tag};
-	b->commits[b->n] = (struct spool_commit){.result = -E_SYSTEM};
-	memcpy(b->commits[b->n++].id, q->id, sizeof(q->id));
-	if (b->n == QUEUE_BATCH_MAX)
-		look_at_all(s);
+	gather(p->serving, &(struct asked){p, q->tag, false}, q->id);
 	return true;
 }
 
@@ -426,7 +453,7 @@ on_sweep(void *arg)
 static int
 setup(struct serving *s)
 {
-	static const struct hub_calls nobody;
+	static const struct hub_calls calls = {.signature = queue_run_signature};
 	int r = spool_open(&s->spool, s->env.config->state);
 
 	if (r != 0)
@@ -436,7 +463,7 @@ setup(struct serving *s)
 	if (s->env.loop == NULL)
 		return -E_NOMEM;
 	s->has_hub = true;
-	if (!hub_init(&s->hub, &s->env, &nobody))
+	if (!hub_init(&s->hub, &s->env, &calls))
 		return -E_NOMEM;
 	pool_keep_briefly(s->hub.pool);
 	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
@@ -453,6 +480,7 @@ setup(struct serving *s)
 	    s->env.config->state, on_committed, s);
 	if (s->committer == NULL)
 		return -E_NOMEM;
+	queue_run_commit_by(s->run, commit_own, s);
 	on_sweep(s);
 	loop_want(s->control_watch, LOOP_READ);
 	queue_run_start(s->run);

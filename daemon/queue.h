@@ -1,8 +1,8 @@
 /*
  * The queue: one process for all generations that owns the spool, decides
  * what is tried when (queue/plan.h, queue/retry.h) and delivers it with the
- * same connections as workers do (outbound.h). It signs nothing: copies come
- * to it signed. The configuration that serves is its own.
+ * same connections as workers do (outbound.h). Copies come to it signed;
+ * of its own are reports alone. The configuration that serves is its own.
  */
 #ifndef DAEMON_QUEUE_H
 #define DAEMON_QUEUE_H
@@ -21,7 +21,7 @@
  * until QUEUE_LEAVE. Where the control socket is closed it begins nothing new,
  * and goes when every worker is gone and no dot is without an answer.
  *
- * env      as a worker's; no sockets, no signer
+ * env      as a worker's; no sockets
  * Returns  what to exit with (sysexits.h)
  */
 int queue_serve(const struct worker_env *env, int control);
@@ -39,6 +39,8 @@ struct queue {
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
 	bool is_stopping;	/* no other is to follow */
+	/* a socket to the signer of the generation that serves; -1: none */
+	int (*signer)(void *arg);
 	/* wipes, in the new process, what a queue must not have */
 	void (*in_child)(void *arg);
 	void *arg;

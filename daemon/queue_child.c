@@ -103,7 +103,7 @@ queue_lock(struct queue *q, const struct config *c, const struct priv *p)
 
 static int
 queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
-    int control, int channel)
+    int control, int channel, int signer)
 {
 	struct worker_env env = *of;
 
@@ -124,7 +124,8 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 	logins_lock(env.logins);
 	secrets_free(&env.secrets);	/* it makes no return address */
 	env.keeper_fd = channel;
-	env.queue_fd = env.signer_fd = env.copies_fd = -1;
+	env.signer_fd = signer;
+	env.queue_fd = env.copies_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;
 	return queue_serve(&env, control);
@@ -133,17 +134,20 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 /* In the child: what it needs, and no more. */
 static _Noreturn void
 child(const struct queue *q, const struct worker_env *env, pid_t parent,
-    int control, int channel)
+    int control, int channel, int signer)
 {
-	int keep[4], n = 0;
+	int keep[5], n = 0;
 
 	keep[n++] = control;
 	keep[n++] = channel;
 	keep[n++] = q->lock;
+	if (signer >= 0)
+		keep[n++] = signer;
 	if (env->spool_fd >= 0)
 		keep[n++] = env->spool_fd;
 	priv_close_others(keep, (size_t)n);
-	exit(queue_main(q, env, parent, control, channel));
+	exit(queue_main(q, env, parent, control, channel,
+	    signer));
 }
 
 static int
@@ -151,13 +155,16 @@ start(struct queue *q, const struct worker_env *env)
 {
 	int control[2] = {-1, -1}, channel[2] = {-1, -1};
 	pid_t parent = getpid(), pid = -1;
+	int signer = q->signer == NULL ? -1 : q->signer(q->arg);
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 	    control) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET |
 	    SOCK_CLOEXEC, 0, channel) == 0)
 		pid = fork();
 	if (pid == 0)
-		child(q, env, parent, control[1], channel[1]);
+		child(q, env, parent, control[1], channel[1], signer);
+	if (signer >= 0)
+		close(signer);
 	if (pid < 0) {
 		int was = errno;
 

@@ -166,11 +166,11 @@ queue_entry_open(struct queue_run *r, struct queue_entry *e, int *error)
 }
 
 static bool
-is_all_delivered(const struct queue_message *m)
+is_all_over(const struct queue_message *m)
 {
 	for (size_t c = 0; c < m->n_copies; c++)
 		for (size_t k = 0; k < m->copies[c].n_rcpts; k++)
-			if (m->copies[c].rcpts[k].status != QUEUE_DELIVERED)
+			if (!queue_status_is_over(m->copies[c].rcpts[k].status))
 				return false;
 	return true;
 }
@@ -193,9 +193,10 @@ remove_message(struct queue_run *r, const char *id)
 void
 queue_entry_look(struct queue_run *r, struct queue_entry *e)
 {
-	bool is_over = e->n_active == 0 && e->jobs == NULL && !e->is_partial;
+	bool is_over = e->n_active == 0 && e->jobs == NULL && !e->is_partial &&
+	    e->report == NULL;
 
-	if (is_over && e->file != NULL && is_all_delivered(&e->file->m)) {
+	if (is_over && e->file != NULL && is_all_over(&e->file->m)) {
 		close_file(e);
 		remove_message(r, e->id);
 		entry_free(r, e);
@@ -207,7 +208,9 @@ queue_entry_look(struct queue_run *r, struct queue_entry *e)
 	if (e->n_active != 0)
 		return;
 	close_file(e);
-	if (is_over && e->marks == NULL)
+	if (e->has_failed && !e->is_held)
+		queue_report_want(r, e);
+	if (is_over && e->marks == NULL && e->report == NULL)
 		entry_free(r, e);
 }
 
@@ -450,8 +453,10 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 			e->is_partial = false;
 		return 0;
 	}
-	if (!has_open(&f->m)) {
-		if (!is_known && is_all_delivered(&f->m))
+	if (how == QUEUE_LOAD_SCAN && f->m.about.n != 0)
+		queue_report_found(r, &f->m);
+	if (!has_open(&f->m) && !queue_report_is_due(&f->m)) {
+		if (!is_known && is_all_over(&f->m))
 			remove_message(r, id);
 		return 0;
 	}
@@ -467,6 +472,10 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 	}
 	if (!is_known)
 		set_age(r, e, &f->m);
+	if (queue_report_is_due(&f->m))
+		queue_report_want(r, e);
+	if (!has_open(&f->m))
+		return 0;
 	if (how == QUEUE_LOAD_ANEW || (how == QUEUE_LOAD_NOW &&
 	    retry_is_expired(&r->rules, &e->age, loop_now_ms(r->hub->loop))))
 		begin_anew(r, e, f);

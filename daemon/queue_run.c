@@ -192,6 +192,15 @@ sweep(void *arg)
 	loop_timer_start(r->sweeper, n == 0 ? SWEEP_MS : 0);
 }
 
+/* ---- what others do for us ------------------------------------------------ */
+
+void
+queue_run_commit_by(struct queue_run *r, queue_run_commit *commit, void *arg)
+{
+	r->commit = commit;
+	r->commit_arg = arg;
+}
+
 /* ---- from outside -------------------------------------------------------- */
 
 /* To one destination: what the listener that bears least says; the pool
@@ -246,13 +255,15 @@ queue_run_new(struct hub *h, struct spool *s, loop_call *idle, void *arg)
 	TAILQ_INIT(&r->active);
 	TAILQ_INIT(&r->ended);
 	TAILQ_INIT(&r->rests);
+	TAILQ_INIT(&r->reports);
 	r->turn = loop_timer_new(h->loop, turn, r);
 	r->scanner = loop_timer_new(h->loop, scan, r);
 	r->sweeper = loop_timer_new(h->loop, sweep, r);
+	r->reporter = loop_timer_new(h->loop, queue_report_turn, r);
 	r->buckets = calloc(BUCKETS, sizeof(struct queue_entry *));
 	r->n_buckets = r->buckets == NULL ? 0 : BUCKETS;
 	if (!make_plan(r) || r->turn == NULL || r->scanner == NULL ||
-	    r->sweeper == NULL || r->buckets == NULL)
+	    r->sweeper == NULL || r->reporter == NULL || r->buckets == NULL)
 		queue_run_free(&r);
 	return r;
 }
@@ -267,6 +278,7 @@ queue_run_free(struct queue_run **rp)
 		return;
 	if (r->plan != NULL && r->turn != NULL)
 		queue_tries_free(r);
+	queue_reports_free(r);
 	queue_entries_free(r);
 	queue_rests_sweep(r, true);
 	spool_scan_free(&r->scan);
@@ -275,6 +287,7 @@ queue_run_free(struct queue_run **rp)
 	loop_timer_free(&r->turn);
 	loop_timer_free(&r->scanner);
 	loop_timer_free(&r->sweeper);
+	loop_timer_free(&r->reporter);
 	free(r);
 }
 
@@ -299,6 +312,7 @@ queue_run_leave(struct queue_run *r)
 	r->is_leaving = true;
 	loop_timer_stop(r->scanner);
 	loop_timer_stop(r->sweeper);
+	loop_timer_stop(r->reporter);
 	for (t = TAILQ_FIRST(&r->active); t != NULL; t = next) {
 		next = TAILQ_NEXT(t, entry);
 		queue_try_leave(t);

@@ -29,6 +29,20 @@ struct queue_run *queue_run_new(struct hub *h, struct spool *s,
 /* Drops what is under way. */
 void queue_run_free(struct queue_run **r);
 
+/*
+ * Has new/ID committed; queue_run_committed() says what came of it, never
+ * before this returns. False: there is no room for it now.
+ */
+typedef bool queue_run_commit(void *arg, const char *id);
+
+/* Who commits what the run itself writes: its reports. NULL: it does. */
+void queue_run_commit_by(struct queue_run *r, queue_run_commit *commit,
+    void *arg);
+void queue_run_committed(struct queue_run *r, const char *id, int result);
+
+/* An answer of the signer, as in hub_calls. */
+void queue_run_signature(struct hub *h, uint64_t tag, struct bytes signature);
+
 /* Reads what is in the spool, some of it at a time, and delivers meanwhile. */
 void queue_run_start(struct queue_run *r);
 

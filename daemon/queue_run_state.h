@@ -6,6 +6,7 @@
 
 #include "daemon/outbound.h"
 #include "daemon/queue_run.h"
+#include "dkim2/dkim2.h"
 #include "queue/plan.h"
 #include "queue/retry.h"
 
@@ -47,8 +48,48 @@ struct queue_entry {
 	bool is_held;			/* from now on */
 	bool is_partial;		/* jobs are missing, for lack of memory */
 	bool has_news;			/* somebody has it, not synced yet */
+	bool has_failed;		/* somebody is to be told of it */
+	struct queue_report *report;	/* that is being made; NULL: none */
 	char id[];
 };
+
+/* Named after what is waited for. */
+enum queue_report_state {
+	REPORT_DUE,		/* its turn */
+	REPORT_SIGNING,		/* the signer */
+	REPORT_COMMITTING,	/* the spool */
+};
+
+/*
+ * A report of ours (DSN) about recipients of one message that failed for
+ * good. Who stands in it is written into the message's file first, so that a
+ * process that follows makes the same one again, under the same name: it is
+ * there once. It leaves, and they are told, only when it is safe in the spool.
+ */
+struct queue_report {
+	TAILQ_ENTRY(queue_report) entry;
+	struct queue_run *run;
+	struct queue_entry *about;
+	enum queue_report_state state;
+	int64_t due_ms;			/* not before */
+	char id[QUEUE_ID_MAX + 1];	/* its own */
+	/* while it is made */
+	struct arena *arena;
+	struct bytes domain;		/* that signs; empty: none does */
+	struct bytes to, listener;
+	struct bytes header, body;
+	bool is_8bit;
+	struct dkim2_message message;
+	struct dkim2_digests digests;
+	struct dkim2_envelope envelope;
+	struct dkim2_sign *sign;
+	const struct signer_key *keys;
+	size_t n_keys;
+	bool has_tag;
+	uint64_t tag;
+};
+
+TAILQ_HEAD(queue_reports, queue_report);
 
 /* Why a destination is left alone, for the log. */
 struct queue_rest {
@@ -106,6 +147,11 @@ struct queue_run {
 	struct queue_tries active, ended;
 	struct queue_rests rests;	/* the newest first */
 	size_t n_rests;
+	struct queue_reports reports;	/* those that are begun first */
+	size_t n_reporting;		/* begun */
+	struct loop_timer *reporter;
+	queue_run_commit *commit;	/* NULL: we do that ourselves */
+	void *commit_arg;
 	bool is_leaving;
 	bool has_left;
 };
@@ -266,6 +312,44 @@ void queue_rest_ends(struct queue_run *r, struct bytes name);
 
 /* Forgets those that are over for long; all: all. */
 void queue_rests_sweep(struct queue_run *r, bool all);
+
+/* ---- queue_report.c ---- */
+
+/* Whether somebody is told of a failure of this recipient. */
+bool queue_report_is_for(const struct queue_message *m,
+    const struct queue_rcpt *rcpt);
+
+/* Whether a message has a failure that somebody is to be told of. */
+bool queue_report_is_due(const struct queue_message *m);
+
+/* Has a report made of what failed, unless that is being done. */
+void queue_report_want(struct queue_run *r, struct queue_entry *e);
+
+/* A report of ours was found in the spool: whoever stands in it is told. */
+void queue_report_found(struct queue_run *r, const struct queue_message *m);
+
+/* Looks soon what is to be reported. */
+void queue_reports_soon(struct queue_run *r);
+void queue_report_turn(void *run);
+
+/* It can not be made now, or not at all; text is for the log. */
+void queue_report_later(struct queue_report *q, const char *why);
+void queue_report_give_up(struct queue_report *q, const char *why);
+
+/* It is written: has it committed. */
+void queue_report_commit(struct queue_report *q);
+
+/* Forgets all. */
+void queue_reports_free(struct queue_run *r);
+
+/* ---- queue_report_make.c ---- */
+
+/*
+ * Writes the report of what stands in the file of q->about, which is open;
+ * has it signed and kept. queue_report_commit(), _later() or _give_up()
+ * come: at once, or later.
+ */
+void queue_report_make(struct queue_report *q);
 
 /* ---- queue_command.c: queue_run_command() ---- */
 

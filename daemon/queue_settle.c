@@ -95,6 +95,19 @@ alarm_of(const struct queue_message *m, const struct queue_rcpt *rcpt,
 	    to, why, reply, BYTES_FMT(m->id));
 }
 
+/* It will be told, or is kept for people. */
+static void
+announce(struct queue_entry *e, const struct queue_rcpt *rcpt,
+    const char *why)
+{
+	const struct queue_message *m = &e->file->m;
+
+	if (m->report_to.n != 0)
+		e->has_failed = true;
+	else
+		alarm_of(m, rcpt, why);
+}
+
 /* ---- recipients ---------------------------------------------------------- */
 
 void
@@ -172,7 +185,7 @@ queue_settle(struct queue_run *r, struct queue_entry *e,
 		rcpt->status = QUEUE_FAILED;
 		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "bounced", "");
-		alarm_of(m, rcpt, "");
+		announce(e, rcpt, "");
 		queue_forget(r, m, rcpt);
 	} else {
 		rcpt->status = before;
@@ -197,7 +210,7 @@ queue_settle_expired(struct queue_run *r, struct queue_entry *e,
 	rcpt->status = QUEUE_EXPIRED;
 	queue_patch(e, rcpt);
 	log_fate(r, m, c, rcpt, &fate, "expired", "");
-	alarm_of(m, rcpt, is_unsure ? "out of time, but a try without an "
+	announce(e, rcpt, is_unsure ? "out of time, but a try without an "
 	    "answer may have delivered it: " : "out of time: ");
 	queue_forget(r, m, rcpt);
 }

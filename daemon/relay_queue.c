@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "daemon/log.h"
 #include "daemon/spool.h"
+#include "dkim2/chain.h"
+#include "dsn/route.h"
 
 #define SIGN_AT_ONCE 32U
 
@@ -28,6 +30,97 @@ relay_queue_is_for(const struct relay *r)
 	    decide_may_queue(l, &r->hub->inventory->domains,
 	        c->is_authenticated || config_nets_hold(l->clients,
 	        l->n_clients, c->addr.ip), r->mail.from.raw);
+}
+
+/* ---- whom a failure is told to ------------------------------------------- */
+
+static bool
+has_key(void *arg, struct bytes domain)
+{
+	const struct signer_inventory *inventory = arg;
+	const struct signer_key *first;
+
+	return signer_inventory_find(inventory, domain, &first) != 0;
+}
+
+/*
+ * Of a chain that came to us: mf= of its top signature, as a domain that the
+ * recipients' side allows (protocol.md K1-K5), where that envelope is the one
+ * it came with.
+ *
+ * Returns  NULL, or why nobody is told
+ */
+static const char *
+find_chain_report(struct relay *r, const struct dkim2_result *result,
+    struct bytes *to, struct bytes *as)
+{
+	const struct dkim2_signature_result *top;
+	struct dsn_route_facts facts = {.message = &r->message};
+	enum dsn_bar bar;
+
+	if (result == NULL || result->n_signatures == 0)
+		return "it came without a chain that was verified";
+	top = &result->signatures[result->n_signatures - 1];
+	facts.mail_from = top->mf;
+	facts.has_nd = top->nd.p != NULL;
+	facts.is_vouched = result->provisional.state == DKIM2_PASS &&
+	    result->condition != DKIM2_LEFT;
+	bar = dsn_route_forbids(&facts);
+	if (bar != DSN_BAR_NONE)
+		return dsn_bar_text(bar);
+	if (!chain_path_eq(top->mf, r->mail.from.raw))
+		return "it came with another MAIL FROM than its chain has";
+	*to = top->mf;
+	if (dsn_route_domain(as, top->rt, top->n_rt, has_key,
+	    (void *)(uintptr_t)r->hub->inventory, r->arena) != 0 || as->n == 0)
+		return "no key is of a domain that it was sent to";
+	return NULL;
+}
+
+/* Likewise; of our own clients' mail MAIL FROM, which is of our domains. */
+static const char *
+find_report(struct relay *r, const struct dkim2_result *result,
+    struct bytes *to, struct bytes *as)
+{
+	const struct dsn_route_facts facts = {
+	    .mail_from = r->mail.from.raw,
+	    .is_vouched = true,
+	    .message = &r->message,
+	};
+	struct bytes domain = dkim2_path_domain(facts.mail_from);
+	enum dsn_bar bar;
+
+	if (r->listener->role == ROLE_FORWARD)
+		return find_chain_report(r, result, to, as);
+	bar = dsn_route_forbids(&facts);
+	if (bar != DSN_BAR_NONE)
+		return dsn_bar_text(bar);
+	*to = facts.mail_from;
+	*as = keydir_cover(&r->hub->inventory->domains, &domain, 1);
+	return NULL;
+}
+
+bool
+relay_queue_may_not(const struct relay *r)
+{
+	return r->listener->role == ROLE_FORWARD;
+}
+
+void
+relay_queue_or_through(struct relay *r, const struct dkim2_result *result)
+{
+	struct bytes to, as;
+	const char *why;
+
+	if (!r->is_queued || !relay_queue_may_not(r))
+		return;
+	why = find_report(r, result, &to, &as);
+	if (why == NULL)
+		return;
+	log_line(LOG_NOTICE_, "%s: not queued: a failure could not be "
+	    "reported: %s", r->id, why);
+	r->is_queued = false;
+	r->is_unasked = true;
 }
 
 bool
@@ -133,6 +226,36 @@ describe_copy(struct relay *r, const struct onward *o, struct queue_copy *c)
 }
 
 /*
+ * Whom a failure is told to, and as whom (product.md, Fail well).
+ */
+static void
+describe_report(struct relay *r, struct queue_message *m)
+{
+	struct bytes to, as;
+	const char *why = find_report(r, dkim2_verify_result(r->verify), &to,
+	    &as);
+
+	if (why != NULL) {
+		m->report_why = bytes_of(why);
+		return;
+	}
+	m->report_to = to;
+	m->report_as = as;
+}
+
+/* The header as it came: in the content, or behind it. */
+static void
+describe_returned(const struct relay *r, const struct onward *first,
+    struct queue_message *m)
+{
+	struct bytes header = first->pieces[ONWARD_CONTENT];
+
+	m->body_at = m->n_content - first->pieces[ONWARD_PIECES - 1].n;
+	if (header.p != content_block(&r->content).p)
+		m->n_returned = content_block(&r->content).n;
+}
+
+/*
  * What the head of the file says.
  *
  * text     room for the client's name
@@ -180,15 +303,19 @@ describe(struct relay *r, struct queue_message *m, struct buf *text,
 	}
 	for (size_t k = ONWARD_CONTENT; k < ONWARD_PIECES; k++)
 		m->n_content += first->pieces[k].n;
+	describe_report(r, m);
+	describe_returned(r, first, m);
 	return error;
 }
 
-/* Head, what each copy adds, content. Returns NULL without memory. */
+/* Head, what each copy adds, content, the header as it came where that is
+ * another. Returns NULL without memory. */
 static struct bytes *
-list_pieces(struct relay *r, struct bytes head, size_t n_copies, size_t *n)
+list_pieces(struct relay *r, struct bytes head,
+    const struct queue_message *m, size_t *n)
 {
-	struct bytes *list = arena_array(r->arena, 1 +
-	    ONWARD_CONTENT * n_copies + ONWARD_PIECES, sizeof(*list));
+	struct bytes *list = arena_array(r->arena, 2 +
+	    ONWARD_CONTENT * m->n_copies + ONWARD_PIECES, sizeof(*list));
 	const struct onward *last = NULL;
 
 	*n = 0;
@@ -206,6 +333,8 @@ list_pieces(struct relay *r, struct bytes head, size_t n_copies, size_t *n)
 	for (size_t k = ONWARD_CONTENT; k < ONWARD_PIECES; k++)
 		if (last->pieces[k].n != 0)
 			list[(*n)++] = last->pieces[k];
+	if (m->n_returned != 0)
+		list[(*n)++] = content_block(&r->content);
 	return list;
 }
 
@@ -245,11 +374,11 @@ write_file(struct relay *r, const struct queue_message *m, uint64_t n_added)
 	if (head.p == NULL)
 		return -E_NOMEM;
 	error = queue_file_write(m, &head);
-	list = list_pieces(r, buf_bytes(&head), m->n_copies, &n);
+	list = list_pieces(r, buf_bytes(&head), m, &n);
 	if (error == 0 && list == NULL)
 		error = -E_NOMEM;
 	if (error == 0 && !relay_queue_has_room(r, head.n + n_added +
-	    m->n_content)) {
+	    m->n_content + m->n_returned)) {
 		errno = ENOSPC;
 		error = -E_SYSTEM;
 	}

@@ -82,6 +82,8 @@ struct relay {
 	/* the content */
 	struct content content;
 	bool is_queued;			/* it goes into the queue */
+	bool is_unasked;		/* it was to, and goes through: no next
+					   hop was asked before its dot */
 	bool is_8bit;			/* said at MAIL, or found */
 	struct relay_answer fault;	/* what it is refused for at its dot */
 	struct dkim2_message message;	/* as it came */
@@ -252,6 +254,16 @@ void relay_arrival_end(struct relay *r);
 
 /* Whether the transaction goes into the queue, once MAIL is known. */
 bool relay_queue_is_for(const struct relay *r);
+
+/*
+ * The verdict is there, or result is NULL: what came to a forwarder stays for
+ * the queue where its chain says whom a failure may be told to; else it goes
+ * through, and whoever refuses it tells the client.
+ */
+void relay_queue_or_through(struct relay *r, const struct dkim2_result *result);
+
+/* Whether the next hop may have to be asked in the session after all. */
+bool relay_queue_may_not(const struct relay *r);
 
 /* Whether the spool takes that many octets more. */
 bool relay_queue_has_room(const struct relay *r, uint64_t octets);

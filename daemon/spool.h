@@ -145,6 +145,9 @@ struct bytes spool_file_added(const struct spool_file *f,
     const struct queue_copy *c);
 struct bytes spool_file_content(const struct spool_file *f);
 
+/* Likewise the header as it came, where it is kept apart. */
+struct bytes spool_file_returned(const struct spool_file *f);
+
 /* Writes a change in place; not synced. 0 or -E_SYSTEM. */
 int spool_file_patch(struct spool_file *f, const struct queue_patch *p);
 

@@ -212,6 +212,13 @@ spool_file_content(const struct spool_file *f)
 	    (size_t)f->m.n_content};
 }
 
+struct bytes
+spool_file_returned(const struct spool_file *f)
+{
+	return (struct bytes){f->map + f->m.returned_at,
+	    (size_t)f->m.n_returned};
+}
+
 int
 spool_file_patch(struct spool_file *f, const struct queue_patch *p)
 {

@@ -188,6 +188,12 @@ queue_status_is_failed(enum queue_status s)
 }
 
 bool
+queue_status_is_telling(enum queue_status s)
+{
+	return s == QUEUE_TELLING_FAILED || s == QUEUE_TELLING_EXPIRED;
+}
+
+bool
 queue_is_duplicate(int code, struct bytes text)
 {
 	const struct bytes word = BYTES_LIT("duplicate");

@@ -208,6 +208,9 @@ bool queue_status_is_over(enum queue_status s);
  * TELLING_*. */
 bool queue_status_is_failed(enum queue_status s);
 
+/* TELLING_*. */
+bool queue_status_is_telling(enum queue_status s);
+
 /*
  * Whether a refusal says that the next hop has the message already: a 5xx
  * whose text names a duplicate. It counts as delivered where an earlier try

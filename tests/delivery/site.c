@@ -340,8 +340,9 @@ queue_site_begin(const char *top, const char *listeners)
 		queue_hop_outcome(n, 0);
 	site.env.config = site.config;
 	site.env.inventory = &site.inventory;
+	site.env.state_fd = site.state;
 	site.env.signer_fd = site.env.keeper_fd = site.env.spool_fd =
-	    site.env.copies_fd = -1;
+	    site.env.copies_fd = site.env.queue_fd = -1;
 	start_process();
 }
 
@@ -396,6 +397,12 @@ add_rcpt(struct queue_message *m, struct queue_rcpt *rcpts, size_t at,
 	}
 }
 
+static struct bytes
+of(const char *text)
+{
+	return text == NULL ? (struct bytes){NULL, 0} : bytes_of(text);
+}
+
 void
 queue_site_put(const struct queue_site_mail *mail)
 {
@@ -417,6 +424,11 @@ queue_site_put(const struct queue_site_mail *mail)
 	    .is_held = mail->is_held,
 	    .copies = copies,
 	    .n_content = sizeof(BODY) - 1,
+	    .body_at = sizeof("Subject: x\r\n\r\n") - 1,
+	    .report_to = of(mail->report_to),
+	    .ret = of(mail->ret),
+	    .envid = of(mail->envid),
+	    .about = of(mail->about),
 	};
 	struct spool_commit c = {.result = 0};
 	struct bytes pieces[1002];
@@ -432,6 +444,12 @@ queue_site_put(const struct queue_site_mail *mail)
 	for (; n < mail->n_to; n++) {
 		snprintf(names[n], sizeof(names[n]), "<r%zu@two.example>", n);
 		add_rcpt(&m, rcpts, n, bytes_of(names[n]), mail->is_shared);
+	}
+	for (size_t k = 0; k < n; k++) {
+		rcpts[k].notify = of(mail->notify);
+		rcpts[k].orcpt = of(mail->orcpt);
+		if (mail->said != NULL)
+			rcpts[k].to = bytes_of(mail->said);
 	}
 	head = (struct buf){world_alloc(1, queue_file_room(&m)), 0,
 	    queue_file_room(&m), false};

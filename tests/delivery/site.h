@@ -62,6 +62,12 @@ struct queue_site_mail {
 	bool is_8bit, is_utf8, is_held;
 	int64_t signed_s;		/* 0: now */
 	size_t n_to;			/* 0: to[]; else so many r<K>@... */
+	const char *report_to;		/* NULL: nobody is told */
+	const char *ret, *envid;	/* NULL: none */
+	const char *notify, *orcpt;	/* of all recipients; likewise */
+	const char *said;		/* as the client said all; NULL: as they
+					   go on */
+	const char *about;		/* it is a report of that one; NULL */
 };
 
 /* Writes and commits it, without telling the run. */

@@ -252,7 +252,8 @@ scenario_queue_copy(struct bytes file, unsigned long n, struct buf *out)
 		const struct queue_copy *c = &m.copies[n - 1];
 		struct bytes added = bytes_first(bytes_skip(file,
 		    (size_t)c->added_at), c->added.n);
-		struct bytes content = bytes_skip(file, (size_t)m.content_at);
+		struct bytes content = bytes_first(bytes_skip(file,
+		    (size_t)m.content_at), (size_t)m.n_content);
 
 		dot_encoder_init(&e);
 		is_good = dot_encode(&e, &added, out) &&
