@@ -172,16 +172,21 @@ check_queue(const struct look *k)
 	if (l->delivery != DELIVERY_QUEUE ||
 	    is_bad(&k->own->said, "delivery"))
 		return;
-	if (!config_role_originates(l->role))
-		why = "is for role egress, list-out and appliance so far; "
+	if (!config_role_originates(l->role) && l->role != ROLE_FORWARD)
+		why = "is for role egress, list-out, appliance and forward; "
 		    "write through";
+	else if (l->role == ROLE_FORWARD && l->verify == VERIFY_OFF)
+		why = "takes only chains that are verified; remove `verify`";
+	else if (l->role == ROLE_FORWARD && lacks(&k->l->said, "keys"))
+		why = "signs what it reports; write the folder of the keys "
+		    "at top level";
 	else if (l->auth == AUTH_PASS)
 		why = "the next hop is not there when a client logs in; "
 		    "remove `auth`";
 	else if (l->pass_client != PASS_NONE)
 		why = "the client is gone when mail is delivered; remove "
 		    "`pass-client`";
-	else if (lacks(&k->own->said, "senders") &&
+	else if (l->role != ROLE_FORWARD && lacks(&k->own->said, "senders") &&
 	    lacks(&k->l->said, "keys"))
 		why = "takes only mail from domains of ours; write `senders`, "
 		    "or the folder of the keys at top level";

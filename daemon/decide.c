@@ -134,6 +134,9 @@ decide_may_queue(const struct config_listener *l, const struct keydir *keys,
 {
 	struct bytes domain = dkim2_path_domain(mail_from);
 
+	/* whose chain it is its content will say */
+	if (l->delivery == DELIVERY_QUEUE && l->role == ROLE_FORWARD)
+		return domain.n != 0 && keys->n != 0;
 	return l->delivery == DELIVERY_QUEUE &&
 	    config_role_originates(l->role) && is_known && domain.n != 0 &&
 	    (l->has_senders || keys->n != 0) &&

@@ -117,7 +117,8 @@ struct bytes decide_before(const struct config_listener *l,
 /*
  * Whether mail may be taken into the queue: what can not be delivered later
  * must be somebody's here whom we can tell (attacks.md Q20). All else goes
- * through, or is refused.
+ * through, or is refused. At forward that is not known before the content:
+ * relay_queue_or_through() has the last word.
  *
  * is_known the client is one of `clients`, or has logged in
  * mail_from a path, with brackets

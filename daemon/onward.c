@@ -387,12 +387,36 @@ onward_signature(struct onward *o, size_t k, struct bytes signature)
 		send_signed(o);
 }
 
+/*
+ * The answer of one who was not asked before the content. Who shares his copy
+ * is to come without him: the copy names them all.
+ */
+static void
+on_rcpt_refused(struct onward *o)
+{
+	const struct outbound_result *result = outbound_result(o->outbound);
+	struct relay_answer own = relay_answer_of(&result->reply,
+	    o->relay->arena), other = relay_answer_say(451, "4.4.2",
+	    "Another recipient was refused, send it again");
+	size_t refused = result->rcpt;
+
+	(void)onward_abort(o);
+	for (size_t k = 0; k < o->n_rcpts; k++)
+		relay_settle(o->relay, o->rcpts[k], k == refused ? &own
+		    : &other);
+	end(o);
+}
+
 /* The answer when asked again: it was a yes before. */
 static void
 on_rcpt_again(struct onward *o)
 {
 	const struct smtp_reply *reply = &outbound_result(o->outbound)->reply;
 
+	if (reply->code / 100 != 2 && o->relay->is_unasked) {
+		on_rcpt_refused(o);
+		return;
+	}
 	if (reply->code / 100 != 2) {
 		(void)onward_abort(o);
 		end_saying(o, 451, "4.4.2", "The next hop accepted the "
@@ -414,7 +438,8 @@ on_refused(struct onward *o)
 	const struct outbound_result *result = outbound_result(o->outbound);
 	struct relay_answer a;
 
-	if (o->state != ONWARD_SENDING && !result->is_lack) {
+	if (o->state != ONWARD_SENDING && !result->is_lack &&
+	    !o->relay->is_unasked) {
 		end_saying(o, 451, "4.4.2", "The next hop accepted the "
 		    "recipient, and did not when it was asked again");
 		return;

@@ -247,6 +247,7 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 		return;
 	}
 	r->is_exploded = says_exploded(result);
+	relay_queue_or_through(r, result);
 	refuse_delivered(r);
 	find_policy(r, result);
 	for (struct onward *o = r->asked; o != NULL; o = o->next)
@@ -420,7 +421,8 @@ give_up(struct relay *r, const struct onward *copy)
 {
 	struct relay_answer a = copy->rcpts[0]->answer;
 
-	if (onward_is_exploded(copy))
+	/* what was said may be of its recipient alone */
+	if (onward_is_exploded(copy) || r->is_unasked)
 		return;
 	for (struct onward *o = r->next_copy; o != NULL; o = o->next)
 		for (size_t k = 0; !onward_is_exploded(o) && k < o->n_rcpts;

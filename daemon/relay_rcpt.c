@@ -61,7 +61,7 @@ is_full(const struct relay *r)
 
 	if (r->n_rcpts != 0 && (r->is_single || l->mixed == MIXED_ONE_RCPT))
 		return true;
-	if (r->is_queued)
+	if (r->is_queued && !relay_queue_may_not(r))
 		return false;
 	/* where we sign each may need a copy of its own: he may be hidden */
 	return r->n_rcpts >= max_copies(r) &&
@@ -219,7 +219,8 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
 	struct onward *o = relay_index_onward(r, &like);
 
 	*onward = o;
-	if (o != NULL || (!r->is_queued && r->n_asked >= max_copies(r)))
+	if (o != NULL || ((!r->is_queued || relay_queue_may_not(r)) &&
+	    r->n_asked >= max_copies(r)))
 		return 0;
 	o = onward_new(r, &like);
 	if (o == NULL)
@@ -289,13 +290,14 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 		refuse_said(r, "4.3.1", "Out of memory");
 		return;
 	}
-	if (r->is_queued) {
-		take_for_queue(r, rcpt, o);
-		return;
-	}
-	if (o == NULL || may_differ(r, o)) {
+	if (o == NULL || ((!r->is_queued || relay_queue_may_not(r)) &&
+	    may_differ(r, o))) {
 		refuse_said(r, "4.5.3", "Not in one transaction "
 		    "with the recipients before, send it in its own");
+		return;
+	}
+	if (r->is_queued) {
+		take_for_queue(r, rcpt, o);
 		return;
 	}
 	if (onward_ask(o, rcpt) != 0) {
