@@ -37,4 +37,8 @@ install: all man install-lib
 	install -D -m 644 systemd/hopseal.tmpfiles \
 		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hopseal.conf
 
-.PHONY: man install
+## deb           the Debian packages, as build/deb/*.deb
+deb: all man $(libdkim2).a $(libdkim2).so.0
+	@B=$(B) CC='$(CC)' RELEASE='$(RELEASE)' package/deb.sh
+
+.PHONY: man install deb
