@@ -40,7 +40,10 @@ class Nameserver:
             except (IndexError, struct.error):
                 continue                    # no question of ours
             if answer:
-                self.sock.sendto(answer, client)
+                try:
+                    self.sock.sendto(answer, client)
+                except OSError:
+                    return                  # closed meanwhile
 
     def _answer(self, query):
         labels, at = [], 12

@@ -47,9 +47,10 @@ class Mailman:
 
     lists    name -> attributes of the list; "members" are addresses, or pairs
              of an address and "digest"
+    more     further runners of Mailman
     """
 
-    def __init__(self, folder, onward, lists, domain="lists.example"):
+    def __init__(self, folder, onward, lists, domain="lists.example", more=()):
         self.folder = Path(folder)
         self.port = harness.free_port()
         self.process = None
@@ -71,8 +72,10 @@ lmtp_host: 127.0.0.1
 lmtp_port: {self.port}
 [dmarc]
 resolver_timeout: 1s
-""" + "".join(f"[runner.{r}]\nsleep_time: 0.1s\n" for r in RUNNERS) +
-            "".join(f"[runner.{r}]\nstart: no\n" for r in OTHERS))
+""" + "".join(f"[runner.{r}]\nsleep_time: 0.1s\n"
+                            for r in (*RUNNERS, *more)) +
+            "".join(f"[runner.{r}]\nstart: no\n"
+                    for r in OTHERS if r not in more))
         self.run(Path(__file__).parent / "mailman_lists.py", self.config,
                  stdin=json.dumps({"domain": domain, "lists": lists}))
 
