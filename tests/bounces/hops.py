@@ -92,7 +92,13 @@ class Answers:
 
 
 class Nsd(nameserver.Nsd):
-    """The real one, for `started`."""
+    """The real one, for `started`, at a port that hops know already."""
+
+    def __init__(self, folder, lines, port):
+        super().__init__(folder, lines)
+        conf = self.folder / "nsd.conf"
+        conf.write_text(conf.read_text().replace(f"@{self.port}", f"@{port}"))
+        self.port = port
 
     def start(self):
         return self.__enter__()
