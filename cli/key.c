@@ -25,6 +25,10 @@ static const struct args_known known_activate[] = {
 static const struct args_known known_retire[] = {
 	{"c", false}, {"keys", false}, {"last", true}, {NULL, false},
 };
+static const struct args_known known_import[] = {
+	{"c", false}, {"keys", false}, {"opendkim", true}, {"rspamd", true},
+	{"path", false}, {NULL, false},
+};
 
 int
 key_find_folder(struct key_call *k)
@@ -274,6 +278,7 @@ static const struct {
 	{"status", key_status, known_status, false},
 	{"activate", key_activate, known_activate, true},
 	{"retire", key_retire, known_retire, true},
+	{"import", key_import, known_import, true},
 };
 
 static int
@@ -304,7 +309,7 @@ cli_key(int argc, char **argv)
 
 	if (argc < 2)
 		return cli_fail(CLI_USAGE,
-		    "key new | status | activate | retire");
+		    "key new | status | activate | retire | import");
 	while (verb < sizeof(verbs) / sizeof(verbs[0]) &&
 	    strcmp(argv[1], verbs[verb].name) != 0)
 		verb++;

@@ -17,4 +17,7 @@ struct key_call {
 /* keyplace_find(), and a folder there must be. */
 int key_find_folder(struct key_call *k);
 
+/* Takes over the keys of another signer. Returns an exit code. */
+int key_import(struct key_call *k);
+
 #endif

@@ -3,11 +3,12 @@
 import json
 import re
 import stat
+import subprocess
 import time
 
 import pytest
 
-from test_cli import hopseal
+from test_cli import ROOT, hopseal
 
 DAY = 86400
 
@@ -180,12 +181,92 @@ def test_a_key_in_use_that_is_not_published_is_an_alarm(folder):
         "two.example s1: active; its record is in the DNS"])
 
 
+# ---- import ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Keys as other programs have them: OpenSSL's, in both forms."""
+    (tmp_path / "other").mkdir()
+    for name, more in (("rsa", ("-traditional",)), ("rsa2", ()), ("ed", None)):
+        path = tmp_path / "other" / f"{name}.key"
+        words = ("genpkey", "-algorithm", "ed25519", "-out", path) if more is None else (
+            "genrsa", *more, "-out", path, "2048")
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    return tmp_path / "other"
+
+
+def public(path):
+    return hopseal("dns-record", path, "x.example", "x").stdout
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_keys_of_opendkim(folder, foreign):
+    table = write(foreign / "KeyTable", f"a one.example:s1:{foreign}/rsa.key\n"
+                  f"b %:s2:{foreign}/ed.key\nc three.example:s3:{foreign}/none.key\n")
+    signing = write(foreign / "SigningTable", "*@one.example a\n*@one.example b\n"
+                    "*@two.example b\nfour.example a\n")
+    done = folder.key("import", "--opendkim", table, signing)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"3 keys imported, 0 there already; 1 lines have no use\n")
+    assert b"SigningTable:4:1: mail of `four.example` was signed as one.example" in done.stderr
+    for domain, selector, name in (("one.example", "s1", "rsa"), ("one.example", "s2", "ed"),
+                                   ("two.example", "s2", "ed")):
+        pem = folder.pem(domain, selector)
+        assert public(pem) == public(foreign / f"{name}.key") and folder.state(domain, selector) == "made"
+        assert stat.S_IMODE(pem.stat().st_mode) == 0o600
+        folder.publish(domain, selector)
+    assert folder.key("activate", "--all").returncode == 0
+    assert folder.signs("a@one.example") == ["s1", "s2"]
+    done = folder.key("import", "--opendkim", table, signing)       # once more: nothing
+    assert done.stdout == b"0 keys imported, 3 there already; 1 lines have no use\n"
+    assert folder.signs("a@one.example") == ["s1", "s2"]
+
+
+def test_keys_of_rspamd(folder, foreign):
+    (foreign / "ed.key").rename(foreign / "one.example.s1.key")
+    selectors = write(foreign / "selectors.map", "one.example s1\ntwo.example s2\n")
+    paths = write(foreign / "paths.map", f"two.example {foreign}/rsa2.key\n")
+    done = folder.key("import", "--rspamd", "--path", f"{foreign}/$domain.$selector.key", selectors,
+                      paths)
+    assert done.returncode == 0, done.stderr
+    assert public(folder.pem("one.example", "s1")) == public(foreign / "one.example.s1.key")
+    assert public(folder.pem("two.example", "s2")) == public(foreign / "rsa2.key")
+
+
+@pytest.mark.parametrize("fault, status, words", [
+    ("missing", 66, "gone.key"), ("no key", 70, "ed.key"), ("other key", 70, "never written over"),
+    ("table", 78, "KeyTable:1:3: "), ("no table", 66, "KeyTable")])
+def test_all_keys_are_imported_or_none(folder, foreign, fault, status, words):
+    table = write(foreign / "KeyTable", f"a one.example:s1:{foreign}/rsa.key\n"
+                  f"b two.example:s2:{foreign}/{'gone' if fault == 'missing' else 'ed'}.key\n")
+    signing = write(foreign / "SigningTable", "one.example a\ntwo.example b\n")
+    if fault == "no key":
+        (foreign / "ed.key").write_text("-----BEGIN PRIVATE KEY-----\n")
+    elif fault == "other key":
+        hopseal("keygen", "--keys", folder.path, "two.example", "s2")
+    elif fault == "table":
+        table.write_text(table.read_text().replace("s1", "s/1"))
+    elif fault == "no table":
+        table.unlink()
+    done = folder.key("import", "--opendkim", table, signing)
+    assert done.returncode == status and words in done.stderr.decode(), done.stderr
+    assert not (folder.path / "one.example").exists()
+
+
 @pytest.mark.parametrize("words, status", [
     ((), 64), (("turn",), 64), (("new",), 64), (("new", "one.example"), 64),
     (("new", "a b", "s"), 64), (("new", "--type", "dsa", "one.example", "s"), 64),
     (("activate",), 64), (("activate", "--all", "one.example"), 64), (("retire", "one.example"), 64),
     (("status", "a", "b", "c"), 64), (("status", "none.example"), 70),
     (("activate", "none.example", "s"), 70), (("retire", "none.example", "s"), 70),
+    (("import",), 64), (("import", "--opendkim", "a"), 64), (("import", "--rspamd"), 64),
+    (("import", "--opendkim", "--rspamd", "a", "b"), 64), (("import", "a", "b"), 64),
+    (("import", "--opendkim", "--path", "/x", "a", "b"), 64), (("import", "--rspamd", "/none"), 66),
     (("retire", "--resolver", "x", "one.example", "s"), 64),
 ])
 def test_usage(folder, words, status):
@@ -201,3 +282,14 @@ def test_without_a_folder(tmp_path):
     for words, status in ((("-c", tmp_path / "h.yaml"), 78), (("--keys", tmp_path / "k"), 66),
                           (("-c", tmp_path / "none.yaml"), 66)):
         assert hopseal("key", "status", *words).returncode == status
+
+
+@pytest.mark.parametrize("verb", ["key", "check"])
+def test_help(verb):
+    done = hopseal("help", verb)
+    text = done.stdout.decode()
+    assert done.returncode == 0 and text.startswith(f"hopseal {verb} ")
+    assert max(map(len, text.splitlines())) <= 80
+    source = (ROOT / "cli" / {"key": "key.c", "check": "checkconf.c"}[verb]).read_text()
+    options = set(re.findall(r'\{"([a-z-]{2,})", (?:true|false)\}', source)) | {"keys-file", "resolver"}
+    assert options == set(re.findall(r"--([a-z][a-z-]*)", text))
