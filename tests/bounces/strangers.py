@@ -22,13 +22,15 @@ counts = {}         # set-up -> what came of it, printed at the end
 
 @dataclass
 class Sent:
-    """may_return: whom a failure may be told to; None: nobody."""
+    """may_return: whom a failure may be told to, since who has that domain did
+    sign; None: nobody. is_good: the whole of it is."""
     kind: str
     number: int
     mail_from: str
     rcpt_to: str
     content: bytes
     may_return: str = None
+    is_good: bool = False
 
     @property
     def message_id(self):
@@ -82,11 +84,12 @@ class Maker:
         return self.sign(instance(self.fields(sender, *more), self.body, 1),
                          d, mail_from, rcpt_to, **kw)
 
-    def sent(self, fields, mail_from=None, body=None, may_return=None):
+    def sent(self, fields, mail_from=None, body=None, may_return=None,
+             is_good=False):
         return Sent(None, self.number,
                     self.victim if mail_from is None else mail_from,
                     self.rcpt_to, whole(fields, self.body if body is None
-                                        else body), may_return)
+                                        else body), may_return, is_good)
 
 
 def make(name, *args, **kw):
@@ -257,7 +260,7 @@ def evil_writes_as_the_victim(m):
 @kind
 def from_of_the_victim(m):
     """MAIL FROM and signature are evil's, From is not."""
-    return m.sent(m.one(m.victim, EVIL, m.evil), m.evil)
+    return m.sent(m.one(m.victim, EVIL, m.evil), m.evil, may_return=m.evil)
 
 
 @kind
@@ -293,9 +296,9 @@ def chain_with_a_bad_top(m):
 
 @kind
 def custody_broken(m):
-    """i=1 went elsewhere; i=2 is the victim's own from elsewhere."""
+    """i=1 went elsewhere; i=2 is the victim's own: it did send this."""
     return m.sent(m.sign(m.one(m.evil, EVIL, m.evil, ["x@else.example"]),
-                         VICTIM, m.victim, i=2))
+                         VICTIM, m.victim, i=2), may_return=m.victim)
 
 
 @kind
@@ -335,7 +338,7 @@ def auto_replied(m):
 @kind
 def of_a_friend(m):
     return m.sent(m.one(m.friend, FRIEND, m.friend), m.friend,
-                  may_return=m.friend)
+                  may_return=m.friend, is_good=True)
 
 
 @kind
@@ -344,14 +347,14 @@ def of_evil_itself(m):
     return m.sent(m.one(m.evil, EVIL, m.evil, more=[
         (b"Disposition-Notification-To", b" <%s>" % m.victim.encode()),
         (b"Return-Receipt-To", b" <%s>" % m.victim.encode())]), m.evil,
-        may_return=m.evil)
+        may_return=m.evil, is_good=True)
 
 
 @kind
 def by_way_of_evil(m):
     """The victim's own, which evil passes on in its own name."""
     return m.sent(m.sign(m.one(m.victim, VICTIM, m.victim, [m.evil]), EVIL,
-                         m.evil, i=2), m.evil, may_return=m.evil)
+                         m.evil, i=2), m.evil, may_return=m.evil, is_good=True)
 
 
 def mixture(n, seed, rcpt_to, tag=""):

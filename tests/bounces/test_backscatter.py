@@ -70,12 +70,17 @@ def reports(mails, sent):
     return found, strange
 
 
+def kinds(mail, sent):
+    return [s.kind for s in sent if s.message_id in mail.content]
+
+
 def account(name, sent, n_refused, mails):
     """Into the line that is printed at the end."""
     found, strange = reports(mails, sent)
     strangers.counts[name] = {"sent": len(sent), "refused": n_refused,
                     "reports": len(found), "strangers": len(strange)}
-    assert not strange, f"{len(strange)} of {len(found)}: " \
+    assert not strange, f"{len(strange)} of {len(found)}, " \
+        f"{[kinds(m, sent) for m in strange]}: " \
         f"{strange[0].rcpt_to} {strange[0].content.decode('latin-1')}"
     return found
 
@@ -259,6 +264,38 @@ def test_B1_queued_for_a_client_of_ours(folder, started, dns, stage):
         finally:
             daemon.stop()
         account(name, sent, refused, world.mails + onward.mails)
+
+
+@pytest.mark.parametrize("stage", ["rcpt 550", "dot 550", "mail 550"])
+def test_B1_queued_by_a_forwarder(folder, started, dns, stage):
+    """What may be reported is queued, and is told to mf= alone."""
+    name = "forward-queue-" + stage.split()[0]
+    (folder / name).mkdir()
+    with Sink(**STAGES[stage]) as onward, Sink() as world:
+        site = hops.Administration(folder / name, TWO, dns.port,
+                                   "queue-retry: 1s", "queue-retry-max: 2s")
+        site.routes({"three.example": onward.port})
+        port = site.listener(
+            "fwd", "forward", f"domains: [{TWO}]", "delivery: queue",
+            f'aliases: {{"@{TWO}": "carol@three.example"}}',
+            "mail-from: token", 'routes: "file:routes"', "verify: observe",
+            f'next-hop: "smtp://127.0.0.1:{world.port} none"')
+        dns.add(site.keys.records)
+        daemon = site.hop().start()
+        try:
+            sent = list(strangers.mixture(N // 20, SEED + 4,
+                                          lambda n: f"u{n}@{TWO}", "q"))
+            refused = sum(send(port, one)[0] // 100 != 2 for one in sent)
+            assert 0 < refused < len(sent)
+            # ... whoever may hear of it does, and then nothing is left
+            right = {s.may_return for s in sent if s.is_good}
+            harness.until(lambda: right <= {r for m in world.mails
+                                            for r in m.rcpt_to},
+                          lambda: f"{right}: {site.log()[-3000:]}")
+            harness.until(lambda: not waiting(site), lambda: str(waiting(site)))
+        finally:
+            daemon.stop()
+        account(name, sent, refused, world.mails)
 
 
 def waiting(site):
