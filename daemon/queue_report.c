@@ -13,7 +13,7 @@
 #include "dsn/parse.h"
 
 #define REPORTS_AT_ONCE 8U
-#define LATER_MS (60 * 1000)
+#define LATER_S 60		/* or sooner, where mail is tried sooner */
 
 /* ---- whether ------------------------------------------------------------- */
 
@@ -222,7 +222,8 @@ queue_report_later(struct queue_report *q, const char *why)
 	log_line(LOG_ERROR_, "%s: its failure can not be reported now: %s",
 	    e->id, why);
 	let_go(q);
-	q->due_ms = loop_now_ms(r->hub->loop) + LATER_MS;
+	q->due_ms = loop_now_ms(r->hub->loop) + 1000 *
+	    (r->rules.first_s < LATER_S ? r->rules.first_s : LATER_S);
 	TAILQ_REMOVE(&r->reports, q, entry);
 	TAILQ_INSERT_TAIL(&r->reports, q, entry);
 	queue_entry_look(r, e);

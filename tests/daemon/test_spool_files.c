@@ -144,7 +144,7 @@ q7_another_version_stays(void **state)
 	kit_file(ID, &b);
 	at = memchr(b.p, '1', b.n);
 	assert_non_null(at);
-	*at = '2';
+	*at = '3';
 	kit_put(k, "mail", ID, buf_bytes(&b), 0600);
 	assert_int_equal(spool_file_open(&f, k->spool, ID, true), -E_LIMIT);
 	assert_true(kit_has(k, "mail", ID, buf_bytes(&b)));
