@@ -142,7 +142,7 @@ q7_another_version_stays(void **state)
 	uint8_t *at;
 
 	kit_file(ID, &b);
-	at = memchr(b.p, '1', b.n);
+	at = memchr(b.p, '2', b.n);
 	assert_non_null(at);
 	*at = '3';
 	kit_put(k, "mail", ID, buf_bytes(&b), 0600);
