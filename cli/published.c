@@ -17,8 +17,8 @@ static const char *const texts[PUBLISHED__N] = {
 	[PUBLISHED_OTHER] = "in the DNS is that of another key",
 	[PUBLISHED_REVOKED] = "in the DNS is revoked (p= is empty)",
 	[PUBLISHED_BROKEN] = "in the DNS is no key record",
-	[PUBLISHED_SEVERAL] = "in the DNS is one of several, "
-	    "and verifiers take none",
+	[PUBLISHED_SEVERAL] =
+	    "in the DNS is one of several, and verifiers take none",
 	[PUBLISHED_UNKNOWN] = "is not known: the DNS gave no answer",
 };
 
