@@ -93,6 +93,14 @@ release(struct queue_run *r, struct named *n)
 	return queue_load_file(r, n->id, n->file, QUEUE_LOAD_NOW);
 }
 
+/* It stands in a report that is under way. */
+static bool
+is_being_told(const struct named *n, const struct queue_rcpt *rcpt)
+{
+	return queue_status_is_telling(rcpt->status) && n->entry != NULL &&
+	    n->entry->report != NULL;
+}
+
 /* Those that were given up have a whole queue-expire again. */
 static int
 reopen(struct queue_run *r, struct named *n)
@@ -106,8 +114,8 @@ reopen(struct queue_run *r, struct named *n)
 			const struct queue_rcpt was = *rcpt;
 			struct queue_patch p;
 
-			if (rcpt->status != QUEUE_FAILED &&
-			    rcpt->status != QUEUE_EXPIRED)
+			if (!queue_status_is_failed(rcpt->status) ||
+			    is_being_told(n, rcpt))
 				continue;
 			rcpt->status = QUEUE_WAITING;
 			rcpt->tries = 0;

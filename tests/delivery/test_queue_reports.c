@@ -297,6 +297,28 @@ held_it_is_not_reported(void **state)
 	queue_site_end();
 }
 
+/* What can not be reported is for the postmaster, who may try it again. */
+static void
+what_is_being_told_is_not_tried_again(void **state)
+{
+	(void)state;
+	begin("queue-retry: 10m\n", TO_HOP);
+	refuse_bob();
+	queue_site_write_error = EIO;
+	put(&told);
+	queue_site_work();
+	queue_site_write_error = 0;
+	queue_site_patch("m1", 0, 0, QUEUE_TELLING_FAILED);
+	queue_hop[0].rcpt = NULL;
+	assert_true(queue_site_says("retry m1", "ok"));
+	queue_site_work();
+	assert_int_equal(queue_site_status("m1", 0, 0), 'g');
+	queue_site_pass(2 * M);
+	assert_int_equal(queue_hop[0].n_taken, 1);
+	assert_string_equal(queue_hop[0].last_path, ALICE);
+	queue_site_end();
+}
+
 int
 main(void)
 {
@@ -313,6 +335,7 @@ main(void)
 		cmocka_unit_test(the_onward_address_is_not_told),
 		cmocka_unit_test(nothing_is_made_before_it_is_written_down),
 		cmocka_unit_test(held_it_is_not_reported),
+		cmocka_unit_test(what_is_being_told_is_not_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
