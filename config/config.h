@@ -51,6 +51,10 @@ enum config_adopt { ADOPT_NEVER, ADOPT_DKIM1_ALIGNED, ADOPT_ALWAYS };
 enum config_mail_from { MAIL_FROM_KEEP, MAIL_FROM_FIXED,
     MAIL_FROM_SRS, MAIL_FROM_TOKEN };
 
+enum config_legacy_bounce_in {
+	LEGACY_BOUNCE_IN_TOKEN,	/* go where the return address leads */
+	LEGACY_BOUNCE_IN_REFUSE,
+};
 enum config_replay { REPLAY_ONCE, REPLAY_REFUSE, REPLAY_OFF };
 enum config_mixed { MIXED_DEFER, MIXED_ONE_RCPT };
 enum config_scheme { SCHEME_SMTP, SCHEME_SMTPS, SCHEME_LMTP, SCHEME_MX };
@@ -188,6 +192,7 @@ struct config_listener {
 	enum config_recipes recipes;
 	enum config_extend extend;
 	enum config_from_rewrite from_rewrite;
+	enum config_legacy_bounce_in legacy_bounce_in;
 	enum config_adopt adopt;
 	enum config_mail_from mail_from;
 	struct bytes mail_from_address;	/* MAIL_FROM_FIXED: "local@domain" */

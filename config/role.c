@@ -27,6 +27,8 @@ static const struct preset refusals[] = {
 	{ROLE_INBOUND, "flags", "it never signs"},
 	{ROLE_INBOUND, "from-rewrite", "it leaves the message as it came"},
 	{ROLE_INBOUND, "extend", "it never signs"},
+	{ROLE_INBOUND, "legacy-bounce-in", "bounces are taken where mail is "
+	    "forwarded"},
 	{ROLE_INBOUND, "internal", "it never signs"},
 	{ROLE_INBOUND, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_INBOUND, "pair", "it is what others are paired with"},
@@ -40,6 +42,8 @@ static const struct preset refusals[] = {
 	{ROLE_EGRESS, "aliases", "it leaves the envelope as it came"},
 	{ROLE_EGRESS, "from-rewrite", "what it sends is of its own senders"},
 	{ROLE_EGRESS, "domains", "strangers could have mail signed there"},
+	{ROLE_EGRESS, "legacy-bounce-in", "bounces are taken where mail is "
+	    "forwarded"},
 	{ROLE_EGRESS, "policy", "mail of its own clients is what it signs"},
 	{ROLE_EGRESS, "recipient-delimiter", "it has no aliases"},
 	{ROLE_EGRESS, "unsigned", "mail without DKIM2 is what it signs"},
@@ -47,6 +51,8 @@ static const struct preset refusals[] = {
 	{ROLE_APPLIANCE, "aliases", "it leaves the envelope as it came"},
 	{ROLE_APPLIANCE, "from-rewrite", "what it sends is of its own senders"},
 	{ROLE_APPLIANCE, "domains", "strangers could have mail signed there"},
+	{ROLE_APPLIANCE, "legacy-bounce-in", "bounces are taken where mail is "
+	    "forwarded"},
 	{ROLE_APPLIANCE, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_APPLIANCE, "policy", "mail of its own clients is what it signs"},
 	{ROLE_APPLIANCE, "recipient-delimiter", "it has no aliases"},
@@ -65,6 +71,8 @@ static const struct preset refusals[] = {
 	{ROLE_LIST_IN, "flags", "it never signs"},
 	{ROLE_LIST_IN, "from-rewrite", "it leaves the message as it came"},
 	{ROLE_LIST_IN, "extend", "it never signs"},
+	{ROLE_LIST_IN, "legacy-bounce-in", "bounces are taken where mail is "
+	    "forwarded"},
 	{ROLE_LIST_IN, "internal", "it never signs"},
 	{ROLE_LIST_IN, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_LIST_IN, "pair", "it is what others are paired with"},
@@ -76,6 +84,8 @@ static const struct preset refusals[] = {
 	{ROLE_LIST_IN, "unsignable", "it never signs"},
 	{ROLE_LIST_OUT, "aliases", "it leaves the envelope as it came"},
 	{ROLE_LIST_OUT, "domains", "strangers could have mail signed there"},
+	{ROLE_LIST_OUT, "legacy-bounce-in", "bounces are taken where mail is "
+	    "forwarded"},
 	{ROLE_LIST_OUT, "mail-from", "bounces are the list manager's"},
 	{ROLE_LIST_OUT, "policy", "it was for its pair to refuse it"},
 	{ROLE_LIST_OUT, "recipient-delimiter", "it has no aliases"},

@@ -212,7 +212,7 @@ const struct config_row config_rows[] = {
 	{"repair",            K_WORD,      AT(is_repairing),         0,        0,          "no",
 	    "mending what devices get wrong"},
 
-	{"legacy-bounce-in",  K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
+	{"legacy-bounce-in",  K_WORD,      AT(legacy_bounce_in),     0,        0,          "token",
 	    "bounces without DKIM2 to addresses that we made"},
 	{"legacy-bounce-out", K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "bounces of the server behind us"},
@@ -248,6 +248,8 @@ static const struct config_word words[] = {
 	{"recipes",     "none",      RECIPES_NONE,      true},
 	{"extend",      "recorded",  EXTEND_RECORDED,   true},
 	{"extend",      "trusting",  EXTEND_TRUSTING,   true},
+	{"legacy-bounce-in", "token", LEGACY_BOUNCE_IN_TOKEN, true},
+	{"legacy-bounce-in", "refuse", LEGACY_BOUNCE_IN_REFUSE, true},
 	{"from-rewrite", "never",    FROM_REWRITE_NEVER, true},
 	{"from-rewrite", "dmarc",    FROM_REWRITE_DMARC, true},
 	{"from-rewrite", "always",   FROM_REWRITE_ALWAYS, true},

@@ -51,7 +51,10 @@ decide_for(struct relay *r, struct onward *asked,
 	    .arena = r->arena,
 	};
 
-	decide(&asked->decision, &facts);
+	if (relay_is_return(r))
+		relay_return_decide(r, &asked->decision);
+	else
+		decide(&asked->decision, &facts);
 	asked->n_sharing = 0;
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
 		if (k->onward != asked || k->state != RCPT_ACCEPTED)

@@ -136,6 +136,11 @@ relay_memory_reply(struct relay *r, unsigned part,
 	    {(const uint8_t *)"Another session is delivering this message", 42}};
 	struct relay_rcpt *rcpt = r->rcpts;
 
+	if (part == RELAY_RETURN_PART) {
+		if (r->is_returning)
+			relay_rcpt_returned(r, reply);
+		return true;
+	}
 	if (r->asking != NULL && part == LOOK(r->asking->number)) {
 		relay_rcpt_looked(r, reply);
 		return true;

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "daemon/nexthop.h"
+#include "dkim2/idn.h"
 
 /* ---- what is refused before anybody is asked ---- */
 
@@ -59,6 +60,8 @@ is_full(const struct relay *r)
 {
 	const struct config_listener *l = r->listener;
 
+	if (relay_is_return(r))
+		return true;
 	if (r->n_rcpts != 0 && (r->is_single || l->mixed == MIXED_ONE_RCPT))
 		return true;
 	if (r->is_queued && !relay_queue_may_not(r))
@@ -166,6 +169,8 @@ take_down(struct relay *r, const struct smtp_server_rcpt *said)
 	        &r->mail.from, &rcpt->to, r->arena) != 0)
 		return NULL;
 	rcpt->said.path = rcpt->out.rcpt_to;
+	if (rcpt->out.is_return)
+		rcpt->said.orcpt = (struct bytes){NULL, 0};	/* it is ours */
 	rcpt->number = r->n_rcpts;
 	return spread(r, rcpt) != 0 ? NULL : rcpt;
 }
@@ -246,12 +251,12 @@ take(struct relay *r, struct relay_rcpt *first, const struct relay_answer *a)
 
 /* Ours, for an RCPT whose recipients can not be asked for now. */
 static void
-refuse_said(struct relay *r, const char *enhanced, const char *text)
+refuse_said(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	const struct relay_rcpt *first = r->said;
 
 	r->said = NULL;
-	refuse(r, &first->to, 452, enhanced, text);
+	refuse(r, &first->to, code, enhanced, text);
 }
 
 /*
@@ -287,12 +292,12 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 	struct onward *o;
 
 	if (find_onward(r, rcpt, &o) != 0) {
-		refuse_said(r, "4.3.1", "Out of memory");
+		refuse_said(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
 	if (o == NULL || ((!r->is_queued || relay_queue_may_not(r)) &&
 	    may_differ(r, o))) {
-		refuse_said(r, "4.5.3", "Not in one transaction "
+		refuse_said(r, 452, "4.5.3", "Not in one transaction "
 		    "with the recipients before, send it in its own");
 		return;
 	}
@@ -301,7 +306,7 @@ ask(struct relay *r, struct relay_rcpt *rcpt)
 		return;
 	}
 	if (onward_ask(o, rcpt) != 0) {
-		refuse_said(r, "4.3.1", "Out of memory");
+		refuse_said(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
 	r->asking = rcpt;
@@ -348,12 +353,41 @@ relay_rcpt(struct relay *r, const struct smtp_server_rcpt *said)
 		    rcpt->out.text);
 		return;
 	}
-	if (!has_room(r, rcpt)) {
+	if (!has_room(r, rcpt) || (rcpt->out.is_return && r->n_rcpts != 0)) {
 		refuse(r, &rcpt->to, 452, "4.5.3", too_many);
 		return;
 	}
 	r->said = rcpt;
-	ask_rest(r, rcpt);
+	if (rcpt->out.is_token && rcpt->out.is_return)
+		relay_return_ask(r);
+	else
+		ask_rest(r, rcpt);
+}
+
+void
+relay_rcpt_returned(struct relay *r, const struct memory_reply *reply)
+{
+	struct relay_rcpt *rcpt = r->said;
+
+	r->is_returning = false;
+	if (reply->status == MEMORY_OUT)
+		refuse_said(r, 451, "4.3.0", "Where mail to this return "
+		    "address belongs can not be looked up now");
+	else if (reply->status != MEMORY_KNOWN)
+		refuse_said(r, 550, "5.1.1", "Where mail to this return "
+		    "address belongs is not known any more");
+	else if (rewrite_returned(&rcpt->out, reply->value, r->arena) != 0)
+		refuse_said(r, 452, "4.3.1", "Out of memory");
+	else if (rcpt->out.code != 0)
+		refuse_said(r, rcpt->out.code, rcpt->out.enhanced,
+		    rcpt->out.text);
+	else if (!r->mail.is_utf8 && !idn_is_ascii(rcpt->out.rcpt_to))
+		refuse_said(r, 550, "5.6.7", "Mail to this return address "
+		    "needs SMTPUTF8");
+	else {
+		rcpt->said.path = rcpt->out.rcpt_to;
+		ask_rest(r, rcpt);
+	}
 }
 
 /* ---- what came of it ---- */

@@ -71,6 +71,7 @@ struct relay {
 					   answer; NULL: none does */
 	struct relay_rcpt *asking;	/* the one of them that is asked for */
 	bool is_looking;		/* and the memory's is not there */
+	bool is_returning;		/* the memory is asked where said leads */
 	bool is_single;			/* one recipient a transaction */
 	bool is_forgetful;		/* the memory did not answer */
 	struct outbound *spare;		/* idle, for whoever goes there; NULL */
@@ -150,6 +151,9 @@ struct relay_answer relay_answer_said(const struct relay_rcpt *first,
 /* The next hop said ->answer to the recipient, or the memory spoke. */
 void relay_rcpt_heard(struct relay *r, struct relay_rcpt *rcpt);
 
+/* Where the token leads that is said. */
+void relay_rcpt_returned(struct relay *r, const struct memory_reply *reply);
+
 /* The next hop is gone, before the content, for all recipients of o. */
 void relay_onward_lost(struct relay *r, struct onward *o);
 
@@ -158,6 +162,21 @@ void relay_rcpt_looked(struct relay *r, const struct memory_reply *reply);
 
 /* What return addresses of a day are made with; their ways back are kept. */
 struct rewrite_with relay_rewrite_with(const struct relay *r, int64_t now_s);
+
+/* ---- relay_return.c ---- */
+
+/* The part of our tag where the memory is asked where a token leads. */
+#define RELAY_RETURN_PART 0xffffU
+
+/* Whether the one recipient is a return address of ours. */
+bool relay_is_return(const struct relay *r);
+
+/* Asks the memory where the token leads that is said: relay_rcpt_returned()
+ * comes. */
+void relay_return_ask(struct relay *r);
+
+/* What becomes of mail that came back, once it is there. */
+void relay_return_decide(const struct relay *r, struct decision *d);
 
 /* ---- relay_index.c ---- */
 

@@ -80,20 +80,24 @@ rewrite_mail_from(struct bytes *out, const struct config_listener *l,
 
 /* ---- what comes back --------------------------------------------------------- */
 
-/* What an address of our own domains is, of those that we make. */
+/*
+ * What an address of our own domains is, of those that we make.
+ *
+ * path     what it leads to is added, but for a token
+ */
 static enum smtp_return
-look(const struct rewrite_with *with, const struct smtp_path *to)
+look(struct rewrite *out, const struct rewrite_with *with,
+    const struct smtp_path *to, struct buf *path)
 {
-	uint8_t octets[PATH_MAX_N], id[SMTP_TOKEN_ID];
-	struct buf path = BUF_ON(octets);
 	enum smtp_return r;
 
 	if (with->secrets->n == 0)
 		return SMTP_RETURN_NONE;
 	r = smtp_token_read(with->secrets, to->local, to->domain, with->now_s,
-	    id);
+	    out->token);
+	out->is_token = r == SMTP_RETURN_GOOD;
 	return r != SMTP_RETURN_NONE ? r : smtp_srs_read(with->secrets,
-	    to->local, with->now_s, &path);
+	    to->local, with->now_s, path);
 }
 
 static void
@@ -136,40 +140,79 @@ look_up(struct rewrite *out, const struct config_aliases *t,
 	return error;
 }
 
-/*
- * Refuses mail to an address that we made: its way back is not built yet.
- * One that looks so, and is none, may be of the server behind us where we
- * make none ourselves. Old secrets verify whatever mail-from says now.
- */
-static void
-refuse_returned(struct rewrite *out, const struct config_listener *l,
-    const struct rewrite_with *with, const struct smtp_path *to)
+int
+rewrite_returned(struct rewrite *out, struct bytes path, struct arena *a)
 {
-	static const char not_yet[] =
-	    "Bounces to this address are not taken yet";
+	struct smtp_path to;
+	struct bytes rest;
+
+	if (smtp_path_parse(path, SMTP_PATH_MAY_UTF8, &to, &rest) !=
+	    SMTP_PATH_OK || rest.n != 0 || to.is_null || to.is_literal) {
+		/* it names a machine, maybe one that only we can reach */
+		refuse(out, 550, "5.7.1",
+		    "Bounces to an address literal are not taken");
+		return 0;
+	}
+	out->rcpt_to = arena_copy(a, path);
+	return out->rcpt_to.p == NULL ? -E_NOMEM : 0;
+}
+
+/* Mail to an address that we made. 0 or -E_NOMEM. */
+static int
+take_returned(struct rewrite *out, const struct config_listener *l,
+    const struct smtp_path *from, struct bytes path, struct arena *a)
+{
+	if (l->role != ROLE_FORWARD) {
+		/* what is behind it leads nowhere but to this site */
+		refuse(out, 550, "5.7.1",
+		    "Bounces to this address are not taken here");
+		return 0;
+	}
+	if (!from->is_null) {
+		refuse(out, 550, "5.7.1",
+		    "Only bounces are taken for this address");
+		return 0;
+	}
+	out->is_return = true;
+	return out->is_token ? 0 : rewrite_returned(out, path, a);
+}
+
+/*
+ * Mail to an address of the kinds that we make. One that looks so, and is
+ * none, may be of the server behind us where we make none ourselves. Old
+ * secrets verify whatever mail-from says now. 0 or -E_NOMEM.
+ */
+static int
+look_at_returned(struct rewrite *out, const struct config_listener *l,
+    const struct rewrite_with *with, const struct smtp_path *from,
+    const struct smtp_path *to, struct arena *a)
+{
 	bool is_maker = l->mail_from == MAIL_FROM_SRS ||
 	    l->mail_from == MAIL_FROM_TOKEN;
+	uint8_t octets[PATH_MAX_N];
+	struct buf path = BUF_ON(octets);
 
 	if (l->mail_from == MAIL_FROM_FIXED &&
 	    bytes_case_eq(to->local, fixed_local(l))) {
-		refuse(out, 550, "5.7.1", not_yet);
-		return;
+		refuse(out, 550, "5.7.1", "Nothing says where mail to this "
+		    "return address belongs");
+		return 0;
 	}
-	switch (look(with, to)) {
+	switch (look(out, with, to, &path)) {
 	case SMTP_RETURN_NONE:
-		return;
+		break;
 	case SMTP_RETURN_GOOD:
-		refuse(out, 550, "5.7.1", not_yet);
-		return;
+		return take_returned(out, l, from, buf_bytes(&path), a);
 	case SMTP_RETURN_EXPIRED:
 		refuse(out, 550, "5.1.1", "This return address is too old");
-		return;
+		break;
 	case SMTP_RETURN_FORGED:
 		if (is_maker)
 			refuse(out, 550, "5.1.1",
 			    "This return address is none of ours");
-		return;
+		break;
 	}
+	return 0;
 }
 
 int
@@ -181,8 +224,9 @@ rewrite_envelope(struct rewrite *out, const struct config_listener *l,
 	    .n_rcpts = 1};
 	if (!config_domains_hold(l->domains, l->n_domains, to->domain))
 		return 0;
-	refuse_returned(out, l, with, to);
-	if (out->code != 0 || l->role != ROLE_FORWARD)
+	if (look_at_returned(out, l, with, from, to, a) != 0)
+		return -E_NOMEM;
+	if (out->code != 0 || out->is_return || l->role != ROLE_FORWARD)
 		return 0;
 	if (l->has_aliases && look_up(out, &l->aliases, to, a) != 0)
 		return -E_NOMEM;

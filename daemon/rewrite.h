@@ -17,6 +17,8 @@ struct rewrite {
 	 * rcpt_to, the reverse-path that the address stands for (mf= of the
 	 * chain as it came to us), and nobody else is in the transaction */
 	bool is_return;
+	bool is_token;		/* the memory knows rcpt_to, by this: */
+	uint8_t token[SMTP_TOKEN_ID];
 	int code;		/* 0: goes on; else the reply to RCPT */
 	const char *enhanced;
 	const char *text;
@@ -43,6 +45,14 @@ struct rewrite_with {
 int rewrite_envelope(struct rewrite *out, const struct config_listener *l,
     const struct rewrite_with *with, const struct smtp_path *from,
     const struct smtp_path *to, struct arena *a);
+
+/*
+ * Where mail to a token is sent on to.
+ *
+ * path     what the memory has for it, with brackets; copied into a
+ * Returns  0 (look at out->code) or -E_NOMEM
+ */
+int rewrite_returned(struct rewrite *out, struct bytes path, struct arena *a);
 
 /*
  * The reverse-path that mail leaves with, as the listener's mail-from says:

@@ -380,6 +380,11 @@ mail_of_others_is_known_before_it_is_ours(void **state)
 	static const struct row rows[] = {
 		{"all", FWD "    adopt: dkim1-aligned\n    from-rewrite: dmarc\n", ""},
 		{"always, and nothing is verified", FWD "    from-rewrite: always\n    verify: off\n", ""},
+		{"bounces", FWD "    legacy-bounce-in: refuse\n", ""},
+		{"their words", FWD "    legacy-bounce-in: pass\n",
+		    "12:23: legacy-bounce-in: `pass` is none of token or refuse"},
+		{"bounces elsewhere", IN "    legacy-bounce-in: refuse\n",
+		    "8:5: legacy-bounce-in: a listener of role inbound has no use for it: bounces are taken where mail is forwarded; remove it"},
 		{"words", FWD "    adopt: own\n    from-rewrite: yes\n",
 		    "12:12: adopt: `own` is none of never, dkim1-aligned or always\n"
 		    "13:19: from-rewrite: `yes` is none of never, dmarc or always"},

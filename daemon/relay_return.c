@@ -1,0 +1,43 @@
+/* Mail to return addresses that we made (product.md, Fail well). */
+#include "daemon/relay_state.h"
+
+#include <stdio.h>
+
+bool
+relay_is_return(const struct relay *r)
+{
+	return r->rcpts != NULL && r->rcpts->out.is_return;
+}
+
+void
+relay_return_ask(struct relay *r)
+{
+	static const struct memory_reply out = {.status = MEMORY_OUT};
+
+	r->is_returning = true;
+	if (memory_return_find(r->hub->memory, r->said->out.token,
+	    r->tag | RELAY_RETURN_PART) != 0)
+		relay_rcpt_returned(r, &out);
+}
+
+/*
+ * It is passed on as it is, and never signed: a bounce that we signed would be
+ * believed where mail to our domain bounces (draft 16.4).
+ */
+void
+relay_return_decide(const struct relay *r, struct decision *d)
+{
+	*d = (struct decision){.kind = DECIDE_REFUSE, .code = 550,
+	    .enhanced = "5.7.1"};
+	if (decide_has_chain(&r->message)) {
+		d->code = 451;
+		d->enhanced = "4.3.0";
+		snprintf(d->text, sizeof(d->text),
+		    "Bounces with DKIM2 can not be checked yet");
+	} else if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
+		snprintf(d->text, sizeof(d->text),
+		    "Bounces without DKIM2 are not taken for this address");
+	} else {
+		d->kind = DECIDE_PASS;
+	}
+}
