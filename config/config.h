@@ -55,6 +55,8 @@ enum config_legacy_bounce_in {
 	LEGACY_BOUNCE_IN_TOKEN,	/* go where the return address leads */
 	LEGACY_BOUNCE_IN_REFUSE,
 };
+enum config_bounce_out { BOUNCE_OUT_ALIGNED, BOUNCE_OUT_DISCARD,
+    BOUNCE_OUT_PASS };
 enum config_replay { REPLAY_ONCE, REPLAY_REFUSE, REPLAY_OFF };
 enum config_mixed { MIXED_DEFER, MIXED_ONE_RCPT };
 enum config_scheme { SCHEME_SMTP, SCHEME_SMTPS, SCHEME_LMTP, SCHEME_MX };
@@ -201,6 +203,7 @@ struct config_listener {
 	char recipient_delimiter[16];	/* "": there are no subaddresses */
 	enum config_delivery delivery;
 	unsigned is_repairing;		/* what devices get wrong */
+	enum config_bounce_out legacy_bounce_out;
 	enum config_replay replay;
 	enum config_mixed mixed;
 	unsigned is_split_first_hop;	/* where a site gets several copies */

@@ -30,6 +30,7 @@ static const struct preset refusals[] = {
 	{ROLE_INBOUND, "legacy-bounce-in", "bounces are taken where mail is "
 	    "forwarded"},
 	{ROLE_INBOUND, "internal", "it never signs"},
+	{ROLE_INBOUND, "legacy-bounce-out", "no server behind us sends through it"},
 	{ROLE_INBOUND, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_INBOUND, "pair", "it is what others are paired with"},
 	{ROLE_INBOUND, "recipes", "it never signs"},
@@ -61,6 +62,7 @@ static const struct preset refusals[] = {
 	{ROLE_APPLIANCE, "pair", "its clients only send new mail"},
 	{ROLE_APPLIANCE, "recipes", "its clients only send new mail"},
 	{ROLE_FORWARD, "extend", "it verifies what it extends"},
+	{ROLE_FORWARD, "legacy-bounce-out", "no server behind us sends through it"},
 	{ROLE_FORWARD, "pair", "it verifies what it extends"},
 	{ROLE_FORWARD, "recipes", "it leaves the message as it came"},
 	{ROLE_FORWARD, "repair", "mail of others is not its to change"},
@@ -74,6 +76,7 @@ static const struct preset refusals[] = {
 	{ROLE_LIST_IN, "legacy-bounce-in", "bounces are taken where mail is "
 	    "forwarded"},
 	{ROLE_LIST_IN, "internal", "it never signs"},
+	{ROLE_LIST_IN, "legacy-bounce-out", "no server behind us sends through it"},
 	{ROLE_LIST_IN, "mail-from", "it leaves the envelope as it came"},
 	{ROLE_LIST_IN, "pair", "it is what others are paired with"},
 	{ROLE_LIST_IN, "recipes", "it never signs"},

@@ -235,9 +235,6 @@ originate(struct decision *d, const struct decide_facts *f)
 		refuse(d, 550, "5.6.0", from == DKIM2_FROM_NONE
 		    ? "The message has no From field"
 		    : "The message has more than one From field");
-	} else if (bytes_eq(f->mail_from_in, BYTES_LIT("<>")) &&
-	    is_report(f->message)) {
-		refuse(d, 550, "5.7.1", "Bounces are not relayed yet");
 	} else if (from == DKIM2_FROM_UNCLEAR) {
 		decide_unsignable(d, f->listener,
 		    "From does not hold exactly one mailbox");

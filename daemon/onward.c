@@ -244,11 +244,33 @@ ask_again(struct onward *o)
 	}
 }
 
+struct bytes
+onward_body(const struct onward *o)
+{
+	return o->replaced != NULL ? o->replaced->body
+	    : content_body(&o->relay->content);
+}
+
+/* A message of our own: nothing of what came is in it. */
+static void
+put_replaced(struct onward *o)
+{
+	memset(o->pieces, 0, sizeof(o->pieces));
+	o->pieces[0] = o->signatures;
+	o->pieces[ONWARD_CONTENT] = o->replaced->message.header;
+	o->pieces[5] = BYTES_LIT("\r\n");
+	o->pieces[6] = o->replaced->body;
+}
+
 static void
 put_pieces(struct onward *o)
 {
 	const struct relay *r = o->relay;
 
+	if (o->replaced != NULL) {
+		put_replaced(o);
+		return;
+	}
 	o->pieces[0] = (struct bytes){NULL, 0};
 	if (o->sign != NULL)
 		o->pieces[0] = o->signatures;
@@ -325,7 +347,8 @@ lack_signature(struct onward *o, int error)
 {
 	if (error == -E_NOMEM) {
 		end_saying(o, 452, "4.3.1", "Out of memory");
-	} else if (o->relay->listener->on_failure == ON_FAILURE_DEFER) {
+	} else if (o->replaced != NULL ||
+	    o->relay->listener->on_failure == ON_FAILURE_DEFER) {
 		end_saying(o, 451, "4.3.0",
 		    "The message can not be signed now");
 	} else {
@@ -354,14 +377,25 @@ send_signed(struct onward *o)
 		send_whole(o);
 }
 
+/* Makes the message what the copy is to have, but for our signatures. */
+static int
+prepare(struct onward *o)
+{
+	struct relay *r = o->relay;
+	int error;
+
+	if (r->dsn != NULL)
+		return relay_dsn_write(r, &o->value, &o->replaced);
+	error = relay_repair(r, &o->value, &o->repaired);
+	return error != 0 ? error : relay_from(r, o);
+}
+
 void
 onward_send(struct onward *o)
 {
-	int error = relay_repair(o->relay, &o->value, &o->repaired);
+	int error = prepare(o);
 
 	o->is_begun = true;
-	if (error == 0)
-		error = relay_from(o->relay, o);
 	if (error == 0 && o->decision.kind == DECIDE_SIGN)
 		error = onward_sign(o);
 	if (error != 0)

@@ -17,6 +17,7 @@
 
 struct relay;
 struct relay_repaired;
+struct relay_replaced;
 struct relay_rewritten;
 
 #define ONWARD_CONTENT 4	/* the first piece of the content */
@@ -59,6 +60,7 @@ struct relay_rcpt {
 	bool is_claimed;		/* for us */
 	bool is_recorded;		/* in the record of the arrival */
 	bool is_unsure;			/* the dot was out, no answer came */
+	bool is_discarded;		/* on purpose: answered 250 */
 	unsigned number;		/* for tags */
 	struct relay_value value;	/* what its copy has, or had before */
 };
@@ -107,6 +109,8 @@ struct onward {
 					   came; NULL: nothing */
 	const struct relay_rewritten *rewritten; /* what came, with another
 						   From; NULL: with its own */
+	const struct relay_replaced *replaced;	/* what it is in the place of
+						   what came; NULL: that */
 	struct dkim2_envelope leaves;	/* the envelope it is signed for */
 	struct dkim2_sign *sign;	/* the last; NULL: it is not signed */
 	struct onward_hop {		/* a signature of ours */
@@ -174,6 +178,9 @@ void onward_close(struct onward *o);
 
 /* Whether a copy is one of several that an alias makes of a message. */
 bool onward_is_exploded(const struct onward *o);
+
+/* The body that a copy has. */
+struct bytes onward_body(const struct onward *o);
 
 /* ---- onward_sign.c ---- */
 

@@ -28,8 +28,9 @@ domain_of(const struct onward *o, const struct dkim2_message *m)
 
 /* The hash of the body, the same for all copies. */
 static int
-hash_body(struct relay *r)
+hash_body(const struct onward *o)
 {
+	struct relay *r = o->relay;
 	uint8_t *digest;
 	int error;
 
@@ -38,7 +39,7 @@ hash_body(struct relay *r)
 	digest = arena_alloc(r->arena, DKIM2_DIGEST);
 	if (digest == NULL)
 		return -E_NOMEM;
-	error = dkim1_body_hash(content_body(&r->content), digest);
+	error = dkim1_body_hash(onward_body(o), digest);
 	if (error == 0)
 		r->dkim1_body = digest;
 	return error;
@@ -73,7 +74,7 @@ onward_dkim1(struct onward *o, const struct dkim2_message *m)
 	for (size_t k = 0; k < n; k++)
 		keys[k] = (struct dkim2_signing_key){o->dkim1_keys[k].selector,
 		    o->dkim1_keys[k].algorithm};
-	error = hash_body(r);
+	error = hash_body(o);
 	if (error == 0)
 		error = dkim1_sign_new(&o->dkim1, r->arena, m, &opts, &why);
 	if (error != 0)

@@ -71,6 +71,8 @@ digests_of(const struct onward *o)
 {
 	const struct relay *r = o->relay;
 
+	if (o->replaced != NULL)
+		return &o->replaced->digests;
 	if (o->decision.is_return)
 		return r->extension.digests;
 	if (o->rewritten != NULL)
@@ -105,7 +107,7 @@ verify(const struct onward *o, struct arena *a, struct dkim2_verify **v,
 	if (error == 0)
 		error = answer_keys(o, *v);
 	if (error == 0)
-		error = dkim2_verify_end(*v, content_body(&r->content));
+		error = dkim2_verify_end(*v, onward_body(o));
 	return error;
 }
 

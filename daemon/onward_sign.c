@@ -88,6 +88,9 @@ subject_of(const struct onward *o)
 {
 	const struct relay *r = o->relay;
 
+	if (o->replaced != NULL)
+		return (struct subject){o->replaced->message,
+		    &o->replaced->digests, {NULL, 0}};
 	if (o->decision.is_return)
 		return (struct subject){*r->extension.message,
 		    r->extension.digests, r->extension.recipe};
@@ -173,6 +176,8 @@ set_hop(const struct onward *o, struct dkim2_sign_options *opts)
 	}
 	opts->domain = d->domain;
 	opts->envelope = &o->leaves;
+	if (o->replaced != NULL)
+		return;		/* nothing is asked for, nothing hidden */
 	opts->flags = d->flags | o->relay->listener->flags;
 	opts->is_private = is_private(o);
 	if (o->value.is_exploded && (o->n_hops != 0 ||
@@ -220,6 +225,8 @@ sign_next(struct onward *o)
 		return error;
 	if (why == DKIM2_MAY_SIGN)
 		return ask_signatures(o);
+	if (o->replaced != NULL)
+		return -E_CRYPTO;	/* a DSN is believed by its signature */
 	decide_unsignable(&o->decision, o->relay->listener,
 	    dkim2_refusal_text(why));
 	relay_from_undo(o);
@@ -246,7 +253,8 @@ is_repeated(const struct onward *o)
 	const struct dkim2_result *result =
 	    dkim2_verify_result(o->relay->verify);
 
-	return result != NULL && loopcheck_repeats(result,
+	return o->replaced == NULL && result != NULL &&
+	    loopcheck_repeats(result,
 	    o->decision.domain, &o->leaves);
 }
 
@@ -255,7 +263,7 @@ is_repeated(const struct onward *o)
 static bool
 is_split(const struct onward *o)
 {
-	return o->relay->listener->is_split_first_hop &&
+	return o->relay->listener->is_split_first_hop && o->replaced == NULL &&
 	    o->value.is_exploded && o->decision.before.n == 0 &&
 	    !o->decision.is_return && !decide_has_chain(&o->relay->message);
 }

@@ -212,6 +212,7 @@ settle_twins(struct relay *r)
 			continue;
 		k->state = RCPT_SETTLED;
 		k->answer = k->twin->answer;
+		k->is_discarded = k->twin->is_discarded;
 		relay_log_fate(r, k);
 	}
 }
@@ -621,7 +622,7 @@ go_on(struct relay *r)
 			return;
 		result = dkim2_verify_result(r->verify);
 	}
-	if (!relay_arrival_find(r))
+	if (!relay_bounce(r) && !relay_arrival_find(r))
 		relay_decide(r, result);
 }
 

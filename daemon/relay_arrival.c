@@ -360,6 +360,10 @@ relay_arrival_reply(struct relay *r, const struct arrival_reply *reply)
 	}
 	if (r->state != RELAY_FINDING)
 		return false;
+	if (r->bounce != NULL) {
+		relay_bounce_found(r, reply);
+		return true;
+	}
 	if (reply->status == ARRIVAL_FOUND)
 		found(r, &reply->record);
 	else if (reply->status == ARRIVAL_NONE && find_within(r))

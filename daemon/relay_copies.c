@@ -51,7 +51,13 @@ decide_for(struct relay *r, struct onward *asked,
 	    .arena = r->arena,
 	};
 
-	if (relay_is_return(r))
+	if (r->dsn != NULL)
+		asked->decision = (struct decision){.kind = DECIDE_SIGN,
+		    .domain = r->dsn->made.domain};
+	else if (r->unsigned_rule != NULL)
+		asked->decision = (struct decision){.kind = DECIDE_PASS,
+		    .rule = r->unsigned_rule};
+	else if (relay_is_return(r))
 		relay_return_decide(r, &asked->decision);
 	else
 		decide(&asked->decision, &facts);
@@ -249,7 +255,7 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 		relay_refuse(r, &a);
 		return;
 	}
-	r->is_exploded = says_exploded(result);
+	r->is_exploded = r->dsn != NULL || says_exploded(result);
 	relay_queue_or_through(r, result);
 	refuse_delivered(r);
 	find_policy(r, result);

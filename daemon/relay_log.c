@@ -46,6 +46,8 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 		relay_escape(rcpt->to.raw, orig + 8, sizeof(orig) - 16);
 		strcat(orig, ", ");
 	}
+	if (rcpt->is_discarded)
+		word = "discarded";
 	if (r->is_queued && o != NULL) {
 		relay = "queue";
 		word = a->code / 100 == 2 ? "queued" : word;

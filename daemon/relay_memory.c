@@ -9,7 +9,8 @@
 bool
 relay_remembers(const struct relay *r)
 {
-	return r->listener->replay != REPLAY_OFF;
+	/* a failure is reported once, whatever else may come twice */
+	return r->listener->replay != REPLAY_OFF || r->dsn != NULL;
 }
 
 static struct memory_key
@@ -40,6 +41,10 @@ make_digest(struct relay *r)
 	const struct dkim2_digests *d = dkim2_verify_digests(r->verify);
 	struct buf b;
 
+	if (r->dsn != NULL) {
+		r->digest = r->dsn->digest;
+		return 0;
+	}
 	if (arena_buf(r->arena, 64, &b) != 0)
 		return -E_NOMEM;
 	buf_add(&b, (struct bytes){d->header[DKIM2_SHA256], 32});

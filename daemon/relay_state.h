@@ -12,6 +12,7 @@
 #include "daemon/relay.h"
 #include "daemon/repair.h"
 #include "daemon/sender.h"
+#include "dsn/report.h"
 
 /* A message with what it lacked, as copies of one time and id have it. */
 struct relay_repaired {
@@ -31,6 +32,24 @@ struct relay_rewritten {
 	struct dkim2_message message;
 	struct dkim2_digests digests;
 	struct bytes recipe;		/* back to what came; empty: no chain */
+};
+
+/* A DSN of ours, as copies of one time and id have it. */
+struct relay_replaced {
+	struct relay_replaced *next;
+	int64_t time_s;
+	struct bytes id;
+	struct dkim2_message message;
+	struct bytes body;
+	struct dkim2_digests digests;
+};
+
+/* What leaves in the place of what came: a DSN built anew (relay_dsn.c). */
+struct relay_dsn {
+	struct dsn_made made;		/* but for its time and id */
+	struct bytes digest;		/* of what it reports on, for the
+					   memory */
+	struct relay_replaced *written;
 };
 
 #define RELAY_CHAINS 64U	/* of an index, for thousands of recipients */
@@ -91,6 +110,8 @@ struct relay {
 	struct repair repair;		/* what it lacks */
 	struct relay_repaired *repaired;
 	struct relay_rewritten *rewritten;
+	struct relay_dsn *dsn;		/* NULL: what came is what leaves */
+	struct relay_bounce *bounce;	/* of the server behind us; NULL: none */
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
 	struct sender *sender;		/* by DKIM1; NULL: nothing to look at */
@@ -98,6 +119,7 @@ struct relay {
 	bool is_within;			/* asked by the chain of a part of it */
 	struct arrival *recorded;	/* how it came; NULL: not written */
 	struct annotation annotation;	/* of all copies */
+	const char *unsigned_rule;	/* why it is passed on as it is; NULL */
 	const struct config_policy *policy;	/* the rule for it; NULL */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_short;			/* it has neither Message-ID nor Date */
@@ -299,6 +321,46 @@ void relay_queue_signed(struct relay *r, struct onward *copy);
  * Returns  false where it was made: the message is in the queue, and stays
  */
 bool relay_queue_take_back(struct relay *r);
+
+/* ---- relay_dsn.c ---- */
+
+/*
+ * What came is replaced by a DSN for one of its recipients; the others are
+ * told that it is discarded. relay_decide() comes next.
+ *
+ * made     but for time and id; what it points to lives as long as r
+ * signature  of the message that it reports on: names that for the memory
+ * Returns  0 or -E_*
+ */
+int relay_dsn_put(struct relay *r, struct relay_rcpt *rcpt,
+    const struct dsn_made *made, struct bytes signature);
+
+/*
+ * The DSN as a copy has it.
+ *
+ * Returns  0 or -E_*
+ */
+int relay_dsn_write(struct relay *r, const struct relay_value *value,
+    const struct relay_replaced **out);
+
+/* 250, and nobody gets it: each recipient, or one alone, who is not settled
+ * yet. why goes to the client, and into the log. */
+void relay_discard(struct relay *r, const char *why);
+void relay_discard_rcpt(struct relay *r, struct relay_rcpt *rcpt,
+    const char *why);
+
+/* ---- relay_bounce.c ---- */
+
+/*
+ * Looks whether what came is a bounce of the server behind us, and what is to
+ * become of it; relay_decide() comes, or an answer for everybody.
+ *
+ * Returns  false where it is none, or goes on as new mail does
+ */
+bool relay_bounce(struct relay *r);
+
+/* How the message that it returns came in. */
+void relay_bounce_found(struct relay *r, const struct arrival_reply *reply);
 
 /* ---- relay_repair.c ---- */
 

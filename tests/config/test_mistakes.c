@@ -264,6 +264,9 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"at inbound", IN "    dkim1: yes\n", "8:5: dkim1: a listener of role inbound has no use for it: it never signs; remove it"},
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
+		{"bounces of the server behind us", OUT "    legacy-bounce-out: discard\n", ""},
+		{"held", OUT "    legacy-bounce-out: hold\n", "8:24: legacy-bounce-out: hold: not built yet; write aligned, discard or pass"},
+		{"no server behind it", IN "    legacy-bounce-out: pass\n", "8:5: legacy-bounce-out: a listener of role inbound has no use for it: no server behind us sends through it; remove it"},
 		{"at top level", IN "store: redis://a\nnormalize: a\n",
 		    "8:1: store: not built yet; remove it\n"
 		    "9:1: normalize: not built yet; remove it"},

@@ -51,6 +51,14 @@ add_signed(struct bytes message, struct bytes paths, struct buf *out)
 	free(b.p);
 }
 
+/* Signed, and another body since. */
+static void
+add_changed(struct bytes paths, struct buf *out)
+{
+	add_signed(BYTES_LIT(HEADER "\r\n" BODY), paths, out);
+	buf_add_str(out, "Good bye\r\n");
+}
+
 /* By DKIM1, n times. */
 static void
 add_dkim1(struct bytes domain, unsigned n, const char *sent, struct buf *out)
@@ -92,6 +100,11 @@ message_make(struct bytes kind, struct buf *out)
 		n = strtoul((const char *)kind.p + space + 1, NULL, 10);
 	if (cut(&kind, "signed ")) {
 		add_signed(BYTES_LIT(HEADER "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "auto ")) {
+		add_signed(BYTES_LIT("Auto-Submitted: auto-replied\r\n"
+		    HEADER "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "changed ")) {
+		add_changed(kind, out);
 	} else if (cut(&kind, "list ")) {
 		add_signed(BYTES_LIT("List-Id: <l.one.example>\r\n" HEADER
 		    "\r\n" BODY), kind, out);

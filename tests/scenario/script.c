@@ -10,6 +10,7 @@
 #include "config/value.h"
 #include "daemon/addr.h"
 #include "tests/scenario/arrivals.h"
+#include "tests/scenario/bounce.h"
 #include "tests/scenario/memory.h"
 #include "tests/scenario/manager.h"
 #include "tests/scenario/message.h"
@@ -396,21 +397,22 @@ do_replay(struct run *r, struct actor *a, struct bytes name)
 	return true;
 }
 
-/* "OTHER CHANGES": likewise, as a list manager leaves it. */
+/* "OTHER WORDS": something that was made of what another one took. */
 static bool
-do_pass_on(struct run *r, struct actor *a, struct bytes rest)
+do_make(struct run *r, struct actor *a, struct bytes rest,
+    bool (*make)(struct bytes, struct bytes, struct buf *))
 {
 	const struct actor *other = actor_find(r, next_word(&rest));
 	struct buf b = {malloc(MESSAGE_MAX), 0, MESSAGE_MAX, false};
 	bool is_good;
 
 	assert(b.p != NULL);
-	is_good = manager_make((struct bytes){other->content,
+	is_good = make((struct bytes){other->content,
 	    other->n_content}, rest, &b);
 	wire_send(a->wire, buf_bytes(&b));
 	wire_send(a->wire, BYTES_LIT(".\r\n"));
 	free(b.p);
-	return is_good || fail(r, "no such changes", rest, nothing);
+	return is_good || fail(r, "no such words", rest, nothing);
 }
 
 static bool
@@ -548,7 +550,9 @@ act(struct run *r, struct bytes name, struct bytes verb, struct bytes rest)
 	if (is(verb, "replays"))
 		return do_replay(r, a, rest);
 	if (is(verb, "passes"))
-		return do_pass_on(r, a, rest);
+		return do_make(r, a, rest, manager_make);
+	if (is(verb, "bounces"))
+		return do_make(r, a, rest, bounce_make);
 	if (is(verb, "content"))
 		return do_content(r, a);
 	if (is(verb, "window"))
