@@ -42,10 +42,13 @@ hash_body(const struct history_state *s, enum dkim2_hash algorithm,
 	return r;
 }
 
-/* Compares one state with one member of h=; adds a failure for each hash. */
+/*
+ * Compares one state with one member of h=; adds a failure for each hash, of
+ * that of the body where there is one.
+ */
 static int
 member_check(struct history_state *s, const struct instance_hash *h,
-    uint32_t m, struct groups_item *items, size_t *n)
+    uint32_t m, bool has_body, struct groups_item *items, size_t *n)
 {
 	uint8_t digest[DKIM2_HASH_MAX];
 	struct bytes got = {digest, 0};
@@ -66,8 +69,9 @@ member_check(struct history_state *s, const struct instance_hash *h,
 		    s->header_fault;
 	}
 	++*n;
-	if (r == 0)
-		r = hash_body(s, h->algorithm, digest);
+	if (r != 0 || !has_body)
+		return r;
+	r = hash_body(s, h->algorithm, digest);
 	if (r == 0 && !bytes_eq(h->body, got)) {
 		items[(*n)++] = (struct groups_item){h->group,
 		    reason_verdict(DKIM2_BODY_HASH, m, h->name)};
@@ -78,7 +82,7 @@ member_check(struct history_state *s, const struct instance_hash *h,
 
 static int
 state_check(struct history_state *s, const struct instance *in,
-    struct arena *a)
+    bool has_body, struct arena *a)
 {
 	struct groups_item *items = arena_array(a, 2 * in->n_hashes,
 	    sizeof(*items));
@@ -86,7 +90,8 @@ state_check(struct history_state *s, const struct instance *in,
 	int r = items == NULL ? -E_NOMEM : 0;
 
 	for (size_t k = 0; r == 0 && k < in->n_hashes; k++)
-		r = member_check(s, &in->hashes[k], in->m, items, &n);
+		r = member_check(s, &in->hashes[k], in->m, has_body, items,
+		    &n);
 	if (r != 0)
 		return r;
 	s->is_checked = true;
@@ -156,7 +161,7 @@ step_down(struct history *h, size_t m, size_t *budget, struct arena *a)
 	int r = undo_header(&in->steps, &now->header, &before->header, budget,
 	    a, &v);
 
-	if (r == 0 && v == RECIPE_GOOD)
+	if (r == 0 && v == RECIPE_GOOD && h->has_body)
 		r = undo_body(&in->steps, now->body, &before->body, budget, a,
 		    &v);
 	if (r == 0 && v == RECIPE_GOOD)
@@ -169,16 +174,16 @@ step_down(struct history *h, size_t m, size_t *budget, struct arena *a)
 	return r;
 }
 
-int
-history_read(struct history *h, const struct dkim2_message *m,
-    struct bytes body, struct arena *a)
+static int
+read_states(struct history *h, const struct dkim2_message *m,
+    struct bytes body, bool has_body, struct arena *a)
 {
 	struct dkim2_limits limits;
 	struct reason_list faults;
 	size_t budget;
 	int r;
 
-	*h = (struct history){.lost = reason_pass()};
+	*h = (struct history){.lost = reason_pass(), .has_body = has_body};
 	dkim2_limits_default(&limits);
 	budget = limits.max_undo;
 	r = reason_list_init(&faults, chain_faults_max(m, &limits), a);
@@ -201,11 +206,25 @@ history_read(struct history *h, const struct dkim2_message *m,
 			h->lost = in->fault;
 			break;
 		}
-		r = state_check(&h->states[n - 1], in, a);
+		r = state_check(&h->states[n - 1], in, has_body, a);
 		if (r == 0 && n > 1)
 			r = step_down(h, n, &budget, a);
 		if (n > 1 && !h->states[n - 2].is_known)
 			break;
 	}
 	return r;
+}
+
+int
+history_read(struct history *h, const struct dkim2_message *m,
+    struct bytes body, struct arena *a)
+{
+	return read_states(h, m, body, true, a);
+}
+
+int
+history_read_header(struct history *h, const struct dkim2_message *m,
+    struct arena *a)
+{
+	return read_states(h, m, (struct bytes){NULL, 0}, false, a);
 }

@@ -23,6 +23,8 @@ struct history_state {
 
 struct history {
 	struct chain chain;
+	bool has_body;			/* false: bodies are empty, and no
+					   verdict is of them */
 	struct history_state *states;	/* states[m - 1] */
 	size_t n_states;		/* 0: the fields are no chain */
 	struct dkim2_verdict lost;	/* why an earlier state is not known */
@@ -38,6 +40,13 @@ struct history {
  */
 int history_read(struct history *h, const struct dkim2_message *m,
     struct bytes body, struct arena *a);
+
+/*
+ * The same of a header alone: of recipes what they say of fields is undone,
+ * and of hashes those of the header are compared.
+ */
+int history_read_header(struct history *h, const struct dkim2_message *m,
+    struct arena *a);
 
 /*
  * A name of a field as people write it, "list-id" as "List-Id": recipes have
@@ -64,5 +73,17 @@ struct bytes history_name(struct bytes name, struct arena *a);
  */
 int history_header(const struct history *h, const struct dkim2_message *m,
     size_t i, struct arena *a, struct bytes *header);
+
+/*
+ * The same for one who knows what he put on top himself.
+ *
+ * i        from 0: as signature 1 found it, without any DKIM2 field
+ * cut      a field of m: fields that no hash covers are left out from the
+ *          top down to it, it too, and kept below. NULL: as above; with i = 0
+ *          they all stay
+ */
+int history_header_cut(const struct history *h, const struct dkim2_message *m,
+    size_t i, const struct dkim2_field *cut, struct arena *a,
+    struct bytes *header);
 
 #endif

@@ -235,26 +235,29 @@ block_init(struct block *b, const struct history *h,
 
 struct writer {
 	const struct history *h;
-	const struct signature *top;	/* the one that is on top then */
+	size_t i, m;			/* of the last signature that stays, and
+					   of its instance; 0: none */
+	const uint8_t *cut;		/* where the last field begins above
+					   which what is not hashed goes */
 	bool is_below;			/* we are past it */
 };
 
-/* Says whether a field was there when the top signature was made. */
+/* Says whether a field was there when the last signature was made. */
 static bool
 is_kept(struct writer *w, const struct node *n)
 {
 	const struct chain *c = &w->h->chain;
+	bool is_above = !w->is_below;
 
+	if (n->raw.p != NULL && n->raw.p == w->cut)
+		w->is_below = true;
 	for (size_t k = 0; k < c->n_signatures; k++)
-		if (c->signatures[k].field->raw.p == n->raw.p) {
-			w->is_below = w->is_below ||
-			    c->signatures[k].i == w->top->i;
-			return c->signatures[k].i <= w->top->i;
-		}
+		if (c->signatures[k].field->raw.p == n->raw.p)
+			return c->signatures[k].i <= w->i;
 	for (size_t k = 0; k < c->n_instances; k++)
 		if (c->instances[k].field->raw.p == n->raw.p)
-			return c->instances[k].m <= w->top->m;
-	return w->is_below || !unsigned_is(n->name);
+			return c->instances[k].m <= w->m;
+	return !is_above || !unsigned_is(n->name);
 }
 
 static void
@@ -275,16 +278,22 @@ put_field(const struct node *n, struct buf *out)
 }
 
 int
-history_header(const struct history *h, const struct dkim2_message *m,
-    size_t i, struct arena *a, struct bytes *header)
+history_header_cut(const struct history *h, const struct dkim2_message *m,
+    size_t i, const struct dkim2_field *cut, struct arena *a,
+    struct bytes *header)
 {
-	struct writer w = {h, &h->chain.signatures[i - 1], false};
+	const struct signature *last = &h->chain.signatures[i == 0 ? 0 : i - 1];
+	struct writer w = {h, i, i == 0 ? 0 : last->m, NULL, false};
 	size_t n = 0;
 	struct block b;
 	struct buf out;
-	int r = block_init(&b, h, m, w.top->m, a);
+	int r = block_init(&b, h, m, last->m, a);
 
-	for (size_t k = h->n_states; r == 0 && k > w.top->m; k--)
+	if (cut == NULL && i != 0)
+		cut = last->field;
+	w.cut = cut != NULL ? cut->raw.p : NULL;
+	w.is_below = cut == NULL;
+	for (size_t k = h->n_states; r == 0 && k > last->m; k--)
 		r = undo(&b, &h->chain.instances[k - 1].steps);
 	if (r != 0)
 		return r;
@@ -297,4 +306,11 @@ history_header(const struct history *h, const struct dkim2_message *m,
 			put_field(f, &out);
 	*header = buf_bytes(&out);
 	return r;
+}
+
+int
+history_header(const struct history *h, const struct dkim2_message *m,
+    size_t i, struct arena *a, struct bytes *header)
+{
+	return history_header_cut(h, m, i, NULL, a, header);
 }
