@@ -226,6 +226,16 @@ int onward_dkim1(struct onward *o, const struct dkim2_message *m);
 /* Takes a signature, and proves one of RSA. 0 or -E_*. */
 int onward_dkim1_answer(struct onward *o, size_t k, struct bytes signature);
 
+/*
+ * Whether a signature is one of the key. A bit that falls over while one of
+ * RSA is made can give the key away; it must not leave.
+ *
+ * id       of the message, for the log
+ * Returns  0; -E_CRYPTO where it is not (logged), or that can not be told
+ */
+int onward_dkim1_prove(const char *id, const struct signer_key *key,
+    struct bytes digest, struct bytes signature);
+
 /* ---- onward_prove.c ---- */
 
 /*

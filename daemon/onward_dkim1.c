@@ -89,13 +89,9 @@ onward_dkim1(struct onward *o, const struct dkim2_message *m)
 	return error != 0 ? error : ask(o, n);
 }
 
-/*
- * Whether a signature is one of the key. A bit that falls over while one of
- * RSA is made can give the key away; it must not leave.
- */
-static int
-prove(struct onward *o, const struct signer_key *key, struct bytes digest,
-    struct bytes signature)
+int
+onward_dkim1_prove(const char *id, const struct signer_key *key,
+    struct bytes digest, struct bytes signature)
 {
 	struct arena *a = arena_new(KEY_ROOM);
 	struct dkim2_public_key public;
@@ -115,7 +111,7 @@ prove(struct onward *o, const struct signer_key *key, struct bytes digest,
 	arena_free(&a);
 	if (error == 0 && !good) {
 		log_line(LOG_ERROR_, "%s: ALARM: what was signed here by DKIM1 "
-		    "does not verify, and does not leave so", o->relay->id);
+		    "does not verify, and does not leave so", id);
 		error = -E_CRYPTO;
 	}
 	return error;
@@ -130,7 +126,7 @@ onward_dkim1_answer(struct onward *o, size_t k, struct bytes signature)
 	if (signature.n == 0)
 		return -E_SYSTEM;
 	if (key->algorithm == DKIM2_RSA_SHA256)
-		error = prove(o, key, dkim1_sign_want(o->dkim1, k),
-		    signature);
+		error = onward_dkim1_prove(o->relay->id, key,
+		    dkim1_sign_want(o->dkim1, k), signature);
 	return error != 0 ? error : dkim1_sign_answer(o->dkim1, k, signature);
 }

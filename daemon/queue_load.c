@@ -448,13 +448,13 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 	struct queue_entry *e = queue_entry_find(r, id);
 	bool is_known = e != NULL;
 
+	if (how == QUEUE_LOAD_SCAN && f->m.about.n != 0)
+		queue_report_found(r, &f->m);
 	if (f->m.is_held) {
 		if (is_known)
 			e->is_partial = false;
 		return 0;
 	}
-	if (how == QUEUE_LOAD_SCAN && f->m.about.n != 0)
-		queue_report_found(r, &f->m);
 	if (!has_open(&f->m) && !queue_report_is_due(&f->m)) {
 		if (!is_known && is_all_over(&f->m))
 			remove_message(r, id);

@@ -39,7 +39,7 @@ queue_report_is_for(const struct queue_message *m,
 bool
 queue_report_is_due(const struct queue_message *m)
 {
-	if (m->report_to.n == 0 || m->is_held)
+	if (m->report_to.n == 0)
 		return false;
 	for (size_t c = 0; c < m->n_copies; c++)
 		for (size_t k = 0; k < m->copies[c].n_rcpts; k++)
@@ -166,6 +166,7 @@ let_go(struct queue_report *q)
 		slots_leave(&q->run->hub->slots, q->tag);
 	q->has_tag = false;
 	q->sign = NULL;
+	q->dkim1 = NULL;
 	arena_free(&q->arena);
 }
 

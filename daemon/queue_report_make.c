@@ -157,8 +157,9 @@ is_ascii(struct bytes b)
 }
 
 static void
-describe(const struct queue_report *q, struct queue_message *m,
-    struct queue_copy *c, struct queue_rcpt *rcpt, const char *signed_as)
+describe(const struct queue_report *q, const struct bytes pieces[2],
+    struct queue_message *m, struct queue_copy *c, struct queue_rcpt *rcpt,
+    const char *signed_as)
 {
 	int64_t now = loop_time_s(q->run->hub->loop);
 
@@ -169,8 +170,7 @@ describe(const struct queue_report *q, struct queue_message *m,
 	    .rcpts = rcpt,
 	    .n_rcpts = 1,
 	};
-	if (q->sign != NULL)
-		c->added = dkim2_sign_fields(q->sign);
+	c->added.n = pieces[0].n + pieces[1].n;
 	*m = (struct queue_message){
 	    .id = bytes_of(q->id),
 	    .listener = q->listener,
@@ -203,6 +203,8 @@ put(const struct queue_report *q, const struct bytes pieces[], size_t n)
 static int
 write_file(struct queue_report *q)
 {
+	struct bytes pieces[] = {{NULL, 0}, {NULL, 0}, {NULL, 0}, q->header,
+	    BYTES_LIT("\r\n"), q->body};
 	char signed_as[300] = "signed=no";
 	struct queue_message m;
 	struct queue_copy c;
@@ -210,17 +212,20 @@ write_file(struct queue_report *q)
 	struct buf head;
 	int error;
 
-	if (q->sign != NULL)
+	if (q->sign != NULL) {
 		snprintf(signed_as, sizeof(signed_as), "signed=yes d=%.*s",
 		    BYTES_FMT(q->domain));
-	describe(q, &m, &c, &rcpt, signed_as);
+		pieces[1] = dkim2_sign_fields(q->sign);
+		pieces[2] = queue_report_dkim1_fields(q);
+	}
+	describe(q, pieces + 1, &m, &c, &rcpt, signed_as);
 	if (arena_room(q->arena, queue_file_room(&m), &head) != 0)
 		return -E_NOMEM;
 	error = queue_file_write(&m, &head);
 	if (error != 0)
 		return error;
-	return put(q, (const struct bytes[]){buf_bytes(&head), c.added,
-	    q->header, BYTES_LIT("\r\n"), q->body}, 5);
+	pieces[0] = buf_bytes(&head);
+	return put(q, pieces, sizeof(pieces) / sizeof(pieces[0]));
 }
 
 static void
@@ -297,7 +302,7 @@ ask_signatures(struct queue_report *q)
 		if (signer_client_ask(h->signer, q->keys[k].number, digest,
 		    q->tag | k) != 0)
 			return -E_SYSTEM;
-	return 0;
+	return queue_report_dkim1(q);
 }
 
 void
@@ -411,6 +416,15 @@ prove(struct queue_report *q, bool *is_good)
 	return error;
 }
 
+static int
+take_signature(struct queue_report *q, size_t k, struct bytes signature)
+{
+	if (k >= QUEUE_REPORT_DKIM1)
+		return queue_report_dkim1_answer(q, k - QUEUE_REPORT_DKIM1,
+		    signature);
+	return dkim2_sign_answer(q->sign, k, signature);
+}
+
 void
 queue_run_signature(struct hub *h, uint64_t tag, struct bytes signature)
 {
@@ -421,8 +435,9 @@ queue_run_signature(struct hub *h, uint64_t tag, struct bytes signature)
 	if (q == NULL)
 		return;
 	if (signature.n != 0)
-		error = dkim2_sign_answer(q->sign, SLOT_PART(tag), signature);
-	if (error == 0 && dkim2_sign_step(q->sign) != DKIM2_DONE)
+		error = take_signature(q, SLOT_PART(tag), signature);
+	if (error == 0 && (dkim2_sign_step(q->sign) != DKIM2_DONE ||
+	    !queue_report_dkim1_is_done(q)))
 		return;
 	if (error == 0)
 		error = prove(q, &is_good);

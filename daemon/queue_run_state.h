@@ -83,6 +83,7 @@ struct queue_report {
 	struct dkim2_digests digests;
 	struct dkim2_envelope envelope;
 	struct dkim2_sign *sign;
+	struct dkim1_sign *dkim1;	/* beside; NULL: none */
 	const struct signer_key *keys;
 	size_t n_keys;
 	bool has_tag;
@@ -350,6 +351,19 @@ void queue_reports_free(struct queue_run *r);
  * come: at once, or later.
  */
 void queue_report_make(struct queue_report *q);
+
+/* ---- queue_report_dkim1.c ---- */
+
+/* Numbers of its answers begin here. */
+#define QUEUE_REPORT_DKIM1 128U
+
+/* Asks for a DKIM1 signature with each key, where the listener has them beside.
+ * 0 or -E_*. */
+int queue_report_dkim1(struct queue_report *q);
+int queue_report_dkim1_answer(struct queue_report *q, size_t k,
+    struct bytes signature);
+bool queue_report_dkim1_is_done(const struct queue_report *q);
+struct bytes queue_report_dkim1_fields(const struct queue_report *q);
 
 /* ---- queue_command.c: queue_run_command() ---- */
 

@@ -69,6 +69,7 @@ def test_a_refused_recipient_is_reported_once(site):
         (mail,) = arrived(sink, 1)
         assert (mail.mail_from, mail.rcpt_to) == ("", [ALICE])
         assert verified(s, mail)
+        assert b"\nDKIM-Signature: " in mail.content
         m, text, first, rcpts, returned = parts(mail)
         assert m["From"].endswith("<MAILER-DAEMON@one.example>")
         assert m["To"] == ALICE
