@@ -52,7 +52,7 @@ to_log(void *arg, const char *text)
 static int
 signer_main(const struct generation *g, int control)
 {
-	struct signer_hello failed = {EX_CONFIG, 0};
+	struct signer_hello failed = {.status = EX_CONFIG};
 	const struct priv *p = &g->start.priv;
 	struct signer_keys *keys;
 	bool is_locked;

@@ -62,12 +62,22 @@ take_key(struct signer_key *k, int control, struct arena *a)
 	    k->record.p == NULL ? -E_NOMEM : 0;
 }
 
+static int
+take_keys(struct signer_key *keys, size_t n, int control, struct arena *a)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = take_key(keys + k, control, a);
+	return r;
+}
+
 int
 signer_inventory_take(struct signer_inventory *inv, int control,
     struct arena *a, int *status)
 {
 	struct signer_hello hello;
-	struct signer_key *keys;
+	struct signer_key *keys, *retired;
 	struct keydir_entry *entries;
 	int r = take(control, &hello, sizeof(hello));
 
@@ -75,17 +85,18 @@ signer_inventory_take(struct signer_inventory *inv, int control,
 	*status = r == 0 ? (int)hello.status : 0;
 	if (r != 0 || *status != 0)
 		return r;
-	if (hello.n_keys > KEYS_MAX)
+	if (hello.n_keys > KEYS_MAX || hello.n_retired > KEYS_MAX)
 		return -E_SYSTEM;
 	keys = arena_array(a, hello.n_keys, sizeof(*keys));
 	entries = arena_array(a, hello.n_keys, sizeof(*entries));
-	if (keys == NULL || entries == NULL)
+	retired = arena_array(a, hello.n_retired, sizeof(*retired));
+	if (keys == NULL || entries == NULL || retired == NULL)
 		return -E_NOMEM;
-	for (size_t k = 0; k < hello.n_keys; k++) {
-		r = take_key(keys + k, control, a);
-		if (r != 0)
-			return r;
-	}
+	r = take_keys(keys, hello.n_keys, control, a);
+	if (r == 0)
+		r = take_keys(retired, hello.n_retired, control, a);
+	if (r != 0)
+		return r;
 	if (hello.n_keys != 0)
 		qsort(keys, hello.n_keys, sizeof(*keys), by_name);
 	for (size_t k = 0; k < hello.n_keys; k++) {
@@ -94,7 +105,7 @@ signer_inventory_take(struct signer_inventory *inv, int control,
 		entries[k].path = "";	/* the signer's alone to know */
 	}
 	*inv = (struct signer_inventory){keys, hello.n_keys,
-	    {entries, hello.n_keys}};
+	    {entries, hello.n_keys}, retired, hello.n_retired};
 	return 0;
 }
 

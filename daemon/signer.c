@@ -20,6 +20,8 @@ struct signer_keys {
 	struct arena *arena;
 	struct keydir dir;
 	struct dkim2_private_key **keys;	/* dir.n of them */
+	struct signer_entry *retired;		/* nothing secret */
+	size_t n_retired;
 };
 
 static void
@@ -80,6 +82,73 @@ load_key(struct dkim2_private_key **k, const char *path,
 	return r;
 }
 
+/* What is said of one key; its public half is what the DNS has. */
+static int
+describe(const struct keydir_entry *e, const struct dkim2_private_key *key,
+    size_t n, struct signer_entry *m)
+{
+	struct buf record = BUF_ON(m->record);
+	int r = dkim2_private_key_record(key, &record);
+
+	m->number = (uint32_t)n;
+	m->n_domain = (uint32_t)e->domain.n;
+	m->n_selector = (uint32_t)e->selector.n;
+	m->n_record = (uint32_t)record.n;
+	m->algorithm = dkim2_private_key_algorithm(key);
+	memcpy(m->domain, e->domain.p, e->domain.n);
+	memcpy(m->selector, e->selector.p, e->selector.n);
+	return r;
+}
+
+/* The private half of a retired key does not stay. */
+static bool
+load_retired(struct signer_keys *k, const struct keydir_entry *e,
+    config_complain *complain, void *arg)
+{
+	struct dkim2_private_key *key = NULL;
+	int r;
+
+	if (e->domain.n > 255 || e->selector.n > 255) {
+		complain_of(complain, arg, e->path,
+		    "name too long for the DNS");
+		return false;
+	}
+	if (load_key(&key, e->path, complain, arg) != 0)
+		return false;
+	r = describe(e, key, UINT32_MAX, &k->retired[k->n_retired]);
+	dkim2_private_key_free(&key);
+	if (r == 0)
+		k->n_retired++;
+	else
+		complain_of(complain, arg, e->path, err_text(r));
+	return r == 0;
+}
+
+/* Those that sign, and of the retired ones what they signed with. */
+static int
+split(struct signer_keys *k, const struct keydir_key *all, size_t n,
+    config_complain *complain, void *arg)
+{
+	struct keydir_entry *active = arena_array(k->arena, n,
+	    sizeof(*active));
+	size_t n_active = 0, n_retired = 0;
+	bool good = true;
+
+	for (size_t i = 0; i < n; i++)
+		n_retired += all[i].state == KEYSTATE_RETIRED;
+	k->retired = arena_array(k->arena, n_retired, sizeof(*k->retired));
+	if (active == NULL || k->retired == NULL)
+		return -E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (all[i].state == KEYSTATE_ACTIVE)
+			active[n_active++] = all[i].entry;
+		else if (all[i].state == KEYSTATE_RETIRED)
+			good = load_retired(k, &all[i].entry, complain, arg) &&
+			    good;
+	k->dir = (struct keydir){active, n_active};
+	return good ? 0 : -E_UNSAFE;
+}
+
 static bool
 load_all(struct signer_keys *k, config_complain *complain, void *arg)
 {
@@ -110,6 +179,8 @@ signer_keys_load(const char *folder, unsigned gid, config_complain *complain,
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct signer_keys *k = a == NULL ? NULL : arena_alloc(a, sizeof(*k));
+	const struct keydir_key *all;
+	size_t n;
 	int r;
 
 	if (k == NULL) {
@@ -118,7 +189,9 @@ signer_keys_load(const char *folder, unsigned gid, config_complain *complain,
 		return NULL;
 	}
 	k->arena = a;
-	r = keydir_scan(&k->dir, folder, gid, a, complain, arg);
+	r = keydir_list(&all, &n, folder, gid, a, complain, arg);
+	if (r == 0)
+		r = split(k, all, n, complain, arg);
 	if (r == -E_NOMEM)
 		complain(arg, err_text(r));
 	if (r != 0)
@@ -155,38 +228,25 @@ signer_keys_count(const struct signer_keys *k)
 	return k->dir.n;
 }
 
-/* What is said of one key; its public half is what the DNS has. */
-static int
-describe(const struct signer_keys *k, size_t n, struct signer_entry *m)
-{
-	const struct keydir_entry *e = k->dir.entries + n;
-	struct buf record = BUF_ON(m->record);
-	int r = dkim2_private_key_record(k->keys[n], &record);
-
-	m->number = (uint32_t)n;
-	m->n_domain = (uint32_t)e->domain.n;
-	m->n_selector = (uint32_t)e->selector.n;
-	m->n_record = (uint32_t)record.n;
-	m->algorithm = dkim2_private_key_algorithm(k->keys[n]);
-	memcpy(m->domain, e->domain.p, e->domain.n);
-	memcpy(m->selector, e->selector.p, e->selector.n);
-	return r;
-}
-
 int
 signer_keys_announce(const struct signer_keys *k, int control)
 {
-	struct signer_hello hello = {0, (uint32_t)k->dir.n};
+	struct signer_hello hello = {0, (uint32_t)k->dir.n,
+	    (uint32_t)k->n_retired};
 
 	if (send(control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
 		return -E_SYSTEM;
 	for (size_t n = 0; n < k->dir.n; n++) {
 		struct signer_entry m = {.number = 0};
 
-		if (describe(k, n, &m) != 0 ||
+		if (describe(k->dir.entries + n, k->keys[n], n, &m) != 0 ||
 		    send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
 			return -E_SYSTEM;
 	}
+	for (size_t n = 0; n < k->n_retired; n++)
+		if (send(control, &k->retired[n], sizeof(*k->retired),
+		    MSG_NOSIGNAL) < 0)
+			return -E_SYSTEM;
 	return 0;
 }
 

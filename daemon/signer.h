@@ -24,6 +24,9 @@ struct signer_inventory {
 	const struct signer_key *keys;	/* by domain, then selector */
 	size_t n;
 	struct keydir domains;		/* for keydir_cover() */
+	const struct signer_key *retired;	/* sign no more: what they
+						   signed comes back */
+	size_t n_retired;
 };
 
 /* The keys of one domain: how many, and the first. */
@@ -47,8 +50,9 @@ int signer_inventory_take(struct signer_inventory *inv, int control,
 struct signer_keys;
 
 /*
- * Reads every active private key of a folder and checks it as the daemon does: safe
- * from others (keydir_scan()), a key that signs, one file a selector.
+ * Reads every private key of a folder that is active, and the public half of
+ * every retired one, and checks them as the daemon does: safe from others
+ * (keydir_scan()), a key that signs, one file a selector.
  *
  * gid      as for keydir_scan()
  * Returns  the keys, or NULL after at least one complaint
@@ -59,7 +63,7 @@ struct signer_keys *signer_keys_load(const char *folder, unsigned gid,
 /* Wipes and frees; *k becomes NULL, and may be NULL. */
 void signer_keys_free(struct signer_keys **k);
 
-/* What it was read from: the active keys. Lives as long as k. */
+/* The active keys. Lives as long as k. */
 const struct keydir *signer_keys_dir(const struct signer_keys *k);
 
 size_t signer_keys_count(const struct signer_keys *k);

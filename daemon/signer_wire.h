@@ -30,9 +30,11 @@ struct signer_reply {
 struct signer_hello {
 	uint32_t status;	/* 0, or what to exit with (sysexits.h) */
 	uint32_t n_keys;
+	uint32_t n_retired;
 };
 
-/* Signer to master, once for each key. */
+/* Signer to master, once for each key; then once for each retired one, whose
+ * number is of no use. */
 struct signer_entry {
 	uint32_t number;
 	uint32_t algorithm;

@@ -223,6 +223,56 @@ test_inventory(void **state)
 	    BYTES_LIT("b.example")));
 }
 
+static void
+set_state(const struct fixture *f, size_t key, const char *text, char path[200])
+{
+	FILE *file;
+
+	(void)snprintf(path, 200, "%.*s.state",
+	    (int)strlen(f->path[key]) - 4, f->path[key]);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+}
+
+/* B7: what a retired key signed comes back; it signs no more itself. */
+static void
+test_retired_keys_are_known(void **state)
+{
+	struct fixture *f = *state;
+	char path[2][200], room[1024];
+	struct buf record = BUF_ON(room);
+	struct signer_inventory inv;
+	struct signer_keys *k;
+	int pair[2], status;
+
+	set_state(f, 0, "made 1", path[0]);
+	set_state(f, 2, "retired 1", path[1]);
+	k = signer_keys_load(f->folder, (unsigned)-1, complain, NULL);
+	assert_non_null(k);
+	assert_int_equal(signer_keys_count(k), 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(signer_keys_announce(k, pair[0]), 0);
+	assert_int_equal(signer_inventory_take(&inv, pair[1], f->arena,
+	    &status), 0);
+	assert_int_equal(inv.n, 1);
+	assert_true(bytes_eq(inv.keys[0].selector, BYTES_LIT("one")));
+	assert_int_equal(inv.domains.n, 1);
+	assert_int_equal(inv.n_retired, 1);
+	assert_true(bytes_eq(inv.retired[0].domain, BYTES_LIT("b.example")));
+	assert_true(bytes_eq(inv.retired[0].selector, BYTES_LIT("two")));
+	assert_int_equal(inv.retired[0].algorithm, DKIM2_RSA_SHA256);
+	assert_int_equal(dkim2_private_key_record(f->keys[2], &record), 0);
+	assert_true(bytes_eq(inv.retired[0].record, buf_bytes(&record)));
+	signer_keys_free(&k);
+	close(pair[0]);
+	close(pair[1]);
+	assert_int_equal(unlink(path[0]), 0);
+	assert_int_equal(unlink(path[1]), 0);
+}
+
 /* More at once than a socket holds: each gets its own answer. */
 static void
 test_sign_many(void **state)
@@ -376,6 +426,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, finish)
 	const struct CMUnitTest tests[] = {
 		TEST(test_inventory), TEST(test_sign_many),
+		TEST(test_retired_keys_are_known),
 		TEST(test_no_such_key), TEST(test_signer_dies),
 		TEST(test_bounds), TEST(test_wrong_size),
 		TEST(test_master_gone), TEST(test_refused_keys),

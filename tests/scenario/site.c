@@ -295,7 +295,7 @@ make_inventory(void)
 		    site.keys[k].selector, "-"};
 	}
 	site.inventory = (struct signer_inventory){site.keys, KEYS,
-	    {site.entries, KEYS}};
+	    {site.entries, KEYS}, NULL, 0};
 }
 
 static void
