@@ -3,6 +3,7 @@ this machine's root that is gone afterwards: an overlay in memory, in a mount
 namespace of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -125,6 +126,21 @@ def test_all_is_installed_below_destdir(tmp_path):
     unit = (top / "lib/systemd/system/hopseald.service").read_text()
     assert "/opt/h/sbin/hopseald" in unit and "/usr/sbin" not in unit
     harness.run(top / "bin/hopseal", "--version")
+
+
+@SAN
+@pytest.mark.parametrize("program", [harness.HOPSEALD, harness.HOPSEAL],
+                         ids=["hopseald", "hopseal"])
+def test_programs_are_hardened(program):
+    """P10: where they lie is not known, what is linked can not be changed, and
+    what runs over is seen."""
+    told = harness.run("readelf", "-W", "-h", "-l", "-d", program).decode()
+    assert re.search(r"Type: +DYN", told) and "INTERP" in told
+    assert "GNU_RELRO" in told and re.search(r"Flags: .*NOW.*PIE", told)
+    stack = re.search(r"GNU_STACK .*", told)[0]
+    assert " RW " in stack and "E" not in stack.split("GNU_STACK")[1]
+    calls = harness.run("readelf", "-W", "--dyn-syms", program).decode()
+    assert "__stack_chk_fail" in calls and re.search(r" __\w+_chk@", calls)
 
 
 @pytest.fixture(scope="module")
