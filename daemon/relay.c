@@ -37,6 +37,7 @@ destroy(void *arg)
 
 	loop_timer_free(&r->timer);
 	dkim2_verify_fini(r->verify);
+	dsn_check_fini(r->check);
 	sender_free(&r->sender);
 	content_fini(&r->content);
 	arena_free(&r->arena);
@@ -622,7 +623,7 @@ go_on(struct relay *r)
 			return;
 		result = dkim2_verify_result(r->verify);
 	}
-	if (!relay_bounce(r) && !relay_arrival_find(r))
+	if (!relay_back(r) && !relay_bounce(r) && !relay_arrival_find(r))
 		relay_decide(r, result);
 }
 
@@ -661,6 +662,10 @@ relay_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 
 	if (r->verify == NULL || r->fault.code != 0)
 		return;
+	if (k >= RELAY_BACK_PART) {
+		relay_back_key(r, k - RELAY_BACK_PART, txt);
+		return;
+	}
 	if (k >= SENDER_PART) {
 		sender_answer(r->sender, (unsigned)k, txt);
 		return;		/* on_sender() has gone on */

@@ -29,12 +29,7 @@ relay_return_decide(const struct relay *r, struct decision *d)
 {
 	*d = (struct decision){.kind = DECIDE_REFUSE, .code = 550,
 	    .enhanced = "5.7.1"};
-	if (decide_has_chain(&r->message)) {
-		d->code = 451;
-		d->enhanced = "4.3.0";
-		snprintf(d->text, sizeof(d->text),
-		    "Bounces with DKIM2 can not be checked yet");
-	} else if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
+	if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
 		snprintf(d->text, sizeof(d->text),
 		    "Bounces without DKIM2 are not taken for this address");
 	} else {

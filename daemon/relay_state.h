@@ -12,6 +12,7 @@
 #include "daemon/relay.h"
 #include "daemon/repair.h"
 #include "daemon/sender.h"
+#include "dsn/check.h"
 #include "dsn/report.h"
 
 /* A message with what it lacked, as copies of one time and id have it. */
@@ -59,6 +60,7 @@ enum relay_state {
 	RELAY_ASKING,	/* MAIL was answered 250: recipients are asked */
 	RELAY_RECEIVING,	/* 354: the content comes */
 	RELAY_VERIFYING,	/* it is all there; keys are not */
+	RELAY_CHECKING,	/* keys of a report that came back are not */
 	RELAY_FINDING,	/* how it came in is asked */
 	RELAY_CLAIMING,	/* the memory is asked */
 	RELAY_RECORDING,	/* how it came is written down */
@@ -111,6 +113,7 @@ struct relay {
 	struct relay_repaired *repaired;
 	struct relay_rewritten *rewritten;
 	struct relay_dsn *dsn;		/* NULL: what came is what leaves */
+	struct dsn_check *check;	/* of a report that came back; NULL */
 	struct relay_bounce *bounce;	/* of the server behind us; NULL: none */
 	struct dkim2_envelope arrived;	/* the envelope it came with */
 	struct dkim2_verify *verify;
@@ -348,6 +351,23 @@ int relay_dsn_write(struct relay *r, const struct relay_value *value,
 void relay_discard(struct relay *r, const char *why);
 void relay_discard_rcpt(struct relay *r, struct relay_rcpt *rcpt,
     const char *why);
+
+/* ---- relay_back.c ---- */
+
+/* The first part of the tags of its questions, above those of the sender. */
+#define RELAY_BACK_PART 0x8000U
+
+/*
+ * Looks whether what came is a report to an address that we minted; where it
+ * is to be believed relay_decide() comes, else an answer.
+ *
+ * Returns  false where it is none
+ */
+bool relay_back(struct relay *r);
+
+/* A key that was asked for. */
+void relay_back_key(struct relay *r, size_t k,
+    const struct resolve_txt *txt);
 
 /* ---- relay_bounce.c ---- */
 

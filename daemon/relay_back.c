@@ -1,0 +1,386 @@
+/*
+ * DSNs that come back to an address that we minted (product.md, Fail well;
+ * draft 16.4): believed only where both they and what they return verify,
+ * and then told, by a DSN of ours, to the hop before us alone.
+ */
+#include "daemon/relay_state.h"
+
+#include "base/err.h"
+#include "daemon/log.h"
+#include "dkim2/chain.h"
+#include "dsn/route.h"
+#include "dsn/undo.h"
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void
+refuse(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	struct relay_answer a = relay_answer_say(code, enhanced, text);
+
+	relay_refuse(r, &a);
+}
+
+static void
+refuse_error(struct relay *r, int error)
+{
+	if (error == -E_NOMEM)
+		refuse(r, 452, "4.3.1", "Out of memory");
+	else
+		refuse(r, 451, "4.3.0", "The message could not be checked");
+}
+
+/* "STATE: text", as a verdict is told. */
+static void
+refuse_result(struct relay *r, const struct dsn_result *result)
+{
+	bool is_temporary = result->state == DKIM2_TEMPERROR;
+	char octets[500];
+	struct buf text = BUF_ON(octets);
+	struct bytes kept;
+
+	buf_printf(&text, "%s: ", result->state == DKIM2_TEMPERROR
+	    ? "TEMPERROR" : result->state == DKIM2_PERMERROR ? "PERMERROR"
+	    : "FAIL");
+	dsn_result_text(result, &text);
+	buf_add_octet(&text, '\0');
+	kept = arena_copy(r->arena, buf_bytes(&text));
+	refuse(r, is_temporary ? 451 : 550, is_temporary ? "4.7.5" : "5.7.1",
+	    kept.p == NULL || text.full ? "The report does not verify"
+	    : (const char *)kept.p);
+}
+
+static void
+go_on(struct relay *r)
+{
+	relay_decide(r, r->listener->verify == VERIFY_OFF ? NULL
+	    : dkim2_verify_result(r->verify));
+}
+
+/* ---- whom it is about ---------------------------------------------------- */
+
+static bool
+is_ours(void *arg, struct bytes domain)
+{
+	const struct keydir *keys = arg;
+
+	for (size_t k = 0; k < keys->n; k++)
+		if (bytes_case_eq(keys->entries[k].domain, domain))
+			return true;
+	return false;
+}
+
+/* The first failure of which the report tells; NULL: it tells of none. */
+static const struct dsn_recipient *
+first_failed(const struct dsn_report *report)
+{
+	for (size_t k = 0; k < report->n_recipients; k++)
+		if (report->recipients[k].action == DSN_FAILED)
+			return &report->recipients[k];
+	return NULL;
+}
+
+static bool
+has_failed(const struct dsn_report *report, struct bytes address)
+{
+	for (size_t k = 0; k < report->n_recipients; k++) {
+		const struct dsn_recipient *f = &report->recipients[k];
+
+		if (f->action == DSN_FAILED &&
+		    (bytes_case_eq(f->final, address) ||
+		    bytes_case_eq(f->original, address)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether an alias leads to one of those who failed.
+ *
+ * address  local@domain
+ * found    which failure, where it is one
+ */
+static int
+leads_to_failed(struct relay *r, const struct dsn_report *report,
+    struct bytes address, bool *found)
+{
+	const struct config_aliases *t = &r->listener->aliases;
+	const struct config_alias *row;
+	const struct bytes *ends;
+	size_t n, at = address.n;
+	int error;
+
+	*found = has_failed(report, address);
+	while (at != 0 && address.p[at - 1] != '@')
+		at--;
+	if (*found || !r->listener->has_aliases || at < 2)
+		return 0;
+	row = config_alias_find(t, bytes_first(address, at - 1),
+	    bytes_skip(address, at));
+	if (row == NULL)
+		return 0;
+	error = config_alias_expand(t, row, r->arena, &ends, &n);
+	if (error != 0)
+		return error == -E_NOMEM ? error : 0;
+	for (size_t k = 0; k < n && !*found; k++)
+		*found = has_failed(report, ends[k]);
+	return 0;
+}
+
+/*
+ * Those whom the DSN names: addresses that the hop before used, never those
+ * that we sent on to (B5). Of several the ones that lead to who failed, where
+ * our aliases say so.
+ */
+static int
+list_failed(struct relay *r, const struct dsn_report *report,
+    const struct dsn_undone *u, struct dsn_made *made)
+{
+	const struct dsn_recipient *why = first_failed(report);
+	const struct bytes *told;
+	struct dsn_failed *list;
+	size_t n, n_led = 0;
+	int error = dsn_route_told(&told, &n, u->rcpts, u->n_rcpts, u->domain,
+	    r->arena);
+
+	if (error != 0)
+		return error;
+	list = arena_array(r->arena, n, sizeof(*list));
+	if (list == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < n && error == 0; k++) {
+		bool is_led = false;
+
+		error = leads_to_failed(r, report, told[k], &is_led);
+		if (is_led)
+			list[n_led++] = (struct dsn_failed){.final = told[k],
+			    .status = why->status};
+	}
+	for (size_t k = 0; k < n && n_led == 0; k++)
+		list[k] = (struct dsn_failed){.final = told[k],
+		    .status = why->status};
+	made->rcpts = list;
+	made->n_rcpts = n_led == 0 ? n : n_led;
+	return error;
+}
+
+/* ---- back one hop -------------------------------------------------------- */
+
+static bool
+has_key(void *arg, struct bytes domain)
+{
+	const struct relay *r = arg;
+	const struct signer_key *first;
+
+	return signer_inventory_find(r->hub->inventory, domain, &first) != 0;
+}
+
+/* Whether what came to us is nothing that a failure is told of. */
+static int
+is_barred(struct relay *r, const struct dsn_undone *u, enum dsn_bar *bar)
+{
+	struct dkim2_message m;
+	const struct dsn_route_facts facts = {
+	    .mail_from = u->mail_from,
+	    .has_nd = u->has_nd,
+	    .is_vouched = true,
+	    .message = &m,
+	};
+	int error = dkim2_message_parse(&m, u->header, SIZE_MAX, r->arena);
+
+	if (error == 0)
+		*bar = dsn_route_forbids(&facts);
+	return error;
+}
+
+/* Rebuilds the DSN, for who sent us the message. */
+static void
+tell(struct relay *r, const struct dsn_report *report,
+    const struct dsn_undone *u)
+{
+	struct dsn_made made = {
+	    .to = r->rcpts->out.rcpt_to,
+	    .hostname = bytes_of(r->hub->config->hostname),
+	    .returned_header = u->header,
+	};
+	int error = dsn_route_domain(&made.domain, u->rcpts, u->n_rcpts,
+	    has_key, r, r->arena);
+
+	if (error == 0 && made.domain.n == 0) {
+		refuse(r, 550, "5.7.1", "There is no key any more of a domain "
+		    "that the message was sent to");
+		return;
+	}
+	if (error == 0)
+		error = list_failed(r, report, u, &made);
+	if (error == 0)
+		error = relay_dsn_put(r, r->rcpts, &made, u->signature);
+	if (error != 0)
+		refuse_error(r, error);
+	else
+		go_on(r);
+}
+
+/*
+ * The message was ours from the first signature on: who sent it to us knows
+ * nothing of DKIM2, and gets what he would have got without.
+ */
+static void
+tell_legacy(struct relay *r)
+{
+	if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
+		refuse(r, 550, "5.7.1", "Bounces of mail without DKIM2 are "
+		    "not taken");
+		return;
+	}
+	r->unsigned_rule = "a bounce of mail that came without DKIM2";
+	go_on(r);
+}
+
+static void
+judge_undone(struct relay *r, const struct dsn_report *report,
+    const struct dsn_undone *u)
+{
+	enum dsn_bar bar = DSN_BAR_NONE;
+	int error;
+
+	if (u->mail_from.p == NULL && !u->has_nd) {
+		tell_legacy(r);
+		return;
+	}
+	error = is_barred(r, u, &bar);
+	if (error != 0)
+		refuse_error(r, error);
+	else if (bar != DSN_BAR_NONE)
+		relay_discard(r, dsn_bar_text(bar));
+	else if (!chain_path_eq(u->mail_from, r->rcpts->out.rcpt_to))
+		refuse(r, 550, "5.7.1", "This address does not lead to who "
+		    "sent the message that the report returns");
+	else
+		tell(r, report, u);
+}
+
+/* The report can be believed. */
+static void
+believe(struct relay *r, const struct dsn_report *report)
+{
+	const struct dsn_ours ours = {
+	    .is_ours = is_ours,
+	    .arg = (void *)(uintptr_t)&r->hub->inventory->domains,
+	    .hostname = bytes_of(r->hub->config->hostname),
+	};
+	enum dsn_undo_verdict verdict;
+	struct dsn_undone u;
+	int error;
+
+	if (first_failed(report) == NULL) {
+		relay_discard(r, "it tells of no failure");
+		return;
+	}
+	error = dsn_undo(&u, &report->returned, report->returned_body,
+	    report->has_returned_body, &ours, r->arena, &verdict);
+	if (error != 0)
+		refuse_error(r, error);
+	else if (verdict == DSN_UNDO_NOT_OURS)
+		refuse(r, 550, "5.7.1", "The message that the report returns "
+		    "was not sent from here");
+	else if (verdict != DSN_UNDONE)
+		refuse(r, 550, "5.6.0", "The message that the report returns "
+		    "can not be had as it came here");
+	else
+		judge_undone(r, report, &u);
+}
+
+/* ---- keys ---------------------------------------------------------------- */
+
+static void
+judge(struct relay *r)
+{
+	const struct dsn_result *result;
+	char octets[500];
+	struct buf text = BUF_ON(octets);
+
+	if (dsn_check_step(r->check) != DKIM2_DONE)
+		return;
+	result = dsn_check_result(r->check);
+	dsn_result_text(result, &text);
+	log_line(LOG_NOTICE_, "%s: report=%s%s%.*s", r->id,
+	    dkim2_state_name(result->state), text.n == 0 ? "" : " reason=",
+	    BYTES_FMT(buf_bytes(&text)));
+	if (result->state == DKIM2_PASS)
+		believe(r, result->report);
+	else
+		refuse_result(r, result);
+}
+
+/* The public half of a key of ours, which the DNS may have lost (B7). */
+static const struct bytes *
+own_record(const struct relay *r, struct bytes name)
+{
+	static const struct bytes label = BYTES_LIT("._domainkey.");
+	const struct signer_inventory *inv = r->hub->inventory;
+
+	for (size_t k = 0; k < inv->n; k++) {
+		struct bytes s = inv->keys[k].selector;
+		struct bytes d = inv->keys[k].domain;
+
+		if (name.n == s.n + label.n + d.n &&
+		    bytes_case_eq(bytes_first(name, s.n), s) &&
+		    bytes_starts(bytes_skip(name, s.n), label) &&
+		    bytes_case_eq(bytes_skip(name, s.n + label.n), d))
+			return &inv->keys[k].record;
+	}
+	return NULL;
+}
+
+void
+relay_back_key(struct relay *r, size_t k, const struct resolve_txt *txt)
+{
+	const struct bytes *names, *own = NULL;
+	int error;
+
+	if (r->state != RELAY_CHECKING ||
+	    k >= dsn_check_wants(r->check, &names))
+		return;
+	if (txt->found == DKIM2_KEY_ABSENT)
+		own = own_record(r, names[k]);
+	error = own != NULL ? dsn_check_answer(r->check, k, DKIM2_KEY_TXT,
+	    own, 1) : dsn_check_answer(r->check, k, txt->found, txt->records,
+	    txt->n);
+	if (error != 0)
+		refuse_error(r, error);
+	else
+		judge(r);
+}
+
+bool
+relay_back(struct relay *r)
+{
+	struct dkim2_limits limits;
+	const struct dsn_check_options opts = {
+	    .now_s = loop_time_s(r->hub->loop),
+	    .envelope = &r->arrived,
+	    .limits = &limits,
+	};
+	const struct bytes *names;
+	size_t n;
+	int error;
+
+	if (!r->rcpts->out.is_return || !decide_has_chain(&r->message))
+		return false;
+	relay_limits(r, &limits);
+	error = dsn_check_new(&r->check, r->arena, &r->message,
+	    content_body(&r->content), &opts);
+	if (error != 0) {
+		refuse_error(r, error);
+		return true;
+	}
+	r->state = RELAY_CHECKING;
+	n = dsn_check_wants(r->check, &names);
+	for (size_t k = 0; k < n; k++)
+		resolve_ask_txt(r->hub->resolve, names[k],
+		    r->tag | (RELAY_BACK_PART + k));
+	if (n == 0)
+		judge(r);
+	return true;
+}
