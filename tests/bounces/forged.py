@@ -17,7 +17,7 @@ import harness
 ONE, TWO, THREE, EVIL = (f"{n}.example" for n in ("one", "two", "three", "evil"))
 ANN, BOB, CLEO = f"ann@{ONE}", f"bob@{TWO}", f"cleo@{THREE}"
 DAY = 86400
-FORGED, QUIET, LATE = {}, {}, {}        # 550 5.7.x; 250 and nothing; 451
+FORGED, QUIET = {}, {}          # 550 5.7.x; 250 and nothing
 # What the peer's signer does not lend itself to
 PEER_REFUSES = ("from_of_us", "from_of_the_author", "sent_on_by_evil")
 
@@ -376,11 +376,3 @@ def delayed(f):
 @rule(QUIET)
 def delivered(f):
     return f.report(actions=(b"delivered", b"relayed", b"expanded"))
-
-
-# ---- DNS -----------------------------------------------------------------------
-
-
-@rule(LATE)
-def key_of_the_report(f):
-    return f.report(d="late.three.example", sender=f"m@late.{THREE}")
