@@ -69,7 +69,7 @@ def test_pages_name_real_directives(made):
 
 def test_the_verbs_of_the_page_are_those_of_the_program(made):
     text = (made / "hopseal.1").read_text()
-    page = re.findall(r"^\.It Cm (\S+)$", text, re.M)
+    page = list(dict.fromkeys(re.findall(r"^\.It Cm (\S+)", text, re.M)))
     told = re.findall(r"^  (\S+)  +\S", run(B / "hopseal", "help"), re.M)
     assert page == [verb for verb in told if verb != "help"]
 
