@@ -138,3 +138,14 @@ def test_the_world_is_there(behind):
                       b"Subject: hello\r\n\r\nText\r\n")[0] == 250
     assert len(behind.world.mails) == n + 1
     assert isinstance(behind.world.mails[-1], Mail)
+@pytest.mark.parametrize("number", range(3))
+def test_B9_old_forms_of_bounces(behind, number):
+    """Without a sender, and no report of any standard."""
+    _, octets = behind.arrives("unsigned")
+    rcpt = f"v@{VICTIM}"
+    text = (b"From: MAILER-DAEMON@two.example\r\nTo: <%s>\r\nSubject: failure "
+            b"notice\r\n%s\r\nHi. This is the mail program at two.example."
+            b"\r\n\r\n--- Below this line is a copy of the message.\r\n\r\n" % (
+                rcpt.encode(), [b"", b"Auto-Submitted: auto-replied\r\n",
+                                b"Precedence: bulk\r\n"][number]) + octets)
+    none(behind, rcpt, text)
