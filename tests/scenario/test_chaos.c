@@ -28,6 +28,8 @@
 #define CONTENT 8192
 #define TRIES 2000
 #define TURNS 20000
+#define CALM 6000	/* turns; time passes slowly from then on, so that only
+			   what is stuck never ends */
 
 /* What became of a message for a recipient: of the client, of the next hop. */
 struct fate {
@@ -487,9 +489,9 @@ begin(void)
 			fates[m][r].is_wanted = dice(2) == 0;
 }
 
-/* One step of everybody. Returns whether somebody has still to do something. */
+/* The n-th step of everybody. Returns whether somebody has still to do something. */
 static bool
-turn(void)
+turn(unsigned n)
 {
 	bool is_moving = false, is_left = false;
 
@@ -508,7 +510,7 @@ turn(void)
 	if (dice(3) != 0)	/* else two things come in one turn */
 		world_run();
 	if (!is_moving)
-		world_pass(1 + dice(60000));
+		world_pass(1 + dice(n < CALM ? 60000 : 1000));
 	return is_left;
 }
 
@@ -529,7 +531,7 @@ clients_get_their_answers(void **arg)
 		unsigned k = 0;
 
 		begin();
-		while (turn())
+		while (turn(k))
 			if (k++ == TURNS)
 				wrong(0, "it never ends");
 		if (site_end() != NULL)

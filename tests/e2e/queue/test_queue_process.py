@@ -49,7 +49,11 @@ def queues(daemon):
 
 
 def queue_of(daemon):
-    (pid,) = until(lambda: queues(daemon), "a queue process")
+    """A child that was just forked still has the name of the process."""
+    def only():
+        found = queues(daemon)
+        return found if len(found) == 1 else None
+    (pid,) = until(only, "a queue process")
     return pid
 
 
