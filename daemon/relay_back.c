@@ -313,24 +313,33 @@ judge(struct relay *r)
 		refuse_result(r, result);
 }
 
-/* The public half of a key of ours, which the DNS may have lost (B7). */
 static const struct bytes *
-own_record(const struct relay *r, struct bytes name)
+record_of(const struct signer_key *keys, size_t n, struct bytes name)
 {
 	static const struct bytes label = BYTES_LIT("._domainkey.");
-	const struct signer_inventory *inv = r->hub->inventory;
 
-	for (size_t k = 0; k < inv->n; k++) {
-		struct bytes s = inv->keys[k].selector;
-		struct bytes d = inv->keys[k].domain;
+	for (size_t k = 0; k < n; k++) {
+		struct bytes s = keys[k].selector, d = keys[k].domain;
 
 		if (name.n == s.n + label.n + d.n &&
 		    bytes_case_eq(bytes_first(name, s.n), s) &&
 		    bytes_starts(bytes_skip(name, s.n), label) &&
 		    bytes_case_eq(bytes_skip(name, s.n + label.n), d))
-			return &inv->keys[k].record;
+			return &keys[k].record;
 	}
 	return NULL;
+}
+
+/* The public half of a key of ours, which the DNS may have lost; a retired one
+ * signed what may still come back (B7). */
+static const struct bytes *
+own_record(const struct relay *r, struct bytes name)
+{
+	const struct signer_inventory *inv = r->hub->inventory;
+	const struct bytes *record = record_of(inv->keys, inv->n, name);
+
+	return record != NULL ? record :
+	    record_of(inv->retired, inv->n_retired, name);
 }
 
 void

@@ -1,6 +1,7 @@
 /*
  * The head of a queue file: what parses and is written again parses to the
- * same, and so it does after each change in place.
+ * same, and so it does after each change in place. One of an earlier version
+ * is first written in ours.
  */
 #include "queue/file.h"
 
@@ -11,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 #define ARENA (1U << 22)
 #define ROOM (1U << 17)
 
-static uint8_t octets[ROOM];
+static uint8_t octets[ROOM], renewed[ROOM];
 
 static void
 check(bool is_so)
@@ -110,6 +111,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    m.n_file >= m.content_at);
 	if (queue_file_room(&m) > sizeof(octets))
 		goto out;
+	if (!bytes_starts(head, BYTES_LIT("hopseal-queue 2 "))) {
+		struct buf now = BUF_ON(renewed);
+
+		check(queue_file_write(&m, &now) == 0);
+		head = buf_bytes(&now);
+		check(queue_file_parse(head, a, &m) == 0);
+	}
 	check(queue_file_write(&m, &out) == 0 && out.n == head.n &&
 	    out.n <= queue_file_room(&m));
 	check(queue_file_parse(buf_bytes(&out), a, &again) == 0);
