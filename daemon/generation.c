@@ -468,6 +468,14 @@ log_end(const char *who, size_t number, pid_t pid, int status)
 		    BYTES_FMT(buf_bytes(&b)), (long)pid, WEXITSTATUS(status));
 }
 
+static void
+tell_children(const struct generation *g, int signal)
+{
+	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
+		if (g->children[k].pid != 0)
+			kill(g->children[k].pid, signal);
+}
+
 enum generation_loss
 generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 {
@@ -478,7 +486,10 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 		if (g->control >= 0)
 			close(g->control);
 		g->control = -1;
-		return g->is_leaving ? GENERATION_EXPECTED : GENERATION_SIGNER;
+		if (!g->is_leaving)
+			return GENERATION_SIGNER;
+		tell_children(g, WORKER_PART);	/* where there are some left */
+		return GENERATION_EXPECTED;
 	}
 	for (size_t k = 0; k < g->n_children; k++) {
 		struct child *c = g->children + k;
@@ -563,13 +574,17 @@ generation_meet(struct generation *g)
 			keeper_meet(g->keeper, g->children[k].channel);
 }
 
+bool
+generation_can_sign(const struct generation *g)
+{
+	return g->shared->config->keys == NULL || g->signer != 0;
+}
+
 void
 generation_end(struct generation *g, int signal)
 {
 	g->is_leaving = true;
-	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		if (g->children[k].pid != 0)
-			kill(g->children[k].pid, signal);
+	tell_children(g, signal);
 	if (g->signer != 0 && signal == SIGKILL)
 		kill(g->signer, SIGKILL);
 	/* the signer leaves behind the last worker */

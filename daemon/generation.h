@@ -94,7 +94,10 @@ void generation_meet_queue(struct generation *g);
  * none, or it can not be had (logged). */
 int generation_signer(const struct generation *g);
 
-/* Has it finish its sessions: WORKER_LEAVE or WORKER_STOP; or SIGKILL. */
+/* Whether its signer is there, where it has keys. */
+bool generation_can_sign(const struct generation *g);
+
+/* Has it finish its sessions: a signal of worker.h; or SIGKILL. */
 void generation_end(struct generation *g, int signal);
 
 bool generation_is_gone(const struct generation *g);

@@ -158,7 +158,8 @@ take_over(struct master *m)
 {
 	for (struct generation *g = m->newest->next; g != NULL; g = g->next)
 		if (!g->is_leaving)
-			generation_end(g, WORKER_LEAVE);
+			generation_end(g, generation_can_sign(g)
+			    ? WORKER_LEAVE : WORKER_PART);
 	if (keeper_configure(&m->keeper, m->newest->shared->config,
 	    &m->newest->start.priv) != 0)
 		log_line(LOG_ERROR_, "the keeper goes on as it was: %m");
@@ -502,9 +503,11 @@ open_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, WORKER_LEAVE);
+	sigaddset(&set, WORKER_PART);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		return -1;
 	sigdelset(&set, WORKER_LEAVE);
+	sigdelset(&set, WORKER_PART);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 

@@ -78,6 +78,19 @@ on_leave(void *arg)
 	close_sockets(w);
 }
 
+static void
+on_part(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->is_stopping)
+		return;
+	if (!w->is_draining)
+		loop_timer_start(w->limit, LEAVE_MS);
+	listener_set_stop(w->set);
+	close_sockets(w);
+}
+
 /* A folder is of use only where this user may make files in it. */
 static void
 check_spool(struct worker_env *env, unsigned number)
@@ -108,7 +121,8 @@ setup(struct worker *w)
 	w->limit = loop_timer_new(w->env.loop, out_of_time, w);
 	if (w->limit == NULL ||
 	    loop_signal(w->env.loop, WORKER_STOP, on_stop, w) != 0 ||
-	    loop_signal(w->env.loop, WORKER_LEAVE, on_leave, w) != 0)
+	    loop_signal(w->env.loop, WORKER_LEAVE, on_leave, w) != 0 ||
+	    loop_signal(w->env.loop, WORKER_PART, on_part, w) != 0)
 		return EX_OSERR;
 	w->set = listener_set_new(&w->env);
 	return w->set == NULL ? EX_OSERR : 0;

@@ -46,6 +46,8 @@ struct worker_env {
 /* Signals of the master to a worker. */
 #define WORKER_STOP SIGTERM	/* finish your sessions, within 30 s */
 #define WORKER_LEAVE SIGUSR1	/* finish your sessions, a newer one is there */
+#define WORKER_PART SIGUSR2	/* likewise, and without delay: your signer is
+				   gone, so that clients are to come again */
 
 /* What a worker is forked with; env but for its loop and drained. */
 struct worker_start {

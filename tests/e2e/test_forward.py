@@ -86,6 +86,7 @@ def test_V19_custody_holds(folder, hopseald, two, peer, how, form):
                 c.command("RSET")
             forged = mail.mail_from.replace("a", "b", 1)
             assert c.envelope("", forged)[1].startswith("5.1.1 ")
+            c.command("RSET")
             assert c.envelope(BOB, mail.mail_from)[1].startswith("5.7.1 ")
 
 

@@ -263,6 +263,20 @@ def test_signer_comes_back(folder, keys, hopseald):
     assert greets(site.port)
 
 
+@pytest.mark.parametrize("when", ["serving", "leaving"])
+def test_a_lost_signer_keeps_no_session(folder, keys, hopseald, when):
+    """A client that goes on without a pause would hear 451 for ever."""
+    site = site_with_keys(folder, keys, workers=1)
+    daemon = hopseald(site.config)
+    (signer,) = children(daemon, "hopseald-signer")
+    with Client(site.port) as client:
+        if when == "leaving":
+            assert "ready" in reload(daemon)
+        os.kill(signer, signal.SIGKILL)
+        until(lambda: client.command("NOOP")[0] == 421, "a 421")
+    assert greets(site.port)
+
+
 def test_signer_comes_back_when_it_can(folder, keys, hopseald):
     """Meanwhile mail that needs no signature goes on."""
     site = site_with_keys(folder, keys)
