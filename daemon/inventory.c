@@ -138,3 +138,15 @@ signer_inventory_find(const struct signer_inventory *inv, struct bytes domain,
 		*first = inv->keys + at;
 	return n;
 }
+
+bool
+signer_key_is(const struct signer_key *k, struct bytes name)
+{
+	static const struct bytes label = BYTES_LIT("._domainkey.");
+	size_t n = k->selector.n;
+
+	return name.n == n + label.n + k->domain.n &&
+	    bytes_case_eq(bytes_first(name, n), k->selector) &&
+	    bytes_starts(bytes_skip(name, n), label) &&
+	    bytes_case_eq(bytes_skip(name, n + label.n), k->domain);
+}

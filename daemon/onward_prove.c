@@ -30,19 +30,6 @@ gather(const struct onward *o, struct arena *a, struct dkim2_message *m)
 	return dkim2_message_parse(m, buf_bytes(&header), SIZE_MAX, a);
 }
 
-/* "sel._domainkey.example.org" of one of the keys that signed. */
-static bool
-is_name_of(struct bytes name, const struct signer_key *k)
-{
-	static const struct bytes label = BYTES_LIT("._domainkey.");
-	size_t n = k->selector.n;
-
-	return name.n == n + label.n + k->domain.n &&
-	    bytes_case_eq(bytes_first(name, n), k->selector) &&
-	    bytes_starts(bytes_skip(name, n), label) &&
-	    bytes_case_eq(bytes_skip(name, n + label.n), k->domain);
-}
-
 /* The public halves come from the signer, not from the DNS. */
 static int
 answer_keys(const struct onward *o, struct dkim2_verify *v)
@@ -56,7 +43,7 @@ answer_keys(const struct onward *o, struct dkim2_verify *v)
 
 		for (size_t h = 0; h < o->n_hops; h++)
 			for (size_t j = 0; j < o->hops[h].n; j++)
-				if (is_name_of(names[k], &o->hops[h].keys[j]))
+				if (signer_key_is(&o->hops[h].keys[j], names[k]))
 					record = &o->hops[h].keys[j].record;
 		error = dkim2_verify_answer(v, k, record == NULL
 		    ? DKIM2_KEY_ABSENT : DKIM2_KEY_TXT, record,

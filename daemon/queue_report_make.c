@@ -344,19 +344,6 @@ queue_report_make(struct queue_report *q)
 
 /* ---- the proof ----------------------------------------------------------- */
 
-/* "sel._domainkey.example.org" of one of the keys that signed. */
-static bool
-is_name_of(struct bytes name, const struct signer_key *k)
-{
-	static const struct bytes label = BYTES_LIT("._domainkey.");
-	size_t n = k->selector.n;
-
-	return name.n == n + label.n + k->domain.n &&
-	    bytes_case_eq(bytes_first(name, n), k->selector) &&
-	    bytes_starts(bytes_skip(name, n), label) &&
-	    bytes_case_eq(bytes_skip(name, n + label.n), k->domain);
-}
-
 /* The public halves come from the signer; there is no other hop. */
 static int
 answer_keys(const struct queue_report *q, struct dkim2_verify *v)
@@ -369,7 +356,7 @@ answer_keys(const struct queue_report *q, struct dkim2_verify *v)
 		const struct bytes *record = NULL;
 
 		for (size_t j = 0; j < q->n_keys; j++)
-			if (is_name_of(names[k], &q->keys[j]))
+			if (signer_key_is(&q->keys[j], names[k]))
 				record = &q->keys[j].record;
 		error = dkim2_verify_answer(v, k, record == NULL
 		    ? DKIM2_KEY_ABSENT : DKIM2_KEY_TXT, record,

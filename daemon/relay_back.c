@@ -21,15 +21,6 @@ refuse(struct relay *r, int code, const char *enhanced, const char *text)
 	relay_refuse(r, &a);
 }
 
-static void
-refuse_error(struct relay *r, int error)
-{
-	if (error == -E_NOMEM)
-		refuse(r, 452, "4.3.1", "Out of memory");
-	else
-		refuse(r, 451, "4.3.0", "The message could not be checked");
-}
-
 /* "STATE: text", as a verdict is told. */
 static void
 refuse_result(struct relay *r, const struct dsn_result *result)
@@ -216,7 +207,7 @@ tell(struct relay *r, const struct dsn_report *report,
 	if (error == 0)
 		error = relay_dsn_put(r, r->rcpts, &made, u->signature);
 	if (error != 0)
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	else
 		go_on(r);
 }
@@ -250,7 +241,7 @@ judge_undone(struct relay *r, const struct dsn_report *report,
 	}
 	error = is_barred(r, u, &bar);
 	if (error != 0)
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	else if (bar != DSN_BAR_NONE)
 		relay_discard(r, dsn_bar_text(bar));
 	else if (!chain_path_eq(u->mail_from, r->rcpts->out.rcpt_to))
@@ -280,7 +271,7 @@ believe(struct relay *r, const struct dsn_report *report)
 	error = dsn_undo(&u, &report->returned, report->returned_body,
 	    report->has_returned_body, &ours, r->arena, &verdict);
 	if (error != 0)
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	else if (verdict == DSN_UNDO_NOT_OURS)
 		refuse(r, 550, "5.7.1", "The message that the report returns "
 		    "was not sent from here");
@@ -316,17 +307,9 @@ judge(struct relay *r)
 static const struct bytes *
 record_of(const struct signer_key *keys, size_t n, struct bytes name)
 {
-	static const struct bytes label = BYTES_LIT("._domainkey.");
-
-	for (size_t k = 0; k < n; k++) {
-		struct bytes s = keys[k].selector, d = keys[k].domain;
-
-		if (name.n == s.n + label.n + d.n &&
-		    bytes_case_eq(bytes_first(name, s.n), s) &&
-		    bytes_starts(bytes_skip(name, s.n), label) &&
-		    bytes_case_eq(bytes_skip(name, s.n + label.n), d))
+	for (size_t k = 0; k < n; k++)
+		if (signer_key_is(&keys[k], name))
 			return &keys[k].record;
-	}
 	return NULL;
 }
 
@@ -357,7 +340,7 @@ relay_back_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 	    own, 1) : dsn_check_answer(r->check, k, txt->found, txt->records,
 	    txt->n);
 	if (error != 0)
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	else
 		judge(r);
 }
@@ -381,7 +364,7 @@ relay_back(struct relay *r)
 	error = dsn_check_new(&r->check, r->arena, &r->message,
 	    content_body(&r->content), &opts);
 	if (error != 0) {
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 		return true;
 	}
 	r->state = RELAY_CHECKING;

@@ -29,15 +29,6 @@ refuse(struct relay *r, int code, const char *enhanced, const char *text)
 	relay_refuse(r, &a);
 }
 
-static void
-refuse_error(struct relay *r, int error)
-{
-	if (error == -E_NOMEM)
-		refuse(r, 452, "4.3.1", "Out of memory");
-	else
-		refuse(r, 451, "4.3.0", "The message could not be checked");
-}
-
 /* ---- what it is ----------------------------------------------------------- */
 
 /* Whether one of the fields has a word in its value, in any case. */
@@ -217,7 +208,7 @@ tell_legacy(struct relay *r, const struct arrival *record)
 	int error = compare(r, &r->bounce->report.returned, record, &is_same);
 
 	if (error != 0) {
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	} else if (how == BOUNCE_OUT_PASS) {
 		pass(r);
 	} else if (how == BOUNCE_OUT_DISCARD) {
@@ -405,7 +396,7 @@ tell(struct relay *r, const struct arrival *record, struct relay_rcpt *rcpt,
 		refuse(r, 550, "5.6.0", "It can not be told for which of its "
 		    "recipients the message failed");
 	} else if (error != 0) {
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 	} else if (made.n_rcpts == 0) {
 		relay_discard(r, "it tells of no failure");
 	} else if (!is_same) {
@@ -418,7 +409,7 @@ tell(struct relay *r, const struct arrival *record, struct relay_rcpt *rcpt,
 		error = relay_dsn_put(r, rcpt, &made, (struct bytes){
 		    r->bounce->chain, ARRIVAL_DIGEST});
 		if (error != 0)
-			refuse_error(r, error);
+			relay_dsn_fail(r, error);
 		else
 			go_on(r);
 	}
@@ -433,7 +424,7 @@ tell_chain(struct relay *r, const struct arrival *record)
 	int error = read_chain(r, &top);
 
 	if (error != 0) {
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 		return;
 	}
 	why = bar(r, record, top, rcpt);
@@ -480,7 +471,7 @@ relay_bounce(struct relay *r)
 	r->bounce = arena_alloc(r->arena, sizeof(*r->bounce));
 	error = r->bounce == NULL ? -E_NOMEM : read_report(r, r->bounce);
 	if (error != 0) {
-		refuse_error(r, error);
+		relay_dsn_fail(r, error);
 		return true;
 	}
 	if (!key_of(r, r->bounce, &key)) {

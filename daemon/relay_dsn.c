@@ -157,6 +157,17 @@ relay_discard_rcpt(struct relay *r, struct relay_rcpt *rcpt, const char *why)
 }
 
 void
+relay_dsn_fail(struct relay *r, int error)
+{
+	struct relay_answer a = error == -E_NOMEM
+	    ? relay_answer_say(452, "4.3.1", "Out of memory")
+	    : relay_answer_say(451, "4.3.0",
+	    "The message could not be checked");
+
+	relay_refuse(r, &a);
+}
+
+void
 relay_discard(struct relay *r, const char *why)
 {
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)

@@ -327,6 +327,9 @@ bool relay_queue_take_back(struct relay *r);
 
 /* ---- relay_dsn.c ---- */
 
+/* Refuses a message that could not be looked at for an error, -E_*. */
+void relay_dsn_fail(struct relay *r, int error);
+
 /*
  * What came is replaced by a DSN for one of its recipients; the others are
  * told that it is discarded. relay_decide() comes next.

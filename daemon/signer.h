@@ -19,6 +19,9 @@ struct signer_key {
 	struct bytes record;		/* the public half, as the DNS has it */
 };
 
+/* Whether "sel._domainkey.example.org" is where the DNS has it. */
+bool signer_key_is(const struct signer_key *k, struct bytes name);
+
 /* Made by the master from what the signer said at its start. */
 struct signer_inventory {
 	const struct signer_key *keys;	/* by domain, then selector */
