@@ -157,8 +157,20 @@ for group; do
 		replays
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon
-		# All but the two long ones of the real mail path.
-		python e2e tests/e2e -k "${T:-not originated and not forwarded}"
+		if [ -n "${LONG:-}" ]; then
+			# All but the two long ones of the real mail path.
+			python e2e tests/e2e tests/bounces \
+			    -k "${T:-not originated and not forwarded}"
+		else	# once over each way that mail takes
+			python e2e tests/e2e/test_framing.py \
+			    tests/e2e/test_forward.py tests/e2e/test_lists.py \
+			    tests/e2e/test_recipients.py \
+			    tests/e2e/test_process.py \
+			    tests/e2e/queue/test_queue.py \
+			    tests/e2e/queue/test_queue_reports.py \
+			    tests/bounces/test_chain.py \
+			    tests/bounces/test_forged.py
+		fi
 		;;
 	*) echo "check.sh: what is $group?" >&2; exit 64 ;;
 	esac
