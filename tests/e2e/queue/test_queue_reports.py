@@ -22,6 +22,7 @@ from smtptools import Client, Closed, Sink
 from test_forward import ROBERT, numbers, signed
 from test_queue import owner
 from test_queue_losses import COMMIT, NOT_OURS, QUEUE, SLICE, pid_of
+from test_process import pid_name
 from test_syscalls import LONG, SEED, attach
 
 
@@ -242,6 +243,14 @@ def failed(s, mid):
     s.wait_empty()
 
 
+def find(s, name):
+    """Its pid; what commits is followed by another for the next batch."""
+    names = [pid_name(p) for p in s.daemon.pids()]
+    if name == COMMIT and COMMIT not in names:
+        failed(s, f"another.{time.monotonic_ns()}")
+    return pid_of(s.daemon, name)
+
+
 @pytest.fixture
 def traced(site):
     if os.environ.get("SAN"):
@@ -267,7 +276,7 @@ def test_Q1_killed_at_each_call_it_is_reported(traced, folder, name):
     print(f"{len(drawn)} of {len(points)} points, seed {SEED}")
     for n, (call, k) in enumerate(drawn):
         mid = f"{n}.{call}.{k}"
-        watch = attach(lambda: pid_of(traced.daemon, name), folder / "trace",
+        watch = attach(lambda: find(traced, name), folder / "trace",
                        "-e", f"inject={call}:signal=KILL:when={k}")
         failed(traced, mid)
         watch.end()
