@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "daemon/copies.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
 
@@ -58,6 +59,7 @@ signer_main(const struct generation *g, int control)
 	bool is_locked;
 
 	log_open("signer");
+	metrics_begin(METRIC_PROCESS_SIGNER);
 	prctl(PR_SET_NAME, "hopseald-signer");
 	/* it goes when its peers are gone, and not before */
 	signal(SIGINT, SIG_IGN);
@@ -353,6 +355,15 @@ start_all(struct generation *g, int *status)
 	return r;
 }
 
+static void
+await(pid_t pid)
+{
+	if (pid == 0)
+		return;
+	waitpid(pid, NULL, 0);
+	metrics_reap(pid);
+}
+
 /* Ends what is running and waits for it: only for one that never was up. */
 static void
 abandon(struct generation **gp)
@@ -360,11 +371,9 @@ abandon(struct generation **gp)
 	struct generation *g = *gp;
 
 	generation_end(g, SIGKILL);
-	if (g->signer != 0)
-		waitpid(g->signer, NULL, 0);
+	await(g->signer);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		if (g->children[k].pid != 0)
-			waitpid(g->children[k].pid, NULL, 0);
+		await(g->children[k].pid);
 	generation_free(gp);
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
+#include "daemon/metrics.h"
 #include "daemon/passfd.h"
 
 #define WAIT_MIN_MS 100
@@ -21,6 +22,7 @@ static int
 keeper_main(const struct keeper *k, pid_t parent, int control)
 {
 	log_open("keeper");
+	metrics_begin(METRIC_PROCESS_KEEPER);
 	prctl(PR_SET_NAME, "hopseald-keeper");
 	/* it goes when its peers are gone, and not before */
 	signal(SIGINT, SIG_IGN);

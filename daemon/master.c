@@ -16,6 +16,7 @@
 #include "daemon/addr.h"
 #include "daemon/generation.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/tls_watch.h"
 
@@ -288,6 +289,7 @@ reap(struct master *m)
 		struct generation *g = m->newest;
 		enum generation_loss what = GENERATION_NOT_OURS;
 
+		metrics_reap(pid);
 		if (keeper_reap(&m->keeper, pid, status, now()) ||
 		    queue_reap(&m->queue, pid, status, now()))
 			continue;
@@ -526,7 +528,7 @@ master_run(const char *path, struct config *c)
 	m.queue.arg = &m;
 	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();
-	if (s == NULL || m.signal_fd < 0 ||
+	if (s == NULL || m.signal_fd < 0 || metrics_open() != 0 ||
 	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {
 		log_line(LOG_ERROR_, "cannot start: %m");
 		if (s != NULL)

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/passfd.h"
 #include "daemon/queue.h"
 #include "daemon/spool.h"
@@ -108,6 +109,7 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 	struct worker_env env = *of;
 
 	log_open("queue");
+	metrics_begin(METRIC_PROCESS_QUEUE);
 	prctl(PR_SET_NAME, "hopseald-queue");
 	/* it goes when its workers are gone, and not before */
 	signal(SIGINT, SIG_IGN);

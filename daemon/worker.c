@@ -10,6 +10,7 @@
 
 #include "daemon/listener.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 #define STOP_MS (30 * 1000)
 #define LEAVE_MS (3600 * 1000)	/* of sessions that are never silent */
@@ -164,6 +165,7 @@ worker_main(const struct worker_start *start)
 
 	snprintf(name, sizeof(name), "worker/%u", start->number);
 	log_open(name);
+	metrics_begin(METRIC_PROCESS_WORKER);
 	prctl(PR_SET_NAME, "hopseald-worker");
 	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0)
 		return EX_OSERR;
