@@ -61,7 +61,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopsea
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core smtp queue lists dsn ops
+	@$(CHECK) structure core queue lists dsn ops -- smtp
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -84,7 +84,7 @@ check-ops: $(tested)
 check-asan:
 	@$(MAKE) --no-print-directory SAN=1 T='$(T)' check-san
 check-san: $(tested)
-	@$(CHECK) san
+	@$(CHECK) san -- san-py
 ## check-32      the cores and their tests for 32 bits, under UBSan
 check-32:
 	@T='$(T)' tools/check32.sh
@@ -92,7 +92,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core smtp queue lists dsn ops
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core queue lists dsn ops -- smtp
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit

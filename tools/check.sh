@@ -1,6 +1,8 @@
 #!/bin/sh
-# check.sh GROUP...   runs groups of tests: a line for each program, the whole
-# output of what fails, and at the end `N passed, N failed[, N skipped]`.
+# check.sh GROUP... [-- GROUP...]   runs groups of tests: a line for each
+# program, the whole output of what fails, and at the end `N passed, N failed[, N
+# skipped]`. What stands behind `--` runs beside: the one computes while the
+# other waits.
 #   B     build directory      T    only tests with this in their name
 #   SAN   set: B is a sanitizer build      CI   what can not run is a failure
 set -u
@@ -21,6 +23,11 @@ count() { # name, passed, failed, skipped
 
 lines() { # pattern, file
 	grep -cE "$1" "$2"
+}
+
+number() { # of what, a line that counts
+	n=$(echo "$2" | grep -oE "[0-9]+ $1" | cut -d' ' -f1)
+	echo "${n:-0}"
 }
 
 # A command that is one test.
@@ -81,23 +88,18 @@ python() { # name, pytest arguments...
 	shift
 	log=$out/pytest-$name.log
 	[ -z "$T" ] || set -- "$@" -k "$T"	# the last -k counts
-	[ -n "${PEER:-}" ] || PEER=$(tests/interop/peer.sh 2>"$out/peer.log") ||
-	    { tail -n 5 "$out/peer.log"; PEER=; }
-	export PEER
+	find_peer
 	PYTHONDONTWRITEBYTECODE=1 timeout 2400 /usr/bin/python3 -m pytest \
 	    -c tests/pytest.ini -rs "$@" >"$log" 2>&1
 	status=$?
 	[ "$status" -ne 5 ] || return 0		# nothing was chosen
 	last=$(grep -E '(passed|failed|skipped|error).* in [0-9.]+s' "$log" | tail -n 1)
-	number() {
-		n=$(echo "$last" | grep -oE "[0-9]+ $1" | cut -d' ' -f1)
-		echo "${n:-0}"
-	}
-	bad=$(($(number failed) + $(number error)))
+	bad=$(($(number failed "$last") + $(number error "$last")))
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	[ "$bad" -eq 0 ] || cat "$log"
 	grep -E '^(SKIPPED|backscatter:) ' "$log"
-	count "pytest $name" "$(number passed)" "$bad" "$(number skipped)"
+	count "pytest $name" "$(number passed "$last")" "$bad" \
+	    "$(number skipped "$last")"
 }
 
 pytests() { # name, folder...
@@ -122,7 +124,52 @@ clang() {
 	fi
 }
 
+# Builds the live peer, or says why not.
+find_peer() {
+	[ -n "${PEER:-}" ] || PEER=$(tests/interop/peer.sh 2>"$out/peer.log") ||
+	    { tail -n 5 "$out/peer.log"; PEER=; }
+	export PEER
+}
+
+# The closing line of a lane, which told the rest itself.
+add_lane() { # its output
+	line=$(tail -n 1 "$1")
+	case $line in
+	*' passed, '*' failed'*) ;;
+	*)
+		echo "check.sh: a lane ended before its time"
+		line='0 passed, 1 failed'
+		;;
+	esac
+	passed=$((passed + $(number passed "$line")))
+	failed=$((failed + $(number failed "$line")))
+	skipped=$((skipped + $(number skipped "$line")))
+}
+
+# The tests take their ports and folders by LANE.
+lanes() { # group... -- group...
+	first=
+	while [ "$1" != -- ]; do
+		first="$first $1"
+		shift
+	done
+	shift
+	find_peer
+	LANE=2 tools/check.sh "$@" >"$out/lane-2.txt" 2>&1 &
+	LANE=1 tools/check.sh $first 2>&1 | tee "$out/lane-1.txt" | sed '$d'
+	wait
+	sed '$d' "$out/lane-2.txt"
+	add_lane "$out/lane-1.txt"
+	add_lane "$out/lane-2.txt"
+}
+
 only=$T
+case " $* " in
+*' -- '*)
+	lanes "$@"
+	set --
+	;;
+esac
 for group; do
 	case $group in
 	structure)
@@ -155,6 +202,8 @@ for group; do
 	san)
 		programs base dkim2 dsn config queue cli vectors smtp daemon scenario delivery interop
 		replays
+		;;
+	san-py)
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon
 		if [ -n "${LONG:-}" ]; then
@@ -176,7 +225,7 @@ for group; do
 	esac
 done
 
-if [ $((passed + failed + skipped)) -eq 0 ]; then
+if [ $((passed + failed + skipped)) -eq 0 ] && [ -z "${LANE:-}" ]; then
 	echo "check.sh: no test has ${T:-a name} in its name" >&2
 	exit 1
 fi

@@ -24,6 +24,11 @@ HOPSEAL = BUILD / "hopseal"
 WAIT = 30 if not os.environ.get("SAN") else 90      # seconds; never asserted
 FAULTS = re.compile(r"Sanitizer|runtime error:|[Aa]ssertion .* failed")
 
+# Tests that run beside others (tools/check.sh) have ports and folders of
+# their own.
+LANE = int(os.environ.get("LANE", "0"))
+PORTS = (22000, 32000) if LANE == 2 else (12000, 22000)
+
 _used_ports = set()
 _random = random.Random(os.getpid() * 1_000_003 + time.time_ns())
 
@@ -32,7 +37,7 @@ def free_port():
     """A TCP and UDP port of 127.0.0.1 that nobody uses, below the range that
     the kernel gives to outgoing connections."""
     while True:
-        port = _random.randrange(12000, 32000)
+        port = _random.randrange(*PORTS)
         if port in _used_ports:
             continue
         try:
@@ -71,7 +76,7 @@ def run(*command, stdin=b"", ok=True, env=None):
 def open_folder(name):
     """A new folder that a program without rights can reach."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    folder = BUILD / "e2e" / name
+    folder = BUILD / "e2e" / str(LANE) / name
     if all(p.stat().st_mode & 0o005 == 0o005 for p in [BUILD, *BUILD.parents]):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

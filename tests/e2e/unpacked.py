@@ -1,6 +1,7 @@
 """Debian packages, downloaded and unpacked under the build directory. Nothing
 is installed: an installed MTA or name server would start and take its port."""
 
+import fcntl
 import shutil
 import subprocess
 
@@ -29,12 +30,16 @@ def _download(package):
 
 def unpack(package):
     """Why the package can not be had, or None: its folder is there then."""
-    if folder(package).exists():
-        return None
+    PACKAGES.mkdir(parents=True, exist_ok=True)
+    with open(PACKAGES / "lock", "w") as lock:      # others may want it too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return None if folder(package).exists() else _get(package)
+
+
+def _get(package):
     for tool in ("apt-get", "dpkg"):
         if not shutil.which(tool):
             return f"{package} comes from a Debian package, {tool} is missing"
-    PACKAGES.mkdir(parents=True, exist_ok=True)
     why = _download(package)
     if why is not None:
         return f"the package {package} can not be downloaded: {why}"
