@@ -89,7 +89,9 @@ python() { # name, pytest arguments...
 	log=$out/pytest-$name.log
 	[ -z "$T" ] || set -- "$@" -k "$T"	# the last -k counts
 	find_peer
-	PYTHONDONTWRITEBYTECODE=1 timeout 2400 /usr/bin/python3 -m pytest \
+	limit=2400
+	[ -z "${LONG:-}" ] || limit=14400
+	PYTHONDONTWRITEBYTECODE=1 timeout "$limit" /usr/bin/python3 -m pytest \
 	    -c tests/pytest.ini -rs "$@" >"$log" 2>&1
 	status=$?
 	[ "$status" -ne 5 ] || return 0		# nothing was chosen
