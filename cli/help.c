@@ -18,6 +18,7 @@ static const char all[] =
 "  key         makes, shows, activates and retires keys\n"
 "  check       the configuration, and all keys, certificates and tables\n"
 "  queue       lists, shows, retries, holds, moves what waits for delivery\n"
+"  reload      has hopseald take over the changed configuration and keys\n"
 "  config      the configuration as it counts, a sample, every directive\n"
 "  help VERB   its options; --version\n"
 "\n"
@@ -209,6 +210,19 @@ LOOKUP_OPTIONS
 "  --resolver A:P     ask this resolver; without either the configuration says\n"
 "\n"
 "exit: 0 good, 75 the DNS gives no answer, 78 mistakes\n"},
+	{"reload",
+"hopseal reload [-c FILE | --state DIR]\n"
+"\n"
+"Has hopseald read everything again: configuration, keys, certificates, tables.\n"
+"All of it takes over, or nothing does: then every mistake is told, and the old\n"
+"configuration goes on. No session is lost. SIGHUP does the same, without a word.\n"
+"\n"
+"  -c FILE            the configuration, which says where STATE is; without it\n"
+"                     /etc/hopseal/hopseal.yaml\n"
+"  --state DIR        STATE itself\n"
+"\n"
+"exit: 0 the new configuration is in use, 75 hopseald is not running, 78 it was\n"
+"      refused, 66 only root and the user of hopseald may ask\n"},
 	{"queue",
 "hopseal queue list [FILTERS] [ID ...] [--json]\n"
 "hopseal queue show ID [--copy N] [--head | --content]\n"

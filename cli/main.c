@@ -33,6 +33,7 @@ static const struct {
 	{"check", cli_check},
 	{"key", cli_key},
 	{"queue", cli_queue},
+	{"reload", cli_reload},
 	{"config", cli_config},
 	{"help", cli_help},
 	{"--help", cli_help},
@@ -44,7 +45,7 @@ static const struct {
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
 	"test", "status", "trace", "bypass",
-	"pause", "resume", "drain", "set", "debug", "reload",
+	"pause", "resume", "drain", "set", "debug",
 };
 
 int

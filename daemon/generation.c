@@ -55,11 +55,13 @@ signer_main(const struct generation *g, int control)
 {
 	struct signer_hello failed = {.status = EX_CONFIG};
 	const struct priv *p = &g->start.priv;
+	const int copy = log_copied();
 	struct signer_keys *keys;
 	bool is_locked;
 
 	log_open("signer");
 	metrics_begin(METRIC_PROCESS_SIGNER);
+	log_copy(copy);		/* who reloads hears what is wrong with keys */
 	prctl(PR_SET_NAME, "hopseald-signer");
 	/* it goes when its peers are gone, and not before */
 	signal(SIGINT, SIG_IGN);
@@ -74,6 +76,7 @@ signer_main(const struct generation *g, int control)
 		signer_keys_free(&keys);
 		return (int)failed.status;
 	}
+	log_copy(-1);
 	is_locked = priv_lock_memory();
 	if (!is_locked && g->number == 1)	/* once is enough */
 		log_line(LOG_NOTICE_, "RLIMIT_MEMLOCK is too low to lock "
@@ -95,10 +98,10 @@ start_signer(struct generation *g, int *status)
 		return -E_SYSTEM;
 	pid = fork();
 	if (pid == 0) {
-		int control = pair[1];
+		int keep[2] = {pair[1], log_copied()};
 
-		priv_close_others(&control, 1);
-		exit(signer_main(g, control));
+		priv_close_others(keep, 2);
+		exit(signer_main(g, pair[1]));
 	}
 	close(pair[1]);
 	if (pid < 0) {
@@ -204,6 +207,7 @@ start_worker(struct generation *g, size_t at)
 	s.number = (unsigned)at + 1;
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
+	c->n_starts++;
 	c->is_ready = false;
 	tls_tickets_turn(c->started_ms);
 	if (g->control >= 0) {
@@ -395,6 +399,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	g->queue = queue;
 	g->shared = config;
 	config->uses++;
+	g->started_ms = now();
 	g->start.parent = getpid();
 	g->start.ready_fd = ready_fd;
 	g->arena = arena_new(ARENA_MAX);

@@ -21,6 +21,7 @@ struct child {
 	bool is_ready;
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
+	unsigned n_starts;
 	int channel;		/* for its sockets to keepers; -1: none */
 	int queue_channel;	/* likewise to queue processes */
 };
@@ -32,6 +33,7 @@ struct generation {
 	struct arena *arena;
 	struct signer_inventory inventory;
 	struct worker_start start;	/* of each worker, but for its own */
+	int64_t started_ms;		/* also its signer's */
 	pid_t signer;			/* 0: none */
 	int control;			/* of the signer; -1: none */
 	struct keeper *keeper;		/* of all generations */

@@ -80,6 +80,7 @@ start(struct keeper *k)
 		return -E_SYSTEM;
 	}
 	k->pid = pid;
+	k->n_starts++;
 	k->control = pair[0];
 	return 0;
 }

@@ -19,8 +19,9 @@ static struct {
 	bool is_verbose;
 	bool is_socket;
 	int fd;			/* stderr, or what does not block of it */
+	int copy;		/* of errors; -1: none */
 	unsigned long n_lost;	/* lines, since the last that was written */
-} self = {.fd = STDERR_FILENO};
+} self = {.fd = STDERR_FILENO, .copy = -1};
 
 /* By level: the journal's priority, and the word for people. */
 static const struct {
@@ -61,6 +62,7 @@ log_open(const char *process)
 	snprintf(self.process, sizeof(self.process), "%s", process);
 	self.is_journal = is_journal();
 	self.fd = STDERR_FILENO;
+	self.copy = -1;
 	if (fstat(STDERR_FILENO, &st) != 0)
 		return;
 	self.is_socket = S_ISSOCK(st.st_mode);
@@ -75,6 +77,20 @@ void
 log_verbose(bool is_verbose)
 {
 	self.is_verbose = is_verbose;
+}
+
+void
+log_copy(int fd)
+{
+	if (self.copy >= 0)
+		close(self.copy);
+	self.copy = fd;
+}
+
+int
+log_copied(void)
+{
+	return self.copy;
 }
 
 static size_t
@@ -146,6 +162,8 @@ log_line(enum log_level level, const char *fmt, ...)
 		if ((unsigned char)line[k] < ' ' || line[k] == 0x7f)
 			line[k] = '?';
 	line[n++] = '\n';
+	if (level == LOG_ERROR_ && self.copy >= 0)
+		(void)!write(self.copy, line + head, n - head);
 	/* what can not be written is lost and counted: the mail goes on */
 	if (self.n_lost != 0)
 		say_lost();

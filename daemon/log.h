@@ -13,6 +13,16 @@ void log_open(const char *process);
 void log_verbose(bool is_verbose);
 
 /*
+ * Copies the text of errors into a descriptor, a line each, which becomes the
+ * log's; -1 closes the one before and copies nothing. log_open() copies
+ * nothing: a new process has other descriptors.
+ */
+void log_copy(int fd);
+
+/* The descriptor; -1: none. */
+int log_copied(void);
+
+/*
  * Writes one line. Octets from the net must have been escaped (see
  * buf_add_escaped()); control octets that are left become '?'.
  */

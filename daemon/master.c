@@ -14,10 +14,13 @@
 #include "base/err.h"
 #include "base/version.h"
 #include "daemon/addr.h"
+#include "daemon/control.h"
 #include "daemon/generation.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
+#include "daemon/reload.h"
+#include "daemon/status.h"
 #include "daemon/tls_watch.h"
 
 #define STOP_MS (32 * 1000)	/* a worker's own limit, and a little */
@@ -29,14 +32,17 @@ struct master {
 	struct bind_set sockets;
 	struct keeper keeper;
 	struct queue queue;
+	struct control_process control;
 	struct generation *newest;	/* all that are not gone yet */
 	unsigned count;			/* generations made so far */
 	int signal_fd;
 	int ready[2];			/* workers write into [1] */
 	int status;			/* what to exit with */
+	int64_t since_s;		/* in seconds of 1970 */
 	bool is_stopping;
 	int64_t kill_ms;		/* while stopping */
 	bool is_reload_due;		/* asked while one is under way */
+	struct reload reload;
 	bool is_renewal_due;		/* the newest has lost its signer */
 	int64_t renew_ms;		/* not before */
 	int64_t renew_wait_ms;
@@ -119,12 +125,27 @@ is_pending(const struct master *m)
 	    !m->newest->is_leaving;
 }
 
+/* How a reload ended, to who asked for it. */
+static void
+end_reload(struct master *m, bool is_good)
+{
+	struct reload *r = &m->reload;
+
+	if (!r->is_running)
+		return;
+	reload_end(r, is_good);
+	if (r->answers != 0)
+		control_tell(&m->control, &(struct control_told)
+		    {CONTROL_OP_RELOAD, r->answers, is_good}, reload_text(r));
+}
+
 /* The sockets go back to what the one that goes on with wants. */
 static void
 go_on_with_old(struct master *m)
 {
 	struct generation *g = serving(m);
 
+	end_reload(m, false);
 	log_line(LOG_ERROR_, "the old configuration goes on");
 	if (g != NULL && bind_update(&m->sockets, g->shared->config) == 0)
 		bind_trim(&m->sockets);
@@ -168,6 +189,9 @@ take_over(struct master *m)
 	bind_trim(&m->sockets);
 	m->renew_wait_ms = 0;
 	say_ready(m);
+	end_reload(m, true);
+	control_leave(&m->control);	/* the next one has the new one's */
+	m->reload.asked = 0;
 }
 
 static void
@@ -181,6 +205,7 @@ stop(struct master *m, int status)
 	keeper_end(&m->keeper, 0);
 	queue_end(&m->queue, 0);
 	bind_fini(&m->sockets);
+	end_reload(m, false);
 }
 
 static void
@@ -191,6 +216,7 @@ kill_all(struct master *m)
 		generation_end(g, SIGKILL);
 	keeper_end(&m->keeper, SIGKILL);
 	queue_end(&m->queue, SIGKILL);
+	control_end(&m->control, SIGKILL);
 }
 
 /* The newest generation can not start, or not go on, on its own. */
@@ -255,6 +281,7 @@ reload(struct master *m)
 	}
 	m->is_reload_due = false;
 	log_line(LOG_NOTICE_, "reading %s again", m->path);
+	reload_begin(&m->reload);
 	notify("RELOADING=1");
 	c = config_load(m->path, to_log, NULL);
 	if (c != NULL)
@@ -292,6 +319,8 @@ reap(struct master *m)
 		metrics_reap(pid);
 		if (keeper_reap(&m->keeper, pid, status, now()) ||
 		    queue_reap(&m->queue, pid, status, now()))
+			continue;
+		if (control_reap(&m->control, pid, status, now()))
 			continue;
 		for (; g != NULL; g = g->next) {
 			what = generation_reap(g, pid, status, now());
@@ -364,6 +393,42 @@ take_ready(struct master *m)
 }
 
 static void
+say_status(struct master *m, uint32_t ticket)
+{
+	const struct status_facts f = {m->path, m->since_s, now(),
+	    m->is_stopping, m->newest, serving(m), &m->keeper, &m->queue,
+	    &m->control, &m->reload};
+	struct buf text = {malloc(CONTROL_TOLD_MAX), 0, CONTROL_TOLD_MAX,
+	    false};
+
+	if (text.p == NULL)
+		text.cap = 0;
+	status_write_processes(&f, &text);
+	control_tell(&m->control, &(struct control_told){CONTROL_OP_STATUS,
+	    ticket, true}, buf_bytes(&text));
+	free(text.p);
+}
+
+static void
+take_asked(struct master *m)
+{
+	struct control_ask a;
+
+	while (control_asked(&m->control, &a)) {
+		if (a.op == CONTROL_OP_STATUS) {
+			say_status(m, a.ticket);
+		} else if (a.op == CONTROL_OP_RELOAD && m->is_stopping) {
+			control_tell(&m->control, &(struct control_told)
+			    {a.op, a.ticket, false},
+			    BYTES_LIT("hopseald is stopping\n"));
+		} else if (a.op == CONTROL_OP_RELOAD) {
+			m->reload.asked = a.ticket;
+			m->is_reload_due = true;
+		}
+	}
+}
+
+static void
 wipe(void *arg)
 {
 	struct master *m = arg;
@@ -422,11 +487,21 @@ tick_queue(struct master *m, int64_t now_ms)
 	return next;
 }
 
+static int64_t
+tick_control(struct master *m, int64_t now_ms)
+{
+	const struct generation *of = serving(m);
+
+	return control_tick(&m->control, of == NULL ? NULL : &of->start,
+	    now_ms);
+}
+
 /* Does what is due. Returns for how long poll() may wait then. */
 static int
 tick(struct master *m)
 {
-	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms, alive_ms;
+	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms;
+	int64_t control_ms, alive_ms;
 
 	if (m->is_stopping && m->kill_ms <= t) {
 		log_line(LOG_WARNING_, "killing what would not stop");
@@ -453,6 +528,9 @@ tick(struct master *m)
 	queue_ms = tick_queue(m, t);
 	if (queue_ms < next)
 		next = queue_ms;
+	control_ms = tick_control(m, t);
+	if (control_ms < next)
+		next = control_ms;
 	alive_ms = notify_watchdog_tick(&m->watchdog, t);
 	if (alive_ms < next)
 		next = alive_ms;
@@ -472,17 +550,21 @@ static void
 loop(struct master *m)
 {
 	for (;;) {
-		struct pollfd fds[2] = {{m->signal_fd, POLLIN, 0},
-		    {m->ready[0], POLLIN, 0}};
+		struct pollfd fds[3] = {{m->signal_fd, POLLIN, 0},
+		    {m->ready[0], POLLIN, 0}, {-1, POLLIN, 0}};
 		int ms;
 
 		reap(m);
 		bury(m);
 		if (m->is_stopping && m->newest == NULL &&
-		    m->keeper.pid == 0 && m->queue.pid == 0)
-			return;
+		    m->keeper.pid == 0 && m->queue.pid == 0) {
+			if (m->control.pid == 0)
+				return;
+			control_end(&m->control, 0);
+		}
 		ms = tick(m);
-		if (poll(fds, 2, ms) < 0 && errno != EINTR) {
+		fds[2].fd = m->control.fd;
+		if (poll(fds, 3, ms) < 0 && errno != EINTR) {
 			log_line(LOG_ERROR_, "poll: %m");
 			m->status = EX_OSERR;
 			kill_all(m);
@@ -490,6 +572,7 @@ loop(struct master *m)
 		}
 		take_signals(m);
 		take_ready(m);
+		take_asked(m);
 	}
 }
 
@@ -517,7 +600,8 @@ int
 master_run(const char *path, struct config *c)
 {
 	struct master m = {.path = path, .keeper = KEEPER_NONE,
-	    .queue = QUEUE_NONE};
+	    .queue = QUEUE_NONE, .control = CONTROL_PROCESS_NONE,
+	    .reload.errors = -1, .since_s = (int64_t)time(NULL)};
 	struct shared_config *s = share(&c);
 	int status;
 
@@ -526,6 +610,8 @@ master_run(const char *path, struct config *c)
 	m.queue.in_child = wipe_for_queue;
 	m.queue.signer = signer_for_queue;
 	m.queue.arg = &m;
+	m.control.in_child = wipe;
+	m.control.arg = &m;
 	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 || metrics_open() != 0 ||
@@ -544,6 +630,7 @@ master_run(const char *path, struct config *c)
 	}
 	keeper_fini(&m.keeper);
 	queue_fini(&m.queue);
+	control_fini(&m.control);
 	bind_fini(&m.sockets);
 	close(m.signal_fd);
 	close(m.ready[0]);

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/control_socket.h"
 #include "daemon/hub.h"
 #include "daemon/log.h"
 #include "daemon/passfd.h"
 #include "daemon/pool.h"
 #include "daemon/queue_commit.h"
-#include "daemon/queue_control.h"
 #include "daemon/queue_link.h"
 #include "daemon/queue_run.h"
 #include "daemon/spool.h"
@@ -60,7 +60,8 @@ struct serving {
 	bool has_hub;
 	struct spool *spool;
 	struct queue_run *run;
-	struct queue_control *commands;
+	struct control_place place;	/* of commands */
+	struct control_socket *commands;
 	int control;			/* -1: closed */
 	struct loop_watch *control_watch;
 	struct loop_timer *sweep;
@@ -450,6 +451,36 @@ on_sweep(void *arg)
 	loop_timer_start(s->sweep, SWEEP_MS);
 }
 
+/* control_request */
+static void
+on_command(void *arg, struct control_peer *p, struct bytes request)
+{
+	struct serving *s = arg;
+	uint8_t octets[CONTROL_REQUEST_MAX];
+	struct buf answer = BUF_ON(octets);
+
+	queue_run_command(s->run, request, &answer);
+	control_peer_end(p, buf_bytes(&answer));
+}
+
+/* STATE/queue/control; mail goes on without it. */
+static void
+open_commands(struct serving *s)
+{
+	char folder[4096];
+	int r;
+
+	snprintf(folder, sizeof(folder), "%s/queue", s->env.config->state);
+	r = control_place_bind(&s->place, folder);
+	if (r == 0)
+		s->commands = control_socket_new(s->env.loop, s->place.fd,
+		    on_command, s);
+	if (s->commands == NULL)
+		log_line(LOG_ERROR_, "the control socket %s/control can not "
+		    "be made: %s", folder, r != 0 ? strerror(errno) :
+		    err_text(-E_NOMEM));
+}
+
 static int
 setup(struct serving *s)
 {
@@ -474,8 +505,7 @@ setup(struct serving *s)
 	    s->control_watch == NULL ||
 	    loop_signal(s->env.loop, QUEUE_LEAVE, on_leave, s) != 0)
 		return -E_NOMEM;
-	s->commands = queue_control_new(s->env.loop, s->env.config->state,
-	    s->run);		/* mail goes on without it */
+	open_commands(s);
 	s->committer = queue_committer_new(s->env.loop, s->spool,
 	    s->env.config->state, on_committed, s);
 	if (s->committer == NULL)
@@ -495,7 +525,8 @@ fini(struct serving *s)
 	loop_unwatch(&s->control_watch);
 	loop_timer_free(&s->sweep);
 	loop_timer_free(&s->limit);
-	queue_control_free(&s->commands);
+	control_socket_free(&s->commands);
+	control_place_leave(&s->place);
 	queue_committer_free(&s->committer);
 	queue_run_free(&s->run);
 	if (s->has_hub)
@@ -517,6 +548,7 @@ queue_serve(const struct worker_env *env, int control)
 	if (s != NULL) {
 		s->env = *env;
 		s->control = control;
+		s->place = CONTROL_NOWHERE;
 		s->gathering = s->batches;
 		r = setup(s);
 	}

@@ -182,6 +182,7 @@ start(struct queue *q, const struct worker_env *env)
 	close(control[1]);
 	close(channel[1]);
 	q->pid = pid;
+	q->n_starts++;
 	q->control = control[0];
 	q->channel = channel[0];
 	return 0;

@@ -16,6 +16,7 @@ from messages import message
 from smtptools import Client, Closed, Sink
 
 KEEPER = "hopseald-keeper"
+CONTROL = "hopseald-contro"     # the kernel keeps 15 octets
 READY = re.compile(r"hopseald \S+ ready: ")
 
 
@@ -30,10 +31,15 @@ def reload(daemon, config=None):
 
 
 def children(daemon, name="hopseald"):
-    """Those of its generations; the keeper, which outlives them, by name."""
-    names = {pid: pid_name(pid) for pid in daemon.pids()[1:]}
+    """Those of its generations; the keeper and the control process, which mail
+    can do without, by name."""
+    def named():        # what was just forked has its parent's name
+        names = {pid: pid_name(pid) for pid in daemon.pids()[1:]}
+        return [names] if "hopseald" not in names.values() else None
+
+    (names,) = until(named, "every process to have its name")
     return {pid for pid in names if names[pid].startswith(name)
-            and (name == KEEPER or names[pid] != KEEPER)}
+            and (name == names[pid] or names[pid] not in (KEEPER, CONTROL))}
 
 
 def pid_name(pid):

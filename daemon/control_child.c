@@ -1,0 +1,219 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "daemon/control.h"
+#include "daemon/log.h"
+#include "daemon/metrics.h"
+
+#define WAIT_MIN_MS 100
+#define WAIT_MAX_MS (60 * 1000)
+
+/* ---- its place ----------------------------------------------------------- */
+
+/* As the user that the process becomes: what stands in his folder is his. */
+static int
+bind_place(struct control_process *k)
+{
+	int r;
+
+	if (k->priv.is_root && seteuid(k->priv.uid) != 0)
+		return -E_SYSTEM;
+	r = control_place_bind(&k->place, k->folder);
+	if (k->priv.is_root && seteuid(0) != 0)
+		abort();	/* nothing else would work */
+	return r;
+}
+
+static void
+leave_place(struct control_process *k)
+{
+	if (k->priv.is_root && seteuid(k->priv.uid) != 0)
+		return;
+	control_place_leave(&k->place);
+	if (k->priv.is_root && seteuid(0) != 0)
+		abort();
+}
+
+/* Kept as long as it is the same. */
+static int
+find_place(struct control_process *k, const struct worker_start *start)
+{
+	const char *state = start->env.config->state;
+	char *folder;
+
+	if (k->place.fd >= 0 && strcmp(k->folder, state) == 0 &&
+	    k->priv.uid == start->priv.uid && k->priv.gid == start->priv.gid)
+		return 0;
+	folder = strdup(state);
+	if (folder == NULL)
+		return -E_NOMEM;
+	leave_place(k);
+	free(k->folder);
+	k->folder = folder;
+	k->priv = start->priv;
+	return bind_place(k);
+}
+
+/* ---- the process --------------------------------------------------------- */
+
+static int
+control_main(const struct control_process *k, const struct worker_start *start,
+    pid_t parent, int master)
+{
+	struct worker_env env = start->env;
+
+	log_open("control");
+	metrics_begin(METRIC_PROCESS_CONTROL);
+	prctl(PR_SET_NAME, "hopseald-control");
+	/* it goes when the master hangs up, and not before */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (k->in_child != NULL)
+		k->in_child(k->arg);
+	env.tls = NULL;
+	env.logins = NULL;
+	env.secrets = NULL;
+	env.signer_fd = env.keeper_fd = env.queue_fd = env.copies_fd = -1;
+	env.spool_fd = env.state_fd = -1;
+	env.sockets = NULL;
+	env.n_sockets = 0;
+	if (priv_drop(&k->priv, parent, 0) != 0)
+		return EXIT_FAILURE;
+	return control_serve(&env, k->place.fd, master);
+}
+
+static int
+start_process(struct control_process *k, const struct worker_start *start)
+{
+	pid_t parent = getpid(), pid;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0, pair) != 0)
+		return -E_SYSTEM;
+	pid = fork();
+	if (pid == 0) {
+		int keep[2] = {pair[1], k->place.fd};
+
+		priv_close_others(keep, 2);
+		exit(control_main(k, start, parent, pair[1]));
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -E_SYSTEM;
+	}
+	k->pid = pid;
+	k->fd = pair[0];
+	k->n_starts++;
+	return 0;
+}
+
+int64_t
+control_tick(struct control_process *k, const struct worker_start *start,
+    int64_t now_ms)
+{
+	int r;
+
+	if (k->pid != 0 || k->is_stopping || start == NULL)
+		return INT64_MAX;
+	if (k->restart_ms > now_ms)
+		return k->restart_ms;
+	/* one that lived for long enough was no failure to start */
+	if (now_ms - k->started_ms > WAIT_MAX_MS)
+		k->wait_ms = 0;
+	k->started_ms = now_ms;
+	k->restart_ms = now_ms + k->wait_ms;
+	k->wait_ms = k->wait_ms == 0 ? WAIT_MIN_MS : k->wait_ms * 2;
+	if (k->wait_ms > WAIT_MAX_MS)
+		k->wait_ms = WAIT_MAX_MS;
+	r = find_place(k, start);
+	if (r != 0)
+		log_line(LOG_ERROR_, "the control socket %s/control can not "
+		    "be made: %m", start->env.config->state);
+	else if ((r = start_process(k, start)) != 0)
+		log_line(LOG_ERROR_, "cannot start the control process: %m");
+	return r == 0 ? INT64_MAX : k->restart_ms;
+}
+
+/* ---- what is said -------------------------------------------------------- */
+
+bool
+control_asked(struct control_process *k, struct control_ask *a)
+{
+	return k->fd >= 0 && recv(k->fd, a, sizeof(*a), MSG_DONTWAIT) ==
+	    (ssize_t)sizeof(*a);
+}
+
+void
+control_tell(const struct control_process *k, const struct control_told *t,
+    struct bytes text)
+{
+	struct control_told head = *t;
+	struct iovec parts[2] = {{&head, sizeof(head)},
+	    {(void *)(uintptr_t)text.p, text.n < CONTROL_TOLD_MAX ? text.n :
+	    CONTROL_TOLD_MAX}};
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+
+	/* who asked too much to take it has a limit of his own */
+	if (k->fd >= 0)
+		(void)!sendmsg(k->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* ---- its end ------------------------------------------------------------- */
+
+void
+control_leave(struct control_process *k)
+{
+	if (k->fd >= 0)
+		close(k->fd);
+	k->fd = -1;
+	k->wait_ms = 0;		/* no failure: the next may start at once */
+	k->restart_ms = 0;
+}
+
+bool
+control_reap(struct control_process *k, pid_t pid, int status, int64_t now_ms)
+{
+	if (k->pid == 0 || k->pid != pid)
+		return false;
+	k->pid = 0;
+	if (k->fd >= 0)
+		close(k->fd);
+	k->fd = -1;
+	if (k->restart_ms < now_ms)
+		k->restart_ms = now_ms;
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "control (pid %ld) died of signal %d, %s",
+		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		log_line(LOG_ERROR_, "control (pid %ld) ended with status %d",
+		    (long)pid, WEXITSTATUS(status));
+	return true;
+}
+
+void
+control_end(struct control_process *k, int signal)
+{
+	k->is_stopping = true;
+	leave_place(k);
+	control_leave(k);
+	if (signal == SIGKILL && k->pid != 0)
+		kill(k->pid, SIGKILL);
+}
+
+void
+control_fini(struct control_process *k)
+{
+	control_end(k, 0);
+	free(k->folder);
+	k->folder = NULL;
+}

@@ -1,0 +1,56 @@
+#include "daemon/control.h"
+
+#include "base/version.h"
+
+static void
+reload(const struct control_call *c)
+{
+	control_ask_master(c, CONTROL_OP_RELOAD);
+}
+
+static void
+status(const struct control_call *c)
+{
+	control_ask_master(c, CONTROL_OP_STATUS);
+}
+
+static void help(const struct control_call *c);
+
+/* By name; what `hopseal` offers under the same one. */
+static const struct control_verb verbs[] = {
+	{"help", "", 0, 0, help},
+	{"reload", "", 0, 0, reload},
+	{"status", "", 0, 0, status},
+};
+
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void
+help(const struct control_call *c)
+{
+	for (size_t k = 0; k < N_VERBS; k++)
+		control_say(c, "%s%s%s\n", verbs[k].name,
+		    verbs[k].usage[0] == '\0' ? "" : " ", verbs[k].usage);
+	control_ok(c);
+}
+
+void
+control_verbs_run(const struct control_call *c)
+{
+	const struct control_request *r = c->request;
+
+	for (size_t k = 0; k < N_VERBS; k++) {
+		const struct control_verb *v = verbs + k;
+
+		if (!control_word_is(r->verb, v->name))
+			continue;
+		if (r->n_args < v->min || r->n_args > v->max)
+			control_error(c, "it is %s%s%s", v->name,
+			    v->usage[0] == '\0' ? "" : " ", v->usage);
+		else
+			v->fn(c);
+		return;
+	}
+	control_error(c, "no verb %.*s in this hopseald (" HOPSEAL_VERSION ")",
+	    BYTES_FMT(bytes_first(r->verb, 64)));
+}

@@ -1,0 +1,106 @@
+#include "daemon/status.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "base/version.h"
+
+void
+status_pair(struct buf *out, const char *name, struct bytes value)
+{
+	buf_printf(out, " %s=", name);
+	for (size_t k = 0; k < value.n; k++) {
+		uint8_t c = value.p[k];
+
+		if (c <= ' ' || c > '~' || c == '%')
+			buf_printf(out, "%%%02X", c);
+		else
+			buf_add_octet(out, c);
+	}
+}
+
+void
+status_pair_number(struct buf *out, const char *name, uint64_t value)
+{
+	buf_printf(out, " %s=%llu", name, (unsigned long long)value);
+}
+
+static void
+write_process(const struct status_facts *f, struct buf *out, const char *name,
+    size_t number, pid_t pid, int64_t started_ms, unsigned n_starts)
+{
+	int64_t since = (int64_t)time(NULL) - (f->now_ms - started_ms) / 1000;
+
+	if (pid == 0 && n_starts == 0)
+		return;
+	buf_add_str(out, "process");
+	buf_printf(out, number == 0 ? " name=%s" : " name=%s/%zu", name,
+	    number);
+	status_pair_number(out, "pid", (uint64_t)pid);
+	status_pair_number(out, "since", (uint64_t)since);
+	status_pair_number(out, "restarts", n_starts == 0 ? 0 : n_starts - 1);
+	buf_add_octet(out, '\n');
+}
+
+static void
+write_generation(const struct status_facts *f, struct buf *out,
+    const struct generation *g)
+{
+	for (size_t k = 0; k < g->n_children; k++) {
+		const struct child *c = g->children + k;
+
+		if (g->is_leaving && c->pid == 0)
+			continue;
+		write_process(f, out, g->is_leaving ? "leaving" : "worker",
+		    k + 1, c->pid, c->started_ms, c->n_starts);
+	}
+	if (g->signer != 0)
+		write_process(f, out, g->is_leaving ? "leaving-signer" :
+		    "signer", 0, g->signer, g->started_ms, 1);
+}
+
+static void
+write_reload(const struct status_facts *f, struct buf *out)
+{
+	const struct reload *r = f->reload;
+	struct bytes rest = reload_text(r);
+
+	buf_add_str(out, "reload");
+	status_pair_number(out, "good", r->n_good);
+	status_pair_number(out, "failed", r->n_failed);
+	if (r->at_s != 0) {
+		status_pair_number(out, "last", (uint64_t)r->at_s);
+		status_pair(out, "outcome", r->is_good ? BYTES_LIT("good") :
+		    BYTES_LIT("failed"));
+	}
+	buf_add_octet(out, '\n');
+	while (rest.n != 0 && !r->is_good) {
+		buf_add_str(out, "reload-error");
+		status_pair(out, "text", bytes_cut(&rest, '\n'));
+		buf_add_octet(out, '\n');
+	}
+}
+
+void
+status_write_processes(const struct status_facts *f, struct buf *out)
+{
+	buf_add_str(out, "hopseald");
+	status_pair(out, "version", bytes_of(HOPSEAL_VERSION));
+	status_pair_number(out, "pid", (uint64_t)getpid());
+	status_pair_number(out, "since", (uint64_t)f->since_s);
+	status_pair(out, "config", bytes_of(f->path));
+	if (f->serving != NULL)
+		status_pair_number(out, "generation", f->serving->number);
+	status_pair(out, "state", f->is_stopping ? BYTES_LIT("stopping") :
+	    BYTES_LIT("running"));
+	buf_add_octet(out, '\n');
+	write_reload(f, out);
+	for (const struct generation *g = f->newest; g != NULL; g = g->next)
+		write_generation(f, out, g);
+	write_process(f, out, "keeper", 0, f->keeper->pid,
+	    f->keeper->started_ms, f->keeper->n_starts);
+	write_process(f, out, "queue", 0, f->queue->pid, f->queue->started_ms,
+	    f->queue->n_starts);
+	write_process(f, out, "control", 0, f->control->pid,
+	    f->control->started_ms, f->control->n_starts);
+}

@@ -1,0 +1,34 @@
+/*
+ * What runs, as lines for `hopseal status`: a word that says of what kind the
+ * line is, and name=value pairs with one space between them. In a value every
+ * octet but printable ASCII, and "%" and the space, is %XX; empty is none.
+ */
+#ifndef DAEMON_STATUS_H
+#define DAEMON_STATUS_H
+
+#include "daemon/control.h"
+#include "daemon/generation.h"
+#include "daemon/reload.h"
+
+/* What the master knows. */
+struct status_facts {
+	const char *path;		/* of the configuration */
+	int64_t since_s;		/* in seconds of 1970 */
+	int64_t now_ms;			/* of the monotonic clock */
+	bool is_stopping;
+	const struct generation *newest;
+	const struct generation *serving;	/* NULL: none */
+	const struct keeper *keeper;
+	const struct queue *queue;
+	const struct control_process *control;
+	const struct reload *reload;
+};
+
+/* The lines hopseald, reload and process. */
+void status_write_processes(const struct status_facts *f, struct buf *out);
+
+/* The pair name=value with a space before it. */
+void status_pair(struct buf *out, const char *name, struct bytes value);
+void status_pair_number(struct buf *out, const char *name, uint64_t value);
+
+#endif
