@@ -153,6 +153,14 @@ decide_is_internal(const struct config_listener *l,
 	return false;
 }
 
+bool
+decide_would_refuse(const struct config_listener *l,
+    const struct config_policy *policy, enum dkim2_state state)
+{
+	return l->verify == VERIFY_OBSERVE && policy == NULL &&
+	    state != DKIM2_NONE && state != DKIM2_PASS;
+}
+
 /* What the verdict alone decides, but for a rule that says otherwise. */
 static bool
 by_verdict(struct decision *d, const struct decide_facts *f)

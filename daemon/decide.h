@@ -101,6 +101,11 @@ struct bytes decide_identity(const struct config_listener *l,
 bool decide_is_internal(const struct config_listener *l,
     const struct config_next_hop *hop);
 
+/* Whether `verify: enforce` would have refused what `observe` lets go on.
+ * policy   the rule for it, which goes before; NULL */
+bool decide_would_refuse(const struct config_listener *l,
+    const struct config_policy *policy, enum dkim2_state state);
+
 /* Whether mail of this listener may be signed at all. */
 bool decide_may_sign(const struct config_listener *l,
     const struct keydir *keys);

@@ -500,8 +500,11 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 		if (g->control >= 0)
 			close(g->control);
 		g->control = -1;
-		if (!g->is_leaving)
+		if (!g->is_leaving) {
+			metrics_count(METRIC_RESTARTS, METRIC_PROCESS_SIGNER,
+			    0);
 			return GENERATION_SIGNER;
+		}
 		tell_children(g, WORKER_PART);	/* where there are some left */
 		return GENERATION_EXPECTED;
 	}
@@ -518,6 +521,7 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 			return GENERATION_EXPECTED;
 		if (c->restart_ms < now_ms)
 			c->restart_ms = now_ms;
+		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_WORKER, 0);
 		return GENERATION_WORKER;
 	}
 	return GENERATION_NOT_OURS;

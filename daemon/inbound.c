@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/offers.h"
 #include "daemon/relay.h"
 
@@ -93,6 +94,7 @@ log_tls(const struct inbound *s, const char *why)
 	char text[512];
 	struct buf b = BUF_ON(text);
 
+	metrics_count(METRIC_TLS, SIDE_CLIENT, SUCCESS_FAILED);
 	buf_add_escaped(&b, bytes_of(why), sizeof(text) / 4);
 	log_line(LOG_NOTICE_, "tls: client=[%s]:%u, listener=%s: %.*s",
 	    s->client.ip, s->client.addr.port, s->listener->name,
@@ -377,6 +379,7 @@ on_conn(void *arg, enum conn_event what)
 			pump(s);
 		break;
 	case CONN_SECURED:
+		metrics_count(METRIC_TLS, SIDE_CLIENT, SUCCESS_OK);
 		secured(s);
 		if (!s->is_dying)
 			pump(s);

@@ -13,6 +13,7 @@
 #include "daemon/claims.h"
 #include "daemon/copies.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/loop.h"
 #include "daemon/packets.h"
 #include "daemon/passfd.h"
@@ -349,6 +350,8 @@ on_tick(void *arg)
 
 	if (!s->has_secret)
 		find_secret(s);
+	metrics_set(METRIC_COPIES_OCTETS, 0,
+	    (int64_t)store_copies(s->store));
 	if (s->has_secret && !s->is_turn) {
 		is_more = store_tick(s->store, loop_time_s(s->loop));
 		remove_copies(s);

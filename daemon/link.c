@@ -6,6 +6,7 @@
 
 #include "daemon/addr.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/login.h"
 #include "daemon/pool.h"
 
@@ -30,6 +31,10 @@ lost(struct link *l, const char *why)
 	snprintf(l->fault, sizeof(l->fault), "%s",
 	    why == NULL ? "a step out of order" : why);
 	l->is_tls_fault = l->state == LINK_SECURING;
+	if (l->is_tls_fault)
+		metrics_count(METRIC_TLS, SIDE_NEXT_HOP, SUCCESS_FAILED);
+	else if (l->state == LINK_GREETED)
+		metrics_count(METRIC_REPLIES, REPLY_NONE, 0);
 	conn_kill(&l->conn);
 	tell(l, LINK_LOST);
 }
@@ -85,6 +90,7 @@ on_secured(struct link *l)
 	if (conn_tls_facts(l->conn, &f))
 		snprintf(l->tls, sizeof(l->tls), "%s",
 		    f.version + strcspn(f.version, "0123456789"));
+	metrics_count(METRIC_TLS, SIDE_NEXT_HOP, SUCCESS_OK);
 	l->state = LINK_GREETING;
 	smtp_client_secured(&l->client);
 	await(l, l->listener->reply_timeout_s);
@@ -241,6 +247,17 @@ on_said(struct link *l, enum smtp_client_event what)
 }
 
 static void
+count_reply(const struct link *l, enum smtp_client_event what)
+{
+	static const unsigned classes[] = {[2] = REPLY_2XX, [3] = REPLY_3XX,
+	    [4] = REPLY_4XX, [5] = REPLY_5XX};
+	int class = l->client.reply.code / 100;
+
+	if (what != SMTP_CLIENT_BROKEN && class >= 2 && class <= 5)
+		metrics_count(METRIC_REPLIES, classes[class], 0);
+}
+
+static void
 step(struct link *l)
 {
 	while (l->conn != NULL && l->state != LINK_SECURING) {
@@ -253,6 +270,7 @@ step(struct link *l)
 		conn_used(c);
 		if (what == SMTP_CLIENT_MORE)
 			break;
+		count_reply(l, what);
 		on_said(l, what);
 	}
 	if (l->conn != NULL)

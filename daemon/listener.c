@@ -10,6 +10,7 @@
 
 #include "daemon/inbound.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/proxied.h"
 #include "daemon/onward.h"
 #include "daemon/pool.h"
@@ -92,6 +93,7 @@ session_gone(void *arg, struct inbound *s)
 		inbound_link(link->behind)->before = link->before;
 	crowd_leave(&link->crowd);
 	a->n_sessions--;
+	metrics_move(METRIC_SESSIONS_OPEN, a->socket->listener->role, -1);
 	look_whether_drained(a->set);
 }
 
@@ -99,8 +101,9 @@ session_gone(void *arg, struct inbound *s)
 #define NO_ROOM "421 4.3.2 No memory or descriptors, try again later\r\n"
 
 static void
-turn_away(const struct acceptor *a, int fd, const char *why)
+turn_away(const struct acceptor *a, int fd, const char *why, unsigned reason)
 {
+	metrics_count(METRIC_SESSIONS_REFUSED, reason, 0);
 	if (!a->socket->is_tls)
 		(void)send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
@@ -122,13 +125,13 @@ begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
 
 	if (!is_free && crowd_count(&a->crowd, &ends->client) >=
 	    a->socket->listener->max_per_network) {
-		turn_away(a, fd, TOO_MANY);
+		turn_away(a, fd, TOO_MANY, TURNED_NETWORK);
 		return;
 	}
 	s = inbound_new(&a->set->hub, a->socket, fd, ends, session_gone, a);
 	if (s == NULL) {
 		log_line(LOG_ERROR_, "no memory for a session");
-		turn_away(a, fd, NO_ROOM);
+		turn_away(a, fd, NO_ROOM, TURNED_MEMORY);
 		return;
 	}
 	inbound_link(s)->behind = a->first;
@@ -136,6 +139,8 @@ begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
 		inbound_link(a->first)->before = s;
 	a->first = s;
 	a->n_sessions++;
+	metrics_count(METRIC_SESSIONS, a->socket->listener->role, 0);
+	metrics_move(METRIC_SESSIONS_OPEN, a->socket->listener->role, 1);
 	if (!is_free)
 		crowd_join(&a->crowd, &inbound_link(s)->crowd, &ends->client);
 	if (a->set->is_draining)
@@ -162,6 +167,7 @@ on_header(void *arg, int fd, const struct smtp_proxyproto *said)
 
 	unlink_newcomer(n);
 	if (said == NULL) {
+		metrics_count(METRIC_SESSIONS_REFUSED, TURNED_PROXY, 0);
 		addr_text(&ends.client, text);
 		log_line(LOG_NOTICE_, "no PROXY header: client=[%s]:%u, "
 		    "listener=%s", text, ends.client.port, a->socket->listener->name);
@@ -183,7 +189,7 @@ await_header(struct acceptor *a, int fd, const struct inbound_ends *ends)
 	struct newcomer *n = calloc(1, sizeof(*n));
 
 	if (n == NULL) {
-		turn_away(a, fd, NO_ROOM);
+		turn_away(a, fd, NO_ROOM, TURNED_MEMORY);
 		return;
 	}
 	n->proxied = proxied_new(a->set->hub.loop, fd,
@@ -210,7 +216,7 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 
 	addr_of_socket(fd, &ends.local);
 	if (a->n_sessions >= l->max_connections)
-		turn_away(a, fd, TOO_MANY);
+		turn_away(a, fd, TOO_MANY, TURNED_FULL);
 	else if (config_nets_hold(l->proxy, l->n_proxy, peer->ip))
 		await_header(a, fd, &ends);
 	else
@@ -245,7 +251,7 @@ apologise(struct acceptor *a)
 		a->set->spare = -1;
 		fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
-			turn_away(a, fd, NO_ROOM);
+			turn_away(a, fd, NO_ROOM, TURNED_MEMORY);
 		keep_spare(a->set);
 	}
 }

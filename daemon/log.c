@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/metrics.h"
+
 #define LINE_MAX_ 4096		/* octets of one line, the end of line too */
 
 /* One process, one log: the only state here. */
@@ -167,6 +169,8 @@ log_line(enum log_level level, const char *fmt, ...)
 	/* what can not be written is lost and counted: the mail goes on */
 	if (self.n_lost != 0)
 		say_lost();
-	if (!put(line, n))
-		self.n_lost++;
+	if (put(line, n))
+		return;
+	self.n_lost++;
+	metrics_count(METRIC_LOST_LINES, 0, 0);
 }

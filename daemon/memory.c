@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "daemon/arrivals.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/memory_link.h"
 #include "daemon/slots.h"
 
@@ -185,6 +186,7 @@ log_out(struct memory *m, const char *why)
 {
 	int64_t now = loop_now_ms(m->loop);
 
+	metrics_count(METRIC_OUTAGES, BEHIND_KEEPER, 0);
 	if (m->logged_ms != 0 && now - m->logged_ms < LOG_MS)
 		return;
 	m->logged_ms = now;

@@ -15,8 +15,7 @@ LABEL(process, "process",
     [METRIC_PROCESS_KEEPER] = "keeper", [METRIC_PROCESS_QUEUE] = "queue",
     [METRIC_PROCESS_CONTROL] = "control");
 LABEL(queued, "state",
-    [QUEUED_WAITING] = "waiting", [QUEUED_DEFERRED] = "deferred",
-    [QUEUED_HELD] = "held");
+    [QUEUED_WAITING] = "waiting", [QUEUED_DEFERRED] = "deferred");
 LABEL(order, "order",
     [ORDER_BYPASS] = "bypass", [ORDER_PAUSE] = "pause",
     [ORDER_DRAIN] = "drain", [ORDER_SET] = "set", [ORDER_DEBUG] = "debug");
@@ -83,8 +82,8 @@ const struct metric_row metrics_rows[METRIC__N] = {
 	[METRIC_SESSIONS_OPEN] = {"hopseal_sessions_open", METRIC_GAUGE,
 	    {&role}, "Sessions with clients that are open now"},
 	[METRIC_QUEUE_MESSAGES] = {"hopseal_queue_messages", METRIC_GAUGE,
-	    {&queued}, "Messages in the queue: that wait for their first "
-	    "try, for another one after a failure, or for the operator"},
+	    {&queued}, "Messages in the queue: tried now or in line to be, or "
+	    "waiting for the time of another try; those held are not told"},
 	[METRIC_QUEUE_OCTETS] = {"hopseal_queue_octets", METRIC_GAUGE,
 	    {NULL}, "Octets of the messages in the queue"},
 	[METRIC_QUEUE_OLDEST] = {"hopseal_queue_oldest_age_seconds",
@@ -109,7 +108,7 @@ const struct metric_row metrics_rows[METRIC__N] = {
 	    {&role, &fate}, "Recipients of those messages, by what became of "
 	    "each"},
 	[METRIC_DELAY] = {"hopseal_message_seconds", METRIC_HISTOGRAM,
-	    {&bound}, "From MAIL to the answer at the end of the content"},
+	    {&bound}, "From the end of the content to our answer"},
 	[METRIC_VERDICTS] = {"hopseal_verdicts_total", METRIC_COUNTER,
 	    {&role, &verdict}, "What verification said of messages"},
 	[METRIC_WOULD_REFUSE] = {"hopseal_would_refuse_total",

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 /* Beside the header, of which a copy is made. */
 #define PROOF_ROOM (64U << 20)
@@ -104,6 +105,7 @@ alarm_of(const struct onward *o, const struct dkim2_verdict *verdict)
 	char octets[600];
 	struct buf text = BUF_ON(octets);
 
+	metrics_count(METRIC_PROOFS_FAILED, 0, 0);
 	dkim2_verdict_text(verdict, &text);
 	log_line(LOG_ERROR_, "%s: ALARM: what was signed here does not verify, "
 	    "and does not leave so: %s: %.*s", o->relay->id,

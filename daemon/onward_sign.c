@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "daemon/metrics.h"
+#include "daemon/unsigned.h"
 #include "dkim2/chain.h"
 
 _Static_assert(DKIM2_FLAG_FEEDBACK == 1 && DKIM2_FLAG_FEEDHERE == 2,
@@ -312,11 +314,25 @@ keep_fields(struct onward *o)
 	return 0;
 }
 
+static void
+count(const struct onward *o, size_t k)
+{
+	const struct onward_hop *h = &o->hops[k / PART % 2];
+
+	if (k >= ONWARD_DKIM1)
+		metrics_count(METRIC_DKIM1_SIGNATURES, 0, 0);
+	else if (k % PART < h->n)
+		metrics_count(METRIC_SIGNATURES, h->keys[k % PART].algorithm,
+		    0);
+}
+
 int
 onward_sign_answer(struct onward *o, size_t k, struct bytes signature)
 {
 	int error;
 
+	if (signature.n != 0)
+		count(o, k);
 	if (k >= ONWARD_DKIM1)
 		return onward_dkim1_answer(o, k - ONWARD_DKIM1, signature);
 	if (k / PART != o->n_hops - 1)
@@ -363,6 +379,9 @@ onward_sign_describe(struct onward *o)
 
 	relay_escape(o->decision.domain, d, sizeof(d));
 	relay_escape(o->decision.before, before, sizeof(before));
+	if (o->sign == NULL && o->decision.rule != NULL)
+		metrics_count(METRIC_UNSIGNED,
+		    unsigned_rule(o->decision.rule), 0);
 	if (o->sign != NULL)
 		snprintf(o->signed_as, sizeof(o->signed_as),
 		    "signed=yes d=%s%s%s", d, *before != '\0' ? " via=" : "",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/offers.h"
 
 static void open_next(struct outbound *o);
@@ -92,6 +93,8 @@ on_greeted(struct outbound *o)
 {
 	struct link *l = o->link;
 
+	metrics_count(METRIC_CONNECTS, o->wait.place != NULL ? CONNECT_OK :
+	    CONNECT_REUSED, 0);
 	if (o->wait.place != NULL) {	/* or it came from the pool */
 		l->place = o->wait.place;
 		o->wait.place = NULL;
@@ -121,6 +124,7 @@ on_not_greeted(struct outbound *o)
 		open_next(o);
 		return;
 	}
+	metrics_count(METRIC_CONNECTS, CONNECT_FAILED, 0);
 	note_lost(o, o->link->fault);
 	try_next(o);
 }

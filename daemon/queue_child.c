@@ -253,6 +253,8 @@ queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms)
 	hang_up(q);
 	if (q->restart_ms < now_ms)
 		q->restart_ms = now_ms;
+	if (status != 0)
+		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_QUEUE, 0);
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "queue (pid %ld) died of signal %d, %s",
 		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/passfd.h"
 
 #define ERRORS_MAX 3

@@ -472,6 +472,7 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 	}
 	if (!is_known)
 		set_age(r, e, &f->m);
+	e->n_octets = f->m.n_content;
 	if (queue_report_is_due(&f->m))
 		queue_report_want(r, e);
 	if (!has_open(&f->m))

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/queue_run_state.h"
 #include "dsn/parse.h"
 
@@ -234,6 +235,7 @@ queue_report_later(struct queue_report *q, const char *why)
 void
 queue_report_give_up(struct queue_report *q, const char *why)
 {
+	metrics_count(METRIC_DSNS, DSN_HELD, 0);
 	log_line(LOG_ERROR_, "%s: ALARM: its failure can not be reported: %s; "
 	    "kept for the postmaster: hopseal queue show %s", q->about->id,
 	    why, q->about->id);
@@ -251,6 +253,7 @@ finish(struct queue_report *q)
 	memcpy(id, q->id, sizeof(id));
 	if (queue_entry_open(r, q->about, &error) != NULL) {
 		mark_told(q->about);
+		metrics_count(METRIC_DSNS, DSN_MADE, 0);
 		log_line(LOG_NOTICE_, "%s: reported as %s", q->about->id, id);
 	} else if (error == -E_NOMEM || error == -E_SYSTEM) {
 		/* it stays, and is found then */

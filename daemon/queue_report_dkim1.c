@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "dkim2/crypto.h"
 #include "dkim2/dkim1.h"
 
@@ -65,6 +66,7 @@ queue_report_dkim1_answer(struct queue_report *q, size_t k,
 
 	if (k >= q->n_keys)
 		return -E_SYSTEM;
+	metrics_count(METRIC_DKIM1_SIGNATURES, 0, 0);
 	if (q->keys[k].algorithm == DKIM2_RSA_SHA256)
 		error = onward_dkim1_prove(q->id, &q->keys[k],
 		    dkim1_sign_want(q->dkim1, k), signature);

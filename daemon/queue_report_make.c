@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/queue_run_state.h"
 #include "dsn/report.h"
 #include "smtp/xtext.h"
@@ -409,6 +410,8 @@ take_signature(struct queue_report *q, size_t k, struct bytes signature)
 	if (k >= QUEUE_REPORT_DKIM1)
 		return queue_report_dkim1_answer(q, k - QUEUE_REPORT_DKIM1,
 		    signature);
+	if (k < q->n_keys)
+		metrics_count(METRIC_SIGNATURES, q->keys[k].algorithm, 0);
 	return dkim2_sign_answer(q->sign, k, signature);
 }
 

@@ -260,10 +260,11 @@ queue_run_new(struct hub *h, struct spool *s, loop_call *idle, void *arg)
 	r->scanner = loop_timer_new(h->loop, scan, r);
 	r->sweeper = loop_timer_new(h->loop, sweep, r);
 	r->reporter = loop_timer_new(h->loop, queue_report_turn, r);
+	r->measurer = loop_timer_new(h->loop, queue_measure, r);
 	r->buckets = calloc(BUCKETS, sizeof(struct queue_entry *));
 	r->n_buckets = r->buckets == NULL ? 0 : BUCKETS;
 	if (!make_plan(r) || r->turn == NULL || r->scanner == NULL ||
-	    r->sweeper == NULL || r->reporter == NULL || r->buckets == NULL)
+	    r->sweeper == NULL || r->reporter == NULL || r->measurer == NULL || r->buckets == NULL)
 		queue_run_free(&r);
 	return r;
 }
@@ -288,6 +289,7 @@ queue_run_free(struct queue_run **rp)
 	loop_timer_free(&r->scanner);
 	loop_timer_free(&r->sweeper);
 	loop_timer_free(&r->reporter);
+	loop_timer_free(&r->measurer);
 	free(r);
 }
 
@@ -296,6 +298,7 @@ queue_run_start(struct queue_run *r)
 {
 	loop_timer_start(r->scanner, 0);
 	loop_timer_start(r->sweeper, SWEEP_MS);
+	loop_timer_start(r->measurer, 0);
 }
 
 void
@@ -313,6 +316,7 @@ queue_run_leave(struct queue_run *r)
 	loop_timer_stop(r->scanner);
 	loop_timer_stop(r->sweeper);
 	loop_timer_stop(r->reporter);
+	loop_timer_stop(r->measurer);
 	for (t = TAILQ_FIRST(&r->active); t != NULL; t = next) {
 		next = TAILQ_NEXT(t, entry);
 		queue_try_leave(t);

@@ -45,6 +45,7 @@ struct queue_entry {
 	struct queue_mark *marks;
 	struct retry_age age;
 	uint32_t n_active;		/* jobs that are being tried */
+	uint64_t n_octets;		/* of its content */
 	bool is_held;			/* from now on */
 	bool is_partial;		/* jobs are missing, for lack of memory */
 	bool has_news;			/* somebody has it, not synced yet */
@@ -129,6 +130,13 @@ struct queue_try {
 TAILQ_HEAD(queue_tries, queue_try);
 TAILQ_HEAD(queue_rests, queue_rest);
 
+/* A look at the whole queue, under way. */
+struct queue_measure {
+	size_t at;			/* the next bucket */
+	int64_t n[2];			/* QUEUED_* */
+	int64_t octets, oldest_s;
+};
+
 struct queue_run {
 	struct hub *hub;
 	struct spool *spool;
@@ -151,6 +159,8 @@ struct queue_run {
 	struct queue_reports reports;	/* those that are begun first */
 	size_t n_reporting;		/* begun */
 	struct loop_timer *reporter;
+	struct loop_timer *measurer;
+	struct queue_measure measure;
 	queue_run_commit *commit;	/* NULL: we do that ourselves */
 	void *commit_arg;
 	bool is_leaving;
@@ -165,6 +175,11 @@ struct queue_way {
 	uint32_t hash;
 	uint8_t octets[PLAN_NAME_MAX];
 };
+
+/* ---- queue_measure.c ---- */
+
+/* A timer's call: a part of a look, and what metrics say behind the last. */
+void queue_measure(void *run);
 
 /* ---- queue_run.c ---- */
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/queue_run_state.h"
 
 /* Destinations whose reason is remembered. */
@@ -102,10 +103,12 @@ announce(struct queue_entry *e, const struct queue_rcpt *rcpt,
 {
 	const struct queue_message *m = &e->file->m;
 
-	if (m->report_to.n != 0)
+	if (m->report_to.n != 0) {
 		e->has_failed = true;
-	else
-		alarm_of(m, rcpt, why);
+		return;
+	}
+	metrics_count(METRIC_DSNS, DSN_HELD, 0);
+	alarm_of(m, rcpt, why);
 }
 
 /* ---- recipients ---------------------------------------------------------- */
@@ -178,17 +181,20 @@ queue_settle(struct queue_run *r, struct queue_entry *e,
 		rcpt->tries++;
 	if (is_delivered(before, fate)) {
 		rcpt->status = QUEUE_DELIVERED;
+		metrics_count(METRIC_QUEUE_TRIES, TRY_DELIVERED, 0);
 		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "sent",
 		    class == 2 ? "" : ": an earlier try delivered it");
 	} else if (class == 5) {
 		rcpt->status = QUEUE_FAILED;
+		metrics_count(METRIC_QUEUE_TRIES, TRY_FAILED, 0);
 		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "bounced", "");
 		announce(e, rcpt, "");
 		queue_forget(r, m, rcpt);
 	} else {
 		rcpt->status = before;
+		metrics_count(METRIC_QUEUE_TRIES, TRY_DEFERRED, 0);
 		defer(r, m, rcpt);
 		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "deferred", "");
@@ -208,6 +214,7 @@ queue_settle_expired(struct queue_run *r, struct queue_entry *e,
 	bool is_unsure = rcpt->status == QUEUE_UNSURE;
 
 	rcpt->status = QUEUE_EXPIRED;
+	metrics_count(METRIC_QUEUE_TRIES, TRY_EXPIRED, 0);
 	queue_patch(e, rcpt);
 	log_fate(r, m, c, rcpt, &fate, "expired", "");
 	announce(e, rcpt, is_unsure ? "out of time, but a try without an "

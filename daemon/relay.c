@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 /* A chain may have changed the largest message we take that many times. */
 #define UNDONE_BODIES 4
@@ -306,6 +307,7 @@ relay_conclude(struct relay *r)
 		return;
 	}
 	is_mixed = mix(r, &a);
+	relay_count(r, a.code);
 	if (inbound_client(r->session)->is_lmtp) {
 		conclude_each(r);
 		return;
@@ -443,6 +445,8 @@ fail(struct relay *r, int error)
 		set_fault(r, 452, "4.3.1", "No room for the message now");
 	else
 		set_fault(r, 451, "4.3.0", "The message could not be checked");
+	if (error == -E_SYSTEM)
+		metrics_count(METRIC_OUTAGES, BEHIND_DISK, 0);
 	if (error == -E_SYSTEM)
 		log_line(LOG_ERROR_, "%s: storing the body failed: %m", r->id);
 }
@@ -634,6 +638,7 @@ relay_end(struct relay *r, bool has_8bit, bool has_bare_lf)
 	int error;
 
 	r->is_8bit = has_8bit;
+	r->ended_ms = loop_now_ms(r->hub->loop);
 	loop_timer_start(r->timer, r->listener->through_wait_s * 1000LL);
 	if (r->fault.code == 0) {
 		error = content_end(&r->content);
@@ -739,6 +744,7 @@ too_late(void *arg)
 		return;
 	}
 	is_awaited = drop(r, &a);
+	relay_count(r, a.code);
 	log_line(LOG_WARNING_, "%s: the client was told 451 after %u s%s",
 	    r->id, r->listener->through_wait_s, is_awaited
 	    ? ": the next hop's answer is awaited" : "");
@@ -763,10 +769,13 @@ relay_abandon(struct relay *r)
 	if (r->state == RELAY_COMMITTING && !relay_queue_take_back(r)) {
 		log_line(LOG_NOTICE_, "%s: the client is gone, the message is "
 		    "in the queue", r->id);
+		relay_count(r, 0);
 		(void)part(r, NULL);
 		relay_queue_answer(r, QUEUE_TAKEN);
 		return;
 	}
+	if (r->state >= RELAY_RECEIVING)
+		relay_count(r, 0);
 	if (r->state == RELAY_RECEIVING)
 		log_line(LOG_NOTICE_, "%s: abandoned before its end", r->id);
 	if (r->state > RELAY_RECEIVING) {

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "dkim2/chain.h"
 #include "dsn/route.h"
 #include "dsn/undo.h"
@@ -224,6 +225,7 @@ tell_legacy(struct relay *r)
 		    "not taken");
 		return;
 	}
+	metrics_count(METRIC_DSNS, DSN_PASSED, 0);
 	r->unsigned_rule = "a bounce of mail that came without DKIM2";
 	go_on(r);
 }
@@ -302,6 +304,8 @@ judge(struct relay *r)
 		believe(r, result->report);
 	else
 		refuse_result(r, result);
+	if (result->state != DKIM2_PASS)
+		metrics_count(METRIC_DSNS, DSN_REFUSED, 0);
 }
 
 static const struct bytes *

@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "dkim2/chain.h"
 #include "dkim2/mime.h"
 #include "dsn/parse.h"
@@ -124,6 +125,7 @@ go_on(struct relay *r)
 static void
 pass(struct relay *r)
 {
+	metrics_count(METRIC_DSNS, DSN_PASSED, 0);
 	r->unsigned_rule = "a bounce of the server behind us";
 	go_on(r);
 }

@@ -259,6 +259,8 @@ relay_decide(struct relay *r, const struct dkim2_result *result)
 	relay_queue_or_through(r, result);
 	refuse_delivered(r);
 	find_policy(r, result);
+	if (result != NULL && r->listener->pair == NULL)
+		relay_count_verdict(r, result);
 	for (struct onward *o = r->asked; o != NULL; o = o->next)
 		decide_for(r, o, result);
 	if (annotate_message(r, result) != 0 || set_values(r) != 0)

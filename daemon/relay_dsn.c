@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "base/err.h"
+#include "daemon/metrics.h"
 
 _Static_assert(crypto_hash_sha256_BYTES == 32, "SHA-256");
 
@@ -127,6 +128,7 @@ relay_dsn_put(struct relay *r, struct relay_rcpt *rcpt,
 		r->dsn = NULL;
 		return error;
 	}
+	metrics_count(METRIC_DSNS, DSN_RETURNED, 0);
 	r->is_short = false;	/* the memory knows it by what it is about */
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
 		if (k != rcpt)
@@ -170,6 +172,7 @@ relay_dsn_fail(struct relay *r, int error)
 void
 relay_discard(struct relay *r, const char *why)
 {
+	metrics_count(METRIC_DSNS, DSN_SWALLOWED, 0);
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
 		relay_discard_rcpt(r, k, why);
 	relay_conclude(r);

@@ -1,6 +1,7 @@
 #include "daemon/relay_state.h"
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 void
 relay_escape(struct bytes octets, char *out, size_t n)
@@ -28,6 +29,44 @@ relay_log_reject(const struct relay *r, const char *stage,
 	    c->is_esmtp ? "ESMTP" : "SMTP", helo, r->listener->name);
 }
 
+static void
+count_fate(const struct relay *r, const struct relay_rcpt *rcpt)
+{
+	int class = rcpt->answer.code / 100;
+	unsigned fate = class == 5 ? FATE_REFUSED : class == 4 ? FATE_DEFERRED :
+	    rcpt->is_discarded ? FATE_DISCARDED : rcpt->onward == NULL
+	    ? FATE_DUPLICATE : r->is_queued ? FATE_QUEUED : FATE_DELIVERED;
+
+	metrics_count(METRIC_RECIPIENTS, r->listener->role, fate);
+}
+
+void
+relay_count(const struct relay *r, int code)
+{
+	static const unsigned outcomes[] = {OUTCOME_ABANDONED,
+	    [2] = OUTCOME_ACCEPTED, [4] = OUTCOME_DEFERRED,
+	    [5] = OUTCOME_REFUSED};
+
+	metrics_count(METRIC_MESSAGES, r->listener->role, outcomes[code / 100]);
+	if (code != 0 && r->ended_ms != 0)
+		metrics_observe(METRIC_DELAY, loop_now_ms(r->hub->loop) -
+		    r->ended_ms);
+}
+
+void
+relay_count_verdict(const struct relay *r, const struct dkim2_result *result)
+{
+	enum dkim2_state state = result->full.state;
+
+	metrics_count(METRIC_VERDICTS, r->listener->role, state);
+	if (!decide_would_refuse(r->listener, r->policy, state))
+		return;
+	metrics_count(METRIC_WOULD_REFUSE, state, 0);
+	log_line(LOG_NOTICE_, "%s: would-refuse=%s verdict=%s listener=%s "
+	    "verify=observe", r->id, state == DKIM2_TEMPERROR ? "451" : "550",
+	    dkim2_state_name(state), r->listener->name);
+}
+
 void
 relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 {
@@ -46,6 +85,7 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 		relay_escape(rcpt->to.raw, orig + 8, sizeof(orig) - 16);
 		strcat(orig, ", ");
 	}
+	count_fate(r, rcpt);
 	if (rcpt->is_discarded)
 		word = "discarded";
 	if (r->is_queued && o != NULL) {

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/spool.h"
 #include "dkim2/chain.h"
 #include "dsn/route.h"
@@ -429,6 +430,7 @@ relay_queue_answer(struct relay *r, enum queue_answer answer)
 		return;
 	}
 	if (answer == QUEUE_BROKEN) {
+		metrics_count(METRIC_OUTAGES, BEHIND_QUEUE, 0);
 		conclude_saying(r, 451, "4.3.0",
 		    "The message can not be queued now");
 		return;

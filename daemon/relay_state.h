@@ -78,6 +78,7 @@ struct relay {
 	enum relay_state state;
 	char id[RELAY_ID_MAX + 1];
 	int64_t begun_ms;
+	int64_t ended_ms;		/* its dot came; 0: not yet */
 	uint64_t tag;			/* of key and memory questions */
 	struct arena *arena;
 	struct loop_timer *timer;	/* through-wait */
@@ -158,6 +159,18 @@ void relay_settle(struct relay *r, struct relay_rcpt *rcpt,
 
 /* Every recipient is settled: the client is answered and r is over. */
 void relay_conclude(struct relay *r);
+
+/* ---- relay_log.c ---- */
+
+/* Counts the message by what the client was told; 0: he is gone. */
+void relay_count(const struct relay *r, int code);
+
+/*
+ * Counts the verdict, and where `observe` lets through what `enforce` would
+ * not, that is said in the log.
+ */
+void relay_count_verdict(const struct relay *r,
+    const struct dkim2_result *result);
 
 /* ---- relay_rcpt.c ---- */
 

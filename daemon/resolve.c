@@ -11,6 +11,7 @@
 #include "daemon/addr.h"
 #include "daemon/dnscache.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/mxanswer.h"
 #include "daemon/txtanswer.h"
 
@@ -335,6 +336,16 @@ parse(const struct query *q, struct bytes answer, struct dnsanswer_records *t)
 }
 
 static void
+count(int status, enum dnsanswer_found found)
+{
+	unsigned answer = found == DNSANSWER_THERE ? DNS_OK :
+	    found == DNSANSWER_ABSENT ? DNS_ABSENT :
+	    status == ARES_ETIMEOUT ? DNS_TIMEOUT : DNS_FAILED;
+
+	metrics_count(METRIC_DNS, answer, 0);
+}
+
+static void
 on_records(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
 {
 	struct query *q = arg;
@@ -352,6 +363,7 @@ on_records(void *arg, int status, int timeouts, unsigned char *abuf, int alen)
 	    status == ARES_EBADNAME) {
 		t.found = DNSANSWER_ABSENT;
 	}
+	count(status, t.found);
 	if (t.found == DNSANSWER_TEMPFAIL)
 		log_line(LOG_DEBUG_, "look-up of %.*s: %s",
 		    BYTES_FMT(q->name), status == ARES_SUCCESS ?
@@ -391,6 +403,8 @@ on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 		else
 			q->addrs.is_temporary = status != ARES_ENOTFOUND &&
 			    status != ARES_ENODATA && status != ARES_EBADNAME;
+		count(status, q->addrs.is_temporary ? DNSANSWER_TEMPFAIL :
+		    q->addrs.n == 0 ? DNSANSWER_ABSENT : DNSANSWER_THERE);
 		answered(q);
 	}
 	if (ai != NULL)

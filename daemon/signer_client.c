@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/signer.h"
 #include "daemon/signer_wire.h"
 
@@ -56,6 +57,8 @@ resolve(struct signer_client *c, uint64_t number, struct bytes signature)
 	uint64_t tag = q->tag;
 
 	q->is_open = false;
+	if (signature.n == 0)
+		metrics_count(METRIC_OUTAGES, BEHIND_SIGNER, 0);
 	while (c->head != c->tail && !at(c, c->head)->is_open)
 		c->head++;
 	if (c->sent < c->head)

@@ -45,6 +45,9 @@ enum store_fate {
 
 struct store;
 
+/* Octets of the copies that its records name; 0 while it is not open. */
+uint64_t store_copies(const struct store *s);
+
 /*
  * Takes the secret of a folder; makes one there, mode 0600, where there is
  * none, or none that reads as one.

@@ -211,6 +211,12 @@ store_arrival_rows(const struct store *s)
 	return s->arrivals.rows;
 }
 
+uint64_t
+store_copies(const struct store *s)
+{
+	return s->arrivals.copies;
+}
+
 void
 store_arrival_keep(struct store *s)
 {
