@@ -191,6 +191,8 @@ control_reap(struct control_process *k, pid_t pid, int status, int64_t now_ms)
 	k->fd = -1;
 	if (k->restart_ms < now_ms)
 		k->restart_ms = now_ms;
+	if (status != 0)
+		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_CONTROL, 0);
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "control (pid %ld) died of signal %d, %s",
 		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
