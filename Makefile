@@ -20,7 +20,7 @@ say = $(if $(V),,@echo '  $(1)  $(2)')
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
 	libpsl sqlite3
 # These goals compile nothing.
-IDLE_GOALS = help clean attacks peer bench check-32 coverage mutants fuzz
+IDLE_GOALS = help clean attacks peer check-32 coverage mutants fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEEDS = $(if $(filter check% coverage% unit $(B)/tests/%,$(MAKECMDGOALS)),cmocka) \
 	$(if $(filter check%,$(MAKECMDGOALS)),pytest) \
@@ -89,16 +89,12 @@ include package/install.mk
 mutants:
 	@PYTHONDONTWRITEBYTECODE=1 tools/mutants.py --only '$(T)' $(B)
 
-## bench         not built yet: it says so and fails
-bench:
-	@echo 'make bench: not built yet; it comes with the issue on speed' >&2; exit 1
-
 help:
 	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk package/install.mk
 ## clean         removes every build directory
 clean:
 	rm -rf build build-32 build-san build-fuzz build-clang build-coverage
 
-.PHONY: all demo bench mutants help clean
+.PHONY: all demo mutants help clean
 .DELETE_ON_ERROR:
 .SECONDARY:

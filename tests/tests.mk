@@ -56,7 +56,14 @@ $(TOOLS): $(B)/%: $(B)/%.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
-tested = $(TESTS) $(REPLAYS) $(TOOLS) $(if $(wildcard daemon/main.c),$(B)/hopseald) \
+# The mail, the load and the sink of `make bench`; no tests.
+BENCH_TOOLS = $(addprefix $(B)/tests/bench/,mint load sink core)
+$(BENCH_TOOLS): $(B)/%: $(B)/%.o $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+tested = $(TESTS) $(REPLAYS) $(TOOLS) $(BENCH_TOOLS) \
+	$(if $(wildcard daemon/main.c),$(B)/hopseald) \
 	$(if $(wildcard cli/main.c),$(B)/hopseal)
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
@@ -104,9 +111,6 @@ layers: $(CORES)
 attacks:
 	@tools/attacks.sh
 ## bench-core    libdkim2's speed against the peer and bare SHA-256
-$(B)/tests/bench/core: $(B)/tests/bench/core.o $(CORES)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 bench-core: $(B)/tests/bench/core
 	@PYTHONDONTWRITEBYTECODE=1 tests/bench/core.py $(B)
 ## bench-memory  what the delivered memory costs, with a million entries
@@ -131,6 +135,9 @@ $(B)/tests/bench/queue: $(B)/tests/bench/queue.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 bench-queue: all $(B)/tests/bench/queue
 	@PYTHONDONTWRITEBYTECODE=1 tests/bench/queue.py $(B)
+## bench         hopseald in each mode beside real relays, and the aims; ONLY=
+bench: all $(BENCH_TOOLS)
+	@B=$(B) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/relay.py
 ## coverage      branches of libdkim2 that its tests take; GAPS=1 lists the rest
 COVERED = $(wildcard $(addprefix dkim2/,verify*.c recipe*.c taglist.c \
 	instance.c signature.c keyrec.c chain.c))
@@ -165,5 +172,5 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 
 .PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
-	bench-core bench-memory bench-tls bench-queue coverage coverage-run \
+	bench bench-core bench-memory bench-tls bench-queue coverage coverage-run \
 	fuzz-run
