@@ -137,7 +137,8 @@ listen_to(struct control_answer *answer, int fd, struct buf *text,
 
 	for (;;) {
 		n = recv(fd, packet, sizeof(packet), 0);
-		if (n < 0 && errno == EINTR)
+		/* what was said before the reset comes behind it */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return -1;
@@ -169,10 +170,9 @@ ask_once(struct control_answer *answer, const char *state,
 	if (r != 0)
 		return r;
 	text->n = 0;
-	*said = 0;
-	if (send(fd, request.p, request.n, MSG_NOSIGNAL) ==
-	    (ssize_t)request.n)
-		*said = listen_to(answer, fd, text, what);
+	/* who is turned away can not send, but hears why */
+	(void)!send(fd, request.p, request.n, MSG_NOSIGNAL);
+	*said = listen_to(answer, fd, text, what);
 	close(fd);
 	return 0;
 }
@@ -216,6 +216,15 @@ control_put(FILE *f, struct bytes text)
 }
 
 int
+control_refused(const char *verb, struct bytes what)
+{
+	fprintf(stderr, "hopseal: %s: ", verb);
+	control_put(stderr, what);
+	putc('\n', stderr);
+	return CONTROL_REFUSED;
+}
+
+int
 control_pass_on(const struct args *args, const char *const *words, size_t n,
     struct arena *a)
 {
@@ -228,10 +237,5 @@ control_pass_on(const struct args *args, const char *const *words, size_t n,
 	if (r != 0)
 		return r;
 	control_put(stdout, answer.text);
-	if (answer.is_ok)
-		return 0;
-	fprintf(stderr, "hopseal: %s: ", words[0]);
-	control_put(stderr, answer.what);
-	putc('\n', stderr);
-	return CONTROL_REFUSED;
+	return answer.is_ok ? 0 : control_refused(words[0], answer.what);
 }

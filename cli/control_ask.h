@@ -45,6 +45,9 @@ int control_ask(struct control_answer *answer, const char *state,
 /* Prints lines from the daemon, control octets as '?'. */
 void control_put(FILE *f, struct bytes text);
 
+/* Says that hopseald refused a verb, and why. Returns CONTROL_REFUSED. */
+int control_refused(const char *verb, struct bytes what);
+
 /*
  * All of it for a verb that is passed on as it stands: finds STATE, asks, and
  * prints the text, or what is wrong.

@@ -18,6 +18,7 @@ static const char all[] =
 "  key         makes, shows, activates and retires keys\n"
 "  check       the configuration, and all keys, certificates and tables\n"
 "  queue       lists, shows, retries, holds, moves what waits for delivery\n"
+"  status      what hopseald does now: mail, queue, keys, processes\n"
 "  reload      has hopseald take over the changed configuration and keys\n"
 "  config      the configuration as it counts, a sample, every directive\n"
 "  help VERB   its options; --version\n"
@@ -210,6 +211,23 @@ LOOKUP_OPTIONS
 "  --resolver A:P     ask this resolver; without either the configuration says\n"
 "\n"
 "exit: 0 good, 75 the DNS gives no answer, 78 mistakes\n"},
+	{"status",
+"hopseal status [-c FILE | --state DIR] [--json]\n"
+"\n"
+"What hopseald does now: since when, listeners, sessions and messages since its\n"
+"start and in the last minute, queue, copies, keys, certificates, processes; and,\n"
+"where the last reload was refused, why. Colours on a terminal only; NO_COLOR\n"
+"turns them off.\n"
+"\n"
+"  -c FILE            the configuration, which says where STATE is; without it\n"
+"                     /etc/hopseal/hopseal.yaml\n"
+"  --state DIR        STATE itself\n"
+"  --json             one line with all of it: hopseald reload reload-error[]\n"
+"                     listener[] mail[] (by role; lately-... in the last window\n"
+"                     seconds) queue copies key[] certificate[] process[]; times\n"
+"                     in seconds of 1970\n"
+"\n"
+"exit: 0, 75 hopseald is not running, 66 only root and its user may ask\n"},
 	{"reload",
 "hopseal reload [-c FILE | --state DIR]\n"
 "\n"

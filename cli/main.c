@@ -34,6 +34,7 @@ static const struct {
 	{"key", cli_key},
 	{"queue", cli_queue},
 	{"reload", cli_reload},
+	{"status", cli_status},
 	{"config", cli_config},
 	{"help", cli_help},
 	{"--help", cli_help},
@@ -44,7 +45,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"test", "status", "trace", "bypass",
+	"test", "trace", "bypass",
 	"pause", "resume", "drain", "set", "debug",
 };
 

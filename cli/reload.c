@@ -16,9 +16,7 @@ refused(struct bytes errors, struct bytes what)
 		control_put(stderr, bytes_cut(&errors, '\n'));
 		putc('\n', stderr);
 	}
-	fputs("hopseal: reload: ", stderr);
-	control_put(stderr, what);
-	putc('\n', stderr);
+	(void)control_refused("reload", what);
 	return CLI_CONFIG;
 }
 

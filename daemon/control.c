@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/control_status.h"
 #include "daemon/log.h"
 
 /* ---- answers ------------------------------------------------------------- */
@@ -174,16 +175,19 @@ setup(struct control *c, int listens)
 	}
 	c->master_watch = loop_watch(c->loop, c->master, on_master, c);
 	c->socket = control_socket_new(c->loop, listens, on_request, c);
-	if (c->master_watch == NULL || c->socket == NULL)
+	c->samples = control_samples_new(c->loop);
+	if (c->master_watch == NULL || c->socket == NULL || c->samples == NULL)
 		return -E_NOMEM;
 	loop_want(c->master_watch, LOOP_READ);
 	return 0;
 }
 
 int
-control_serve(const struct worker_env *env, int listens, int master)
+control_serve(const struct worker_env *env, const int64_t *certificates,
+    int listens, int master)
 {
-	struct control c = {.env = env, .master = master};
+	struct control c = {.env = env, .master = master,
+	    .certificates = certificates};
 	int r = setup(&c, listens);
 
 	if (r == 0)
@@ -191,6 +195,7 @@ control_serve(const struct worker_env *env, int listens, int master)
 	else
 		log_line(LOG_ERROR_, "cannot start: %s", err_text(r));
 	control_socket_free(&c.socket);
+	control_samples_free(&c.samples);
 	loop_unwatch(&c.master_watch);
 	for (size_t k = 0; k < CONTROL_PEERS; k++)
 		loop_timer_free(&c.waiting[k].limit);

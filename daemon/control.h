@@ -32,6 +32,9 @@ struct control {
 	int master;			/* -1: closed, we are leaving */
 	struct loop_watch *master_watch;
 	uint32_t ticket;		/* the last one given */
+	struct control_samples *samples;	/* of what was counted */
+	const int64_t *certificates;	/* when each of each listener ends, in
+					   s of 1970; NULL: not known */
 	struct control_waiting waiting[CONTROL_PEERS];
 };
 
@@ -76,11 +79,13 @@ void control_ask_master(const struct control_call *c, enum control_op op);
  * Serves until the master hangs up and who was promised an answer has it.
  *
  * env      of the generation that serves
+ * certificates  when each of each listener ends; NULL: not known
  * listens  the bound socket
  * master   a socket to the master
  * Returns  what to exit with (sysexits.h)
  */
-int control_serve(const struct worker_env *env, int listens, int master);
+int control_serve(const struct worker_env *env, const int64_t *certificates,
+    int listens, int master);
 
 /* ---- the master's end ---------------------------------------------------- */
 
@@ -90,10 +95,11 @@ struct control_process {
 	struct control_place place;
 	char *folder;		/* whose place that is; NULL: none yet */
 	struct priv priv;	/* whom it becomes */
-	unsigned n_starts;
+	unsigned n_restarts;	/* ends that nobody asked for */
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
+	int64_t kill_ms;	/* leaving: no longer than until then */
 	bool is_stopping;	/* no other is to follow */
 	/* wipes, in the new process, what it must not have */
 	void (*in_child)(void *arg);
@@ -108,7 +114,7 @@ struct control_process {
  * due.
  *
  * start    of the generation that serves; NULL: none does yet
- * Returns  when one is due; INT64_MAX: it runs, or none is to
+ * Returns  when it is to be called again; INT64_MAX: for nothing
  */
 int64_t control_tick(struct control_process *k,
     const struct worker_start *start, int64_t now_ms);
@@ -121,15 +127,16 @@ void control_tell(const struct control_process *k,
     const struct control_told *t, struct bytes text);
 
 /* Another generation serves: the process leaves behind the answers that it
- * owes, and control_tick() starts the next one. */
-void control_leave(struct control_process *k);
+ * owes, or is killed for not doing so, and control_tick() starts the next
+ * one. */
+void control_leave(struct control_process *k, int64_t now_ms);
 
 /* A process ended. Returns whether it was this one. */
 bool control_reap(struct control_process *k, pid_t pid, int status,
     int64_t now_ms);
 
 /* Has it leave, and removes the socket; with SIGKILL: now. */
-void control_end(struct control_process *k, int signal);
+void control_end(struct control_process *k, int signal, int64_t now_ms);
 
 void control_fini(struct control_process *k);
 

@@ -63,11 +63,30 @@ find_place(struct control_process *k, const struct worker_start *start)
 
 /* ---- the process --------------------------------------------------------- */
 
+/* When each ends, listener by listener. NULL where that is not known. */
+static const int64_t *
+list_certificates(const struct worker_env *env)
+{
+	const struct config *c = env->config;
+	size_t n = 0;
+	int64_t *ends;
+
+	for (size_t l = 0; l < c->n_listeners; l++)
+		n += c->listeners[l].n_tls;
+	ends = calloc(n + 1, sizeof(*ends));
+	n = 0;
+	for (size_t l = 0; l < c->n_listeners && ends != NULL; l++)
+		for (size_t k = 0; k < c->listeners[l].n_tls; k++)
+			ends[n++] = tls_expiry(env->tls, c->listeners + l, k);
+	return ends;
+}
+
 static int
 control_main(const struct control_process *k, const struct worker_start *start,
     pid_t parent, int master)
 {
 	struct worker_env env = start->env;
+	const int64_t *certificates = list_certificates(&env);
 
 	log_open("control");
 	metrics_begin(METRIC_PROCESS_CONTROL);
@@ -87,7 +106,7 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	env.n_sockets = 0;
 	if (priv_drop(&k->priv, parent, 0) != 0)
 		return EXIT_FAILURE;
-	return control_serve(&env, k->place.fd, master);
+	return control_serve(&env, certificates, k->place.fd, master);
 }
 
 static int
@@ -113,8 +132,18 @@ start_process(struct control_process *k, const struct worker_start *start)
 	}
 	k->pid = pid;
 	k->fd = pair[0];
-	k->n_starts++;
 	return 0;
+}
+
+/* It leaves: what hangs must not keep the next one away. */
+static int64_t
+kill_late(struct control_process *k, int64_t now_ms)
+{
+	if (k->kill_ms > now_ms)
+		return k->kill_ms;
+	kill(k->pid, SIGKILL);
+	k->kill_ms = INT64_MAX;
+	return INT64_MAX;
 }
 
 int64_t
@@ -123,7 +152,9 @@ control_tick(struct control_process *k, const struct worker_start *start,
 {
 	int r;
 
-	if (k->pid != 0 || k->is_stopping || start == NULL)
+	if (k->pid != 0)
+		return k->fd >= 0 ? INT64_MAX : kill_late(k, now_ms);
+	if (k->is_stopping || start == NULL)
 		return INT64_MAX;
 	if (k->restart_ms > now_ms)
 		return k->restart_ms;
@@ -171,11 +202,13 @@ control_tell(const struct control_process *k, const struct control_told *t,
 /* ---- its end ------------------------------------------------------------- */
 
 void
-control_leave(struct control_process *k)
+control_leave(struct control_process *k, int64_t now_ms)
 {
-	if (k->fd >= 0)
-		close(k->fd);
+	if (k->fd < 0)
+		return;
+	close(k->fd);
 	k->fd = -1;
+	k->kill_ms = now_ms + 2 * CONTROL_LEAVE_MS;
 	k->wait_ms = 0;		/* no failure: the next may start at once */
 	k->restart_ms = 0;
 }
@@ -191,8 +224,10 @@ control_reap(struct control_process *k, pid_t pid, int status, int64_t now_ms)
 	k->fd = -1;
 	if (k->restart_ms < now_ms)
 		k->restart_ms = now_ms;
-	if (status != 0)
+	if (status != 0) {
+		k->n_restarts++;
 		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_CONTROL, 0);
+	}
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "control (pid %ld) died of signal %d, %s",
 		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
@@ -203,11 +238,11 @@ control_reap(struct control_process *k, pid_t pid, int status, int64_t now_ms)
 }
 
 void
-control_end(struct control_process *k, int signal)
+control_end(struct control_process *k, int signal, int64_t now_ms)
 {
 	k->is_stopping = true;
 	leave_place(k);
-	control_leave(k);
+	control_leave(k, now_ms);
 	if (signal == SIGKILL && k->pid != 0)
 		kill(k->pid, SIGKILL);
 }
@@ -215,7 +250,7 @@ control_end(struct control_process *k, int signal)
 void
 control_fini(struct control_process *k)
 {
-	control_end(k, 0);
+	control_end(k, 0, 0);
 	free(k->folder);
 	k->folder = NULL;
 }

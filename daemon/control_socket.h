@@ -60,7 +60,7 @@ struct control_socket *control_socket_new(struct loop *l, int fd,
 
 /* Takes no one and no request any more; calls once every answer is sent, or
  * has not been taken for CONTROL_LEAVE_MS. */
-#define CONTROL_LEAVE_MS 2000
+#define CONTROL_LEAVE_MS 1000
 void control_socket_leave(struct control_socket *s, loop_call *left,
     void *arg);
 

@@ -1,17 +1,12 @@
 #include "daemon/control.h"
 
 #include "base/version.h"
+#include "daemon/control_status.h"
 
 static void
 reload(const struct control_call *c)
 {
 	control_ask_master(c, CONTROL_OP_RELOAD);
-}
-
-static void
-status(const struct control_call *c)
-{
-	control_ask_master(c, CONTROL_OP_STATUS);
 }
 
 static void help(const struct control_call *c);
@@ -20,7 +15,7 @@ static void help(const struct control_call *c);
 static const struct control_verb verbs[] = {
 	{"help", "", 0, 0, help},
 	{"reload", "", 0, 0, reload},
-	{"status", "", 0, 0, status},
+	{"status", "", 0, 0, control_status},
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

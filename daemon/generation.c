@@ -207,7 +207,6 @@ start_worker(struct generation *g, size_t at)
 	s.number = (unsigned)at + 1;
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
-	c->n_starts++;
 	c->is_ready = false;
 	tls_tickets_turn(c->started_ms);
 	if (g->control >= 0) {
@@ -521,6 +520,7 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 			return GENERATION_EXPECTED;
 		if (c->restart_ms < now_ms)
 			c->restart_ms = now_ms;
+		c->n_restarts++;
 		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_WORKER, 0);
 		return GENERATION_WORKER;
 	}

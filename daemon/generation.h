@@ -21,7 +21,7 @@ struct child {
 	bool is_ready;
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
-	unsigned n_starts;
+	unsigned n_restarts;	/* ends that nobody asked for */
 	int channel;		/* for its sockets to keepers; -1: none */
 	int queue_channel;	/* likewise to queue processes */
 };

@@ -33,7 +33,7 @@ struct keeper {
 	char *folder;		/* what it was started with */
 	struct store_limits limits;
 	struct priv priv;
-	unsigned n_starts;
+	unsigned n_restarts;	/* ends that nobody asked for */
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */

@@ -80,7 +80,6 @@ start(struct keeper *k)
 		return -E_SYSTEM;
 	}
 	k->pid = pid;
-	k->n_starts++;
 	k->control = pair[0];
 	return 0;
 }
@@ -138,8 +137,10 @@ keeper_reap(struct keeper *k, pid_t pid, int status, int64_t now_ms)
 	k->control = -1;
 	if (k->restart_ms < now_ms)
 		k->restart_ms = now_ms;
-	if (status != 0)
+	if (status != 0) {
+		k->n_restarts++;
 		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_KEEPER, 0);
+	}
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "keeper (pid %ld) died of signal %d, %s",
 		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));

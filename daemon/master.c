@@ -190,7 +190,7 @@ take_over(struct master *m)
 	m->renew_wait_ms = 0;
 	say_ready(m);
 	end_reload(m, true);
-	control_leave(&m->control);	/* the next one has the new one's */
+	control_leave(&m->control, now());	/* the next one has the new one's */
 	m->reload.asked = 0;
 }
 
@@ -216,7 +216,7 @@ kill_all(struct master *m)
 		generation_end(g, SIGKILL);
 	keeper_end(&m->keeper, SIGKILL);
 	queue_end(&m->queue, SIGKILL);
-	control_end(&m->control, SIGKILL);
+	control_end(&m->control, SIGKILL, now());
 }
 
 /* The newest generation can not start, or not go on, on its own. */
@@ -560,7 +560,7 @@ loop(struct master *m)
 		    m->keeper.pid == 0 && m->queue.pid == 0) {
 			if (m->control.pid == 0)
 				return;
-			control_end(&m->control, 0);
+			control_end(&m->control, 0, now());
 		}
 		ms = tick(m);
 		fds[2].fd = m->control.fd;

@@ -35,7 +35,7 @@ struct queue {
 	int lock;		/* of the spool; -1: none is to be */
 	char *state;		/* whose spool that is */
 	struct priv priv;	/* likewise */
-	unsigned n_starts;
+	unsigned n_restarts;	/* ends that nobody asked for */
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */

@@ -182,7 +182,6 @@ start(struct queue *q, const struct worker_env *env)
 	close(control[1]);
 	close(channel[1]);
 	q->pid = pid;
-	q->n_starts++;
 	q->control = control[0];
 	q->channel = channel[0];
 	return 0;
@@ -253,8 +252,10 @@ queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms)
 	hang_up(q);
 	if (q->restart_ms < now_ms)
 		q->restart_ms = now_ms;
-	if (status != 0)
+	if (status != 0) {
+		q->n_restarts++;
 		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_QUEUE, 0);
+	}
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "queue (pid %ld) died of signal %d, %s",
 		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));

@@ -20,25 +20,30 @@ status_pair(struct buf *out, const char *name, struct bytes value)
 }
 
 void
-status_pair_number(struct buf *out, const char *name, uint64_t value)
+status_number(struct buf *out, const char *name, int64_t value)
 {
-	buf_printf(out, " %s=%llu", name, (unsigned long long)value);
+	buf_printf(out, " %s:%lld", name, (long long)value);
+}
+
+/* In seconds of 1970. */
+static int64_t
+since(const struct status_facts *f, int64_t started_ms)
+{
+	return (int64_t)time(NULL) - (f->now_ms - started_ms) / 1000;
 }
 
 static void
 write_process(const struct status_facts *f, struct buf *out, const char *name,
-    size_t number, pid_t pid, int64_t started_ms, unsigned n_starts)
+    size_t number, pid_t pid, int64_t started_ms, unsigned n_restarts)
 {
-	int64_t since = (int64_t)time(NULL) - (f->now_ms - started_ms) / 1000;
-
-	if (pid == 0 && n_starts == 0)
+	if (pid == 0 && n_restarts == 0)
 		return;
 	buf_add_str(out, "process");
 	buf_printf(out, number == 0 ? " name=%s" : " name=%s/%zu", name,
 	    number);
-	status_pair_number(out, "pid", (uint64_t)pid);
-	status_pair_number(out, "since", (uint64_t)since);
-	status_pair_number(out, "restarts", n_starts == 0 ? 0 : n_starts - 1);
+	status_number(out, "pid", pid);
+	status_number(out, "since", since(f, started_ms));
+	status_number(out, "restarts", n_restarts);
 	buf_add_octet(out, '\n');
 }
 
@@ -52,11 +57,11 @@ write_generation(const struct status_facts *f, struct buf *out,
 		if (g->is_leaving && c->pid == 0)
 			continue;
 		write_process(f, out, g->is_leaving ? "leaving" : "worker",
-		    k + 1, c->pid, c->started_ms, c->n_starts);
+		    k + 1, c->pid, c->started_ms, c->n_restarts);
 	}
 	if (g->signer != 0)
 		write_process(f, out, g->is_leaving ? "leaving-signer" :
-		    "signer", 0, g->signer, g->started_ms, 1);
+		    "signer", 0, g->signer, g->started_ms, 0);
 }
 
 static void
@@ -66,10 +71,10 @@ write_reload(const struct status_facts *f, struct buf *out)
 	struct bytes rest = reload_text(r);
 
 	buf_add_str(out, "reload");
-	status_pair_number(out, "good", r->n_good);
-	status_pair_number(out, "failed", r->n_failed);
+	status_number(out, "good", r->n_good);
+	status_number(out, "failed", r->n_failed);
 	if (r->at_s != 0) {
-		status_pair_number(out, "last", (uint64_t)r->at_s);
+		status_number(out, "last", r->at_s);
 		status_pair(out, "outcome", r->is_good ? BYTES_LIT("good") :
 		    BYTES_LIT("failed"));
 	}
@@ -86,11 +91,14 @@ status_write_processes(const struct status_facts *f, struct buf *out)
 {
 	buf_add_str(out, "hopseald");
 	status_pair(out, "version", bytes_of(HOPSEAL_VERSION));
-	status_pair_number(out, "pid", (uint64_t)getpid());
-	status_pair_number(out, "since", (uint64_t)f->since_s);
+	status_number(out, "pid", getpid());
+	status_number(out, "since", f->since_s);
 	status_pair(out, "config", bytes_of(f->path));
-	if (f->serving != NULL)
-		status_pair_number(out, "generation", f->serving->number);
+	if (f->serving != NULL) {
+		status_number(out, "generation", f->serving->number);
+		status_number(out, "generation-since", since(f,
+		    f->serving->started_ms));
+	}
 	status_pair(out, "state", f->is_stopping ? BYTES_LIT("stopping") :
 	    BYTES_LIT("running"));
 	buf_add_octet(out, '\n');
@@ -98,9 +106,9 @@ status_write_processes(const struct status_facts *f, struct buf *out)
 	for (const struct generation *g = f->newest; g != NULL; g = g->next)
 		write_generation(f, out, g);
 	write_process(f, out, "keeper", 0, f->keeper->pid,
-	    f->keeper->started_ms, f->keeper->n_starts);
+	    f->keeper->started_ms, f->keeper->n_restarts);
 	write_process(f, out, "queue", 0, f->queue->pid, f->queue->started_ms,
-	    f->queue->n_starts);
+	    f->queue->n_restarts);
 	write_process(f, out, "control", 0, f->control->pid,
-	    f->control->started_ms, f->control->n_starts);
+	    f->control->started_ms, f->control->n_restarts);
 }

@@ -1,7 +1,8 @@
 /*
  * What runs, as lines for `hopseal status`: a word that says of what kind the
- * line is, and name=value pairs with one space between them. In a value every
- * octet but printable ASCII, and "%" and the space, is %XX; empty is none.
+ * line is, then, each behind a space, name=TEXT and name:NUMBER. In a text
+ * every octet but printable ASCII, and "%" and the space, is %XX. Times are in
+ * seconds of 1970.
  */
 #ifndef DAEMON_STATUS_H
 #define DAEMON_STATUS_H
@@ -27,8 +28,8 @@ struct status_facts {
 /* The lines hopseald, reload and process. */
 void status_write_processes(const struct status_facts *f, struct buf *out);
 
-/* The pair name=value with a space before it. */
+/* Adds " name=TEXT", and " name:NUMBER". */
 void status_pair(struct buf *out, const char *name, struct bytes value);
-void status_pair_number(struct buf *out, const char *name, uint64_t value);
+void status_number(struct buf *out, const char *name, int64_t value);
 
 #endif

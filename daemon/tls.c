@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "config/keydir.h"
@@ -31,6 +32,7 @@ struct pairs {
 	const struct config_tls *of;
 	struct pair *pair;
 	size_t n;
+	int64_t *ends;		/* of each that is named, in s of 1970 */
 };
 
 /* Whom we believe about next hops. */
@@ -188,6 +190,17 @@ load(struct maker *m, SSL_CTX *ctx, const struct config_tls *of)
 		    "(PEM, without a password)");
 }
 
+/* 0 where it does not say. */
+static int64_t
+end_of(const X509 *cert)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+		return 0;
+	return (int64_t)timegm(&tm);
+}
+
 /* Whether two certificates are for the same names with keys of two kinds. */
 static bool
 are_twins(const X509 *a, const X509 *b)
@@ -214,8 +227,10 @@ make_pair(struct maker *m, struct pairs *p, const struct config_tls *of)
 	}
 	load(m, ctx, of);
 	cert = SSL_CTX_get0_certificate(ctx);
-	if (cert != NULL)
+	if (cert != NULL) {
 		look_at_dates(of, cert);
+		p->ends[of - p->of] = end_of(cert);
+	}
 	for (size_t k = 0; !m->is_bad && k < p->n; k++) {
 		if (!are_twins(SSL_CTX_get0_certificate(p->pair[k].ctx), cert))
 			continue;
@@ -245,11 +260,12 @@ make_pairs(struct maker *m, const struct config_listener *l)
 		return;
 	p->of = l->tls;
 	p->pair = calloc(l->n_tls, sizeof(*p->pair));
-	if (p->pair == NULL) {
+	p->ends = calloc(l->n_tls, sizeof(*p->ends));
+	m->tls->n_pairs++;
+	if (p->pair == NULL || p->ends == NULL) {
 		complain(m, l->name, err_text(E_NOMEM));
 		return;
 	}
-	m->tls->n_pairs++;
 	for (size_t k = 0; k < l->n_tls; k++)
 		make_pair(m, p, &l->tls[k]);
 }
@@ -346,6 +362,7 @@ tls_free(struct tls **tp)
 		for (size_t i = 0; i < t->pairs[k].n; i++)
 			SSL_CTX_free(t->pairs[k].pair[i].ctx);
 		free(t->pairs[k].pair);
+		free(t->pairs[k].ends);
 	}
 	for (size_t k = 0; t->trust != NULL && k < t->n_trust; k++)
 		SSL_CTX_free(t->trust[k].ctx);
@@ -359,6 +376,14 @@ bool
 tls_is_offered(const struct config_listener *l)
 {
 	return l->n_tls != 0;
+}
+
+int64_t
+tls_expiry(const struct tls *t, const struct config_listener *l, size_t k)
+{
+	const struct pairs *p = find_pairs(t, l->tls);
+
+	return p == NULL || k >= l->n_tls ? 0 : p->ends[k];
 }
 
 /* ---- one handshake -------------------------------------------------------- */

@@ -36,6 +36,13 @@ void tls_tickets_turn(int64_t now_ms);
 /* Whether a listener has a certificate, so that STARTTLS can be offered. */
 bool tls_is_offered(const struct config_listener *l);
 
+/*
+ * When a certificate of a listener, the k-th, ends: seconds of 1970; 0 where
+ * there is none, or it does not say.
+ */
+int64_t tls_expiry(const struct tls *t, const struct config_listener *l,
+    size_t k);
+
 /* What conn_secure() is to do. */
 struct tls_way {
 	struct tls *tls;	/* the worker's: hub->tls */

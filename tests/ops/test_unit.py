@@ -83,8 +83,9 @@ def test_exposure_is_under_1_5():
 def test_the_unit_is_understood(tmp_path):
     need("systemd-analyze")
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/usr/sbin/hopseald",
-                                             str(harness.HOPSEALD)))
+    unit.write_text(UNIT.read_text()
+                    .replace("/usr/sbin/hopseald", str(harness.HOPSEALD))
+                    .replace("/usr/bin/hopseal ", f"{harness.HOPSEAL} "))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)],
                           capture_output=True, text=True)
     said = [line for line in done.stderr.splitlines() if UNIT.name in line]

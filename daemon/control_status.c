@@ -1,0 +1,264 @@
+#include "daemon/control_status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/schema.h"
+#include "daemon/addr.h"
+#include "daemon/queue.h"
+#include "daemon/status.h"
+
+/* ---- mail ---------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum metric metric;
+	unsigned word;
+} counted[CONTROL_COUNTED] = {
+	{"sessions", METRIC_SESSIONS, 0},
+	{"accepted", METRIC_MESSAGES, OUTCOME_ACCEPTED},
+	{"refused", METRIC_MESSAGES, OUTCOME_REFUSED},
+	{"deferred", METRIC_MESSAGES, OUTCOME_DEFERRED},
+	{"delivered", METRIC_RECIPIENTS, FATE_DELIVERED},
+};
+
+static void
+count(struct control_sample *s, const struct loop *l)
+{
+	s->at_ms = loop_now_ms(l);
+	for (unsigned role = 0; role < CONTROL_ROLES; role++)
+		for (size_t k = 0; k < CONTROL_COUNTED; k++)
+			s->n[role][k] = metrics_get(counted[k].metric, role,
+			    counted[k].word);
+}
+
+/* The oldest one goes where there is no room. */
+static void
+on_sample(void *arg)
+{
+	struct control_samples *s = arg;
+
+	if (s->n == CONTROL_SAMPLES)
+		memmove(s->samples, s->samples + 1, --s->n *
+		    sizeof(s->samples[0]));
+	count(s->samples + s->n++, s->loop);
+	loop_timer_start(s->timer, CONTROL_SAMPLE_MS);
+}
+
+struct control_samples *
+control_samples_new(struct loop *l)
+{
+	struct control_samples *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->loop = l;
+	s->timer = loop_timer_new(l, on_sample, s);
+	if (s->timer == NULL)
+		control_samples_free(&s);
+	else
+		on_sample(s);
+	return s;
+}
+
+void
+control_samples_free(struct control_samples **s)
+{
+	if (*s != NULL)
+		loop_timer_free(&(*s)->timer);
+	free(*s);
+	*s = NULL;
+}
+
+static bool
+has_role(const struct config *c, unsigned role)
+{
+	for (size_t k = 0; k < c->n_listeners; k++)
+		if (c->listeners[k].role == role)
+			return true;
+	return false;
+}
+
+static void
+write_mail(const struct control *c, struct buf *out)
+{
+	const struct control_sample *then = c->samples->samples;
+	struct control_sample now;
+
+	count(&now, c->loop);
+	for (unsigned role = 0; role < CONTROL_ROLES; role++) {
+		if (!has_role(c->env->config, role))
+			continue;
+		buf_add_str(out, "mail");
+		status_pair(out, "role", bytes_of(config_role_name(role)));
+		status_number(out, "open", (int64_t)metrics_get(
+		    METRIC_SESSIONS_OPEN, role, 0));
+		for (size_t k = 0; k < CONTROL_COUNTED; k++)
+			status_number(out, counted[k].name,
+			    (int64_t)now.n[role][k]);
+		status_number(out, "window",
+		    (now.at_ms - then->at_ms + 500) / 1000);
+		for (size_t k = 0; k < CONTROL_COUNTED; k++) {
+			buf_printf(out, " lately-%s:%llu", counted[k].name,
+			    (unsigned long long)(now.n[role][k] -
+			    then->n[role][k]));
+		}
+		buf_add_octet(out, '\n');
+	}
+}
+
+/* ---- listeners ----------------------------------------------------------- */
+
+static const char *
+word_of(const char *directive, unsigned value)
+{
+	const char *word = config_word_name(config_row_find(
+	    bytes_of(directive)), value);
+
+	return word == NULL ? "" : word;
+}
+
+static void
+write_addresses(const struct config_listener *l, struct buf *out)
+{
+	char text[1024];
+	struct buf b = BUF_ON(text);
+
+	for (size_t k = 0; k < l->n_listen && b.n + 80 < b.cap; k++) {
+		if (k != 0)
+			buf_add_octet(&b, ',');
+		if (l->listen[k].is_lmtp)
+			buf_add_str(&b, "lmtp://");
+		else if (l->listen[k].is_tls)
+			buf_add_str(&b, "smtps://");
+		addr_add(l->listen + k, &b);
+	}
+	status_pair(out, "listen", buf_bytes(&b));
+}
+
+static void
+write_next_hop(const struct config_listener *l, struct buf *out)
+{
+	static const char *const schemes[] = {[SCHEME_SMTP] = "smtp",
+	    [SCHEME_SMTPS] = "smtps", [SCHEME_LMTP] = "lmtp",
+	    [SCHEME_MX] = "mx"};
+	const struct config_next_hop *h = &l->next_hop;
+	char text[512];
+	struct buf b = BUF_ON(text);
+
+	if (l->routes.n != 0)
+		buf_add_str(&b, "routes");
+	else if (h->scheme == SCHEME_MX)
+		buf_add_str(&b, "mx");
+	else
+		buf_printf(&b, "%s://%.*s:%u", schemes[h->scheme],
+		    BYTES_FMT(h->host), h->port);
+	status_pair(out, "next-hop", buf_bytes(&b));
+}
+
+static void
+write_listener(const struct config_listener *l, struct buf *out)
+{
+	buf_add_str(out, "listener");
+	status_pair(out, "name", bytes_of(l->name));
+	status_pair(out, "role", bytes_of(config_role_name(l->role)));
+	status_pair(out, "delivery", bytes_of(word_of("delivery",
+	    l->delivery)));
+	status_pair(out, "verify", bytes_of(word_of("verify", l->verify)));
+	write_addresses(l, out);
+	write_next_hop(l, out);
+	buf_add_octet(out, '\n');
+}
+
+/* ---- the rest ------------------------------------------------------------ */
+
+static void
+write_queue(const struct control *c, struct buf *out)
+{
+	const struct metric_label *states =
+	    metrics_rows[METRIC_QUEUE_MESSAGES].labels[0];
+
+	if (!queue_is_needed(c->env->config))
+		return;
+	buf_add_str(out, "queue");
+	for (unsigned k = 0; k < states->n; k++)
+		status_number(out, states->words[k],
+		    (int64_t)metrics_get(METRIC_QUEUE_MESSAGES, k, 0));
+	status_number(out, "octets",
+	    (int64_t)metrics_get(METRIC_QUEUE_OCTETS, 0, 0));
+	status_number(out, "oldest",
+	    (int64_t)metrics_get(METRIC_QUEUE_OLDEST, 0, 0));
+	buf_add_octet(out, '\n');
+}
+
+static void
+write_key(const struct signer_key *k, const char *state, struct buf *out)
+{
+	buf_add_str(out, "key");
+	status_pair(out, "domain", k->domain);
+	status_pair(out, "selector", k->selector);
+	status_pair(out, "algorithm", bytes_of(dkim2_algorithm_name(
+	    k->algorithm)));
+	status_pair(out, "state", bytes_of(state));
+	buf_add_octet(out, '\n');
+}
+
+static void
+write_certificates(const struct control *c, struct buf *out)
+{
+	const struct config *config = c->env->config;
+	const int64_t *ends = c->certificates;
+
+	for (size_t l = 0; l < config->n_listeners; l++)
+		for (size_t k = 0; k < config->listeners[l].n_tls; k++) {
+			buf_add_str(out, "certificate");
+			status_pair(out, "listener",
+			    bytes_of(config->listeners[l].name));
+			status_pair(out, "file",
+			    bytes_of(config->listeners[l].tls[k].cert));
+			if (ends != NULL)
+				status_number(out, "ends", *ends++);
+			buf_add_octet(out, '\n');
+		}
+}
+
+static void
+say(const struct control_call *c, struct buf *out)
+{
+	control_peer_text(c->peer, buf_bytes(out));
+	out->n = 0;
+}
+
+void
+control_status(const struct control_call *call)
+{
+	const struct control *c = call->control;
+	const struct config *config = c->env->config;
+	const struct signer_inventory *keys = c->env->inventory;
+	static char room[16384];	/* of one line, or those of mail */
+	struct buf out = BUF_ON(room);
+
+	for (size_t k = 0; k < config->n_listeners; k++) {
+		write_listener(config->listeners + k, &out);
+		say(call, &out);
+	}
+	write_mail(c, &out);
+	write_queue(c, &out);
+	buf_add_str(&out, "copies");
+	status_number(&out, "octets",
+	    (int64_t)metrics_get(METRIC_COPIES_OCTETS, 0, 0));
+	status_number(&out, "limit", (int64_t)config->copies.size);
+	buf_add_octet(&out, '\n');
+	say(call, &out);
+	for (size_t k = 0; k < keys->n; k++) {
+		write_key(keys->keys + k, "active", &out);
+		say(call, &out);
+	}
+	for (size_t k = 0; k < keys->n_retired; k++) {
+		write_key(keys->retired + k, "retired", &out);
+		say(call, &out);
+	}
+	write_certificates(c, &out);
+	say(call, &out);
+	control_ask_master(call, CONTROL_OP_STATUS);
+}
