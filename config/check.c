@@ -544,10 +544,41 @@ check_retry(struct load *l)
 		    "queue-retry: more than `queue-retry-max`; write less");
 }
 
+/* Plain HTTP, at addresses of its own. */
+static void
+check_metrics(struct load *l)
+{
+	const struct config_node *said = value_of(&l->said, "metrics");
+	const struct config *c = l->config;
+
+	if (said == NULL || is_bad(&l->said, "metrics"))
+		return;
+	for (size_t k = 0; k < c->n_metrics; k++) {
+		const struct config_listener *other = NULL;
+
+		if (c->metrics[k].is_tls || c->metrics[k].is_lmtp)
+			config_fault_add(&l->faults, said->at,
+			    "metrics: HTTP is spoken there, without TLS; "
+			    "write an address and a port");
+		for (size_t no = 0; no < l->n && other == NULL; no++)
+			for (size_t i = 0; i < l->listeners[no].n_listen; i++)
+				if (is_covered(&c->metrics[k],
+				    &l->listeners[no].listen[i]) ||
+				    is_covered(&l->listeners[no].listen[i],
+				    &c->metrics[k]))
+					other = &l->listeners[no];
+		if (other != NULL)
+			config_fault_add(&l->faults, said->at,
+			    "metrics: listener %s is there already; write "
+			    "another port", other->name);
+	}
+}
+
 static void
 check_top(struct load *l)
 {
 	check_retry(l);
+	check_metrics(l);
 	if (lacks(&l->said, "hostname"))
 		config_fault_add(&l->faults, l->root->at,
 		    "`hostname` is needed: write our name in the DNS, such as "

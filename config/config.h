@@ -253,6 +253,8 @@ struct config {
 	const struct config_addr *resolver;	/* none: the system's */
 	size_t n_resolver;
 	uint32_t resolver_timeout_ms;
+	const struct config_addr *metrics;	/* where HTTP is spoken */
+	size_t n_metrics;
 	struct config_kept memory;	/* of deliveries */
 	struct config_kept copies;	/* of what came, to be compared */
 	uint32_t queue_retry_s;		/* after the first failure, doubling */

@@ -24,6 +24,7 @@
 #define IS_LIST(type, p, n) \
 	_Static_assert(offsetof(type, n) == offsetof(type, p) + sizeof(void *), "")
 IS_LIST(struct config, resolver, n_resolver);
+IS_LIST(struct config, metrics, n_metrics);
 IS_LIST(struct config_listener, listen, n_listen);
 IS_LIST(struct config_listener, tls, n_tls);
 IS_LIST(struct config_listener, domains, n_domains);
@@ -64,6 +65,8 @@ const struct config_row config_rows[] = {
 	    "DNS resolvers; the system's unless given"},
 	{"resolver-timeout",  K_MILLIS,    TOP(resolver_timeout_ms), 100,      20 * SEC,   "5s",
 	    "one try of a DNS question; all tries end within 20s"},
+	{"metrics",           K_ADDRS,     TOP_LIST(metrics),        1,        4,          NULL,
+	    "where /metrics, /healthz and /readyz are told over HTTP"},
 	{"memory",            K_KEPT,      TOP(memory), 1 * MIB, 65536 * MIB, "{age: 7d, size: 256M}",
 	    "how long deliveries are remembered, and in how large a file"},
 	{"copies",            K_KEPT,      TOP(copies), 1 * MIB, 65536 * MIB, "{age: 7d, size: 1G}",

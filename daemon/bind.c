@@ -117,33 +117,46 @@ add(struct bind_set *s, const struct config_addr *a)
 }
 
 static void
+want_addr(struct bind_set *s, const struct config_addr *a)
+{
+	s->sockets[find(s, a)].is_wanted = true;
+}
+
+static void
 want(struct bind_set *s, const struct config *c)
 {
 	for (size_t k = 0; k < s->n; k++)
 		s->sockets[k].is_wanted = false;
+	for (size_t k = 0; k < c->n_metrics; k++)
+		want_addr(s, c->metrics + k);
 	for (size_t l = 0; l < c->n_listeners; l++)
 		for (size_t k = 0; k < c->listeners[l].n_listen; k++)
-			s->sockets[find(s, c->listeners[l].listen + k)]
-			    .is_wanted = true;
+			want_addr(s, c->listeners[l].listen + k);
+}
+
+static int
+add_all(struct bind_set *s, const struct config_addr *a, size_t n)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = find(s, a + k) >= 0 ? 0 : add(s, a + k);
+	return r;
 }
 
 int
 bind_update(struct bind_set *s, const struct config *c)
 {
 	size_t before = s->n;
+	int r = add_all(s, c->metrics, c->n_metrics);
 
-	for (size_t l = 0; l < c->n_listeners; l++) {
-		for (size_t k = 0; k < c->listeners[l].n_listen; k++) {
-			const struct config_addr *a =
-			    c->listeners[l].listen + k;
-			int r = find(s, a) >= 0 ? 0 : add(s, a);
-
-			if (r == 0)
-				continue;
-			while (s->n > before)
-				close(s->sockets[--s->n].fd);
-			return r;
-		}
+	for (size_t l = 0; l < c->n_listeners && r == 0; l++)
+		r = add_all(s, c->listeners[l].listen,
+		    c->listeners[l].n_listen);
+	if (r != 0) {
+		while (s->n > before)
+			close(s->sockets[--s->n].fd);
+		return r;
 	}
 	want(s, c);
 	return 0;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "daemon/control_status.h"
 #include "daemon/log.h"
+#include "daemon/pages.h"
 
 /* ---- answers ------------------------------------------------------------- */
 
@@ -179,6 +180,7 @@ setup(struct control *c, int listens)
 	if (c->master_watch == NULL || c->socket == NULL || c->samples == NULL)
 		return -E_NOMEM;
 	loop_want(c->master_watch, LOOP_READ);
+	c->pages = pages_new(c->loop, c->env);	/* or without it */
 	return 0;
 }
 
@@ -194,6 +196,7 @@ control_serve(const struct worker_env *env, const int64_t *certificates,
 		loop_run(c.loop);
 	else
 		log_line(LOG_ERROR_, "cannot start: %s", err_text(r));
+	pages_free(&c.pages);
 	control_socket_free(&c.socket);
 	control_samples_free(&c.samples);
 	loop_unwatch(&c.master_watch);

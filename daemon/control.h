@@ -17,6 +17,8 @@
 
 /* ---- the control process ------------------------------------------------- */
 
+#define CONTROL_HTTP_MAX 4	/* addresses of `metrics` */
+
 struct control_waiting {
 	struct control_peer *peer;	/* NULL: nobody */
 	enum control_op op;
@@ -29,6 +31,7 @@ struct control {
 	const struct worker_env *env;	/* of the generation; no loop, TLS,
 					   logins and secrets */
 	struct control_socket *socket;
+	struct pages *pages;
 	int master;			/* -1: closed, we are leaving */
 	struct loop_watch *master_watch;
 	uint32_t ticket;		/* the last one given */

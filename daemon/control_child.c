@@ -120,9 +120,12 @@ start_process(struct control_process *k, const struct worker_start *start)
 		return -E_SYSTEM;
 	pid = fork();
 	if (pid == 0) {
-		int keep[2] = {pair[1], k->place.fd};
+		int keep[2 + CONTROL_HTTP_MAX] = {pair[1], k->place.fd};
+		size_t n = 2;
 
-		priv_close_others(keep, 2);
+		for (size_t h = 0; h < start->env.n_http; h++)
+			keep[n++] = start->env.http_fds[h];
+		priv_close_others(keep, n);
 		exit(control_main(k, start, parent, pair[1]));
 	}
 	close(pair[1]);

@@ -250,6 +250,41 @@ map_sockets(struct generation *g, const struct bind_set *set)
 	return 0;
 }
 
+static int
+map_http(struct generation *g, const struct bind_set *set)
+{
+	const struct config *c = g->shared->config;
+	int *fds = arena_array(g->arena, c->n_metrics, sizeof(*fds));
+
+	if (fds == NULL)
+		return -E_NOMEM;
+	for (size_t k = 0; k < c->n_metrics; k++)
+		fds[k] = bind_find(set, c->metrics + k);
+	g->start.env.http_fds = fds;
+	g->start.env.n_http = c->n_metrics;
+	return 0;
+}
+
+/* When the certificates end, for whoever has not their keys. */
+static int
+look_at_certificates(struct generation *g)
+{
+	const struct config *c = g->shared->config;
+	int64_t *ends;
+	size_t n = 0;
+
+	for (size_t l = 0; l < c->n_listeners; l++)
+		n += c->listeners[l].n_tls;
+	ends = arena_array(g->arena, n, sizeof(*ends));
+	if (ends == NULL)
+		return -E_NOMEM;
+	g->start.env.certificate_ends = ends;
+	for (size_t l = 0; l < c->n_listeners; l++)
+		for (size_t k = 0; k < c->listeners[l].n_tls; k++)
+			*ends++ = tls_ends(&c->listeners[l].tls[k]);
+	return 0;
+}
+
 /* ---- a generation -------------------------------------------------------- */
 
 /* The first generation brings the keeper. */
@@ -340,6 +375,8 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		return -E_NOMEM;
 	for (size_t at = 0; at < g->n_children; at++)
 		g->children[at].channel = g->children[at].queue_channel = -1;
+	if (map_http(g, sockets) != 0 || look_at_certificates(g) != 0)
+		return -E_NOMEM;
 	return map_sockets(g, sockets);
 }
 

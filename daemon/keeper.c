@@ -350,6 +350,8 @@ on_tick(void *arg)
 
 	if (!s->has_secret)
 		find_secret(s);
+	metrics_beat(loop_now_ms(s->loop));
+	metrics_ready(s->has_secret);
 	metrics_set(METRIC_COPIES_OCTETS, 0,
 	    (int64_t)store_copies(s->store));
 	if (s->has_secret && !s->is_turn) {

@@ -146,6 +146,12 @@ loop_stop(struct loop *l)
 	event_base_loopbreak(l->base);
 }
 
+struct event_base *
+loop_base(struct loop *l)
+{
+	return l->base;
+}
+
 static int64_t
 clock_us(clockid_t id)
 {

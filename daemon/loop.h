@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct loop;
+struct event_base;
 struct loop_watch;
 struct loop_timer;
 
@@ -59,6 +60,9 @@ struct loop_deferred {
 };
 void loop_defer(struct loop *l, struct loop_deferred *d, loop_call *call,
     void *arg);
+
+/* libevent's own, for http.c alone. */
+struct event_base *loop_base(struct loop *l);
 
 /* Calls for a signal; kept until the loop is freed. 0 or -E_NOMEM. */
 int loop_signal(struct loop *l, int signal, loop_call *call, void *arg);

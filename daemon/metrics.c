@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -23,6 +24,7 @@ struct slot {
 };
 
 struct metrics {
+	int64_t start_s;
 	uint64_t cells[METRIC__N][CELLS];
 	struct slot slots[SLOTS];
 };
@@ -43,8 +45,15 @@ metrics_open(void)
 	if (p == MAP_FAILED)
 		return -E_SYSTEM;
 	self.all = p;
+	self.all->start_s = (int64_t)time(NULL);
 	self.slot = self.all->slots;
 	return 0;
+}
+
+int64_t
+metrics_start_s(void)
+{
+	return self.all->start_s;
 }
 
 static uint64_t *
@@ -172,6 +181,16 @@ void
 metrics_beat(int64_t now_ms)
 {
 	__atomic_store_n(&self.slot->beat_ms, now_ms, __ATOMIC_RELAXED);
+}
+
+int64_t
+metrics_beaten(pid_t pid)
+{
+	for (size_t k = 1; k < SLOTS; k++)
+		if (__atomic_load_n(&self.all->slots[k].pid,
+		    __ATOMIC_ACQUIRE) == pid)
+			return load(&self.all->slots[k].beat_ms);
+	return 0;
 }
 
 void

@@ -52,7 +52,7 @@ enum metric {
 	METRIC_RESTARTS,	/* METRIC_PROCESS_* */
 	METRIC_HUNG,		/* METRIC_PROCESS_*: replaced by the watchdog */
 	METRIC_LOST_LINES,
-	METRIC_SCRAPES,		/* HTTP_* */
+	METRIC_SCRAPES,		/* SCRAPE_* */
 
 	/* told by who writes them out, not counted */
 	METRIC_CERTIFICATE,	/* listener, name */
@@ -84,7 +84,7 @@ enum { SUCCESS_OK, SUCCESS_FAILED };
 enum { TRY_DELIVERED, TRY_DEFERRED, TRY_FAILED, TRY_EXPIRED };
 enum { DNS_OK, DNS_ABSENT, DNS_TIMEOUT, DNS_FAILED };
 enum { BEHIND_KEEPER, BEHIND_SIGNER, BEHIND_QUEUE, BEHIND_DISK };
-enum { HTTP_OK, HTTP_REFUSED };
+enum { SCRAPE_OK, SCRAPE_REFUSED };
 
 enum metric_kind {
 	METRIC_COUNTER,
@@ -117,6 +117,9 @@ extern const struct metric_row metrics_rows[METRIC__N];
  */
 int metrics_open(void);
 
+/* When that was, in seconds of 1970; 0: it was not. */
+int64_t metrics_start_s(void);
+
 /* Adds n to a counter. a, b: which words of its labels, 0 where it has less
  * than that. */
 void metrics_add(enum metric m, unsigned a, unsigned b, uint64_t n);
@@ -142,11 +145,16 @@ void metrics_reap(pid_t pid);
 void metrics_move(enum metric gauge, unsigned a, int64_t by);
 void metrics_set(enum metric gauge, unsigned a, int64_t value);
 
-/* It lives, at a time of the monotonic clock. */
+/* It lives, at a time of the monotonic clock; workers and the signer say so
+ * each METRICS_BEAT_MS. */
+#define METRICS_BEAT_MS 1000
 void metrics_beat(int64_t now_ms);
 
 /* Whether it accepts sessions, or does what it is for. */
 void metrics_ready(bool is_ready);
+
+/* The last beat of a process; 0: it has not said so yet, or is none of ours. */
+int64_t metrics_beaten(pid_t pid);
 
 /* How the processes of a kind do. */
 struct metrics_health {

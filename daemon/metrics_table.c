@@ -69,7 +69,7 @@ LABEL(behind, "what",
     [BEHIND_KEEPER] = "keeper", [BEHIND_SIGNER] = "signer",
     [BEHIND_QUEUE] = "queue", [BEHIND_DISK] = "disk");
 LABEL(http, "result",
-    [HTTP_OK] = "ok", [HTTP_REFUSED] = "refused");
+    [SCRAPE_OK] = "ok", [SCRAPE_REFUSED] = "refused");
 
 static const struct metric_label listener = {"listener", NULL, 0},
     name = {"name", NULL, 0}, domain = {"domain", NULL, 0},

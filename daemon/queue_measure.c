@@ -40,6 +40,8 @@ queue_measure(void *run)
 	struct queue_measure *m = &r->measure;
 	size_t end = m->at + BUCKETS_A_TURN;
 
+	metrics_beat(loop_now_ms(r->hub->loop));
+	metrics_ready(true);
 	for (; m->at < end && m->at < r->n_buckets; m->at++)
 		for (const struct queue_entry *e = r->buckets[m->at];
 		    e != NULL; e = e->chained)

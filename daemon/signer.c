@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/passfd.h"
 #include "daemon/signer_wire.h"
 #include "dkim2/crypto.h"
@@ -316,14 +318,25 @@ on_peer(struct signer *s, int fd)
 	return true;
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void
 signer_serve(const struct signer_keys *k, int control)
 {
 	struct signer s = {.keys = k, .n = 1};
 
 	s.fds[0] = (struct pollfd){control, POLLIN, 0};
+	metrics_ready(true);
 	while (s.fds[0].fd >= 0 || s.n > 1) {
-		if (poll(s.fds, s.n, -1) < 0) {
+		metrics_beat(now_ms());
+		if (poll(s.fds, s.n, METRICS_BEAT_MS) < 0) {
 			if (errno == EINTR)
 				continue;
 			log_line(LOG_ERROR_, "poll: %m");

@@ -21,6 +21,9 @@ struct tls;
 struct tls *tls_new(const struct config *c, unsigned gid,
     config_complain *complain, void *arg);
 
+/* When a certificate ends, in seconds of 1970; 0 where it does not read. */
+int64_t tls_ends(const struct config_tls *of);
+
 /* Frees *t, wiping the keys. *t becomes NULL; it may be NULL. */
 void tls_free(struct tls **t);
 

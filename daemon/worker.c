@@ -19,6 +19,7 @@ struct worker {
 	struct worker_env env;
 	struct listener_set *set;
 	struct loop_timer *limit;
+	struct loop_timer *pulse;
 	bool is_draining;
 	bool is_stopping;
 	int ready_fd;
@@ -49,6 +50,7 @@ close_sockets(struct worker *w)
 	if (w->is_draining)
 		return;
 	w->is_draining = true;
+	metrics_ready(false);
 	log_line(LOG_DEBUG_, "no new sessions");
 	for (size_t k = 0; k < w->env.n_sockets; k++)
 		close(w->env.sockets[k].fd);
@@ -92,6 +94,15 @@ on_part(void *arg)
 	close_sockets(w);
 }
 
+static void
+on_pulse(void *arg)
+{
+	struct worker *w = arg;
+
+	metrics_beat(loop_now_ms(w->env.loop));
+	loop_timer_start(w->pulse, METRICS_BEAT_MS);
+}
+
 /* A folder is of use only where this user may make files in it. */
 static void
 check_spool(struct worker_env *env, unsigned number)
@@ -120,7 +131,8 @@ setup(struct worker *w)
 	if (w->env.loop == NULL)
 		return EX_OSERR;
 	w->limit = loop_timer_new(w->env.loop, out_of_time, w);
-	if (w->limit == NULL ||
+	w->pulse = loop_timer_new(w->env.loop, on_pulse, w);
+	if (w->limit == NULL || w->pulse == NULL ||
 	    loop_signal(w->env.loop, WORKER_STOP, on_stop, w) != 0 ||
 	    loop_signal(w->env.loop, WORKER_LEAVE, on_leave, w) != 0 ||
 	    loop_signal(w->env.loop, WORKER_PART, on_part, w) != 0)
@@ -149,6 +161,7 @@ ready(void *arg)
 	struct worker *w = arg;
 	pid_t self = getpid();
 
+	metrics_ready(!w->is_draining);
 	if (write(w->ready_fd, &self, sizeof(self)) < 0) {
 		w->failed = EX_OSERR;
 		loop_stop(w->env.loop);
@@ -175,6 +188,7 @@ worker_main(const struct worker_start *start)
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();
+		on_pulse(&w);
 		listener_set_ask(w.set, ready, &w);
 		loop_run(w.env.loop);
 		r = w.failed;
@@ -183,6 +197,7 @@ worker_main(const struct worker_start *start)
 	}
 	listener_set_free(&w.set);
 	loop_timer_free(&w.limit);
+	loop_timer_free(&w.pulse);
 	loop_free(&w.env.loop);
 	return r;
 }

@@ -39,6 +39,10 @@ struct worker_env {
 			   listener queues */
 	const struct worker_socket *sockets;
 	size_t n_sockets;
+	const int *http_fds;	/* of the control process: `metrics` */
+	size_t n_http;
+	const int64_t *certificate_ends;	/* of each listener's, in order;
+						   seconds of 1970. NULL: none */
 	loop_call *drained;	/* the last session is gone after a drain */
 	void *drained_arg;
 };

@@ -63,7 +63,8 @@ done
     fail "$hits" 'a core prints, exits or takes memory outside the arena'
 ban "$(there cli)" 'event2/' 'cli has no event loop'
 hits=$(grep -rlE '#include <event2/' $(there daemon) 2>/dev/null |
-    grep -v '^daemon/loop\.c$') && fail "$hits" 'libevent is loop.c alone'
+    grep -vE '^daemon/(loop|http)\.c$') &&
+    fail "$hits" 'libevent is loop.c and http.c alone'
 hits=$(grep -rlE '#include <ares' $(there daemon) 2>/dev/null |
     grep -v '^daemon/resolve[a-z_]*\.c$') &&
     fail "$hits" 'c-ares is resolve.c alone'
