@@ -65,7 +65,7 @@ const struct config_row config_rows[] = {
 	    "DNS resolvers; the system's unless given"},
 	{"resolver-timeout",  K_MILLIS,    TOP(resolver_timeout_ms), 100,      20 * SEC,   "5s",
 	    "one try of a DNS question; all tries end within 20s"},
-	{"metrics",           K_ADDRS,     TOP_LIST(metrics),        1,        4,          NULL,
+	{"metrics",           K_ADDRS,     TOP_LIST(metrics),        0,        4,          NULL,
 	    "where /metrics, /healthz and /readyz are told over HTTP"},
 	{"memory",            K_KEPT,      TOP(memory), 1 * MIB, 65536 * MIB, "{age: 7d, size: 256M}",
 	    "how long deliveries are remembered, and in how large a file"},

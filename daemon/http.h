@@ -10,7 +10,7 @@
 #include "daemon/loop.h"
 
 #define HTTP_CONNECTIONS 10U
-#define HTTP_DEADLINE_MS (10 * 1000)
+#define HTTP_DEADLINE_MS (5 * 1000)
 #define HTTP_HEADER_MAX 8192U	/* octets of a request's lines: 431 */
 #define HTTP_PAGE_MAX (512U << 10)
 

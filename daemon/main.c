@@ -11,6 +11,7 @@
 #include "config/keysfile.h"
 #include "daemon/log.h"
 #include "daemon/master.h"
+#include "daemon/metrics.h"
 #include "daemon/priv.h"
 #include "daemon/queue.h"
 #include "daemon/signer.h"
@@ -27,6 +28,7 @@ static const char usage[] =
     "  -c FILE    configuration (" DEFAULT_PATH ")\n"
     "  -t         check it, and all keys and tables, and exit: 0 or 78\n"
     "  -v         log more\n"
+    "  --metrics  print what is counted, as a part of the manual\n"
     "  --version  say which version this is\n"
     "  -h, --help this\n";
 
@@ -169,10 +171,23 @@ run(const char *path)
 	return master_run(path, c);
 }
 
+/* For the manual page, which is made of it. */
+static int
+print_metrics(void)
+{
+	static uint8_t text[64 << 10];
+	struct buf b = BUF_ON(text);
+
+	metrics_manual(&b);
+	return fwrite(b.p, 1, b.n, stdout) == b.n && !b.full ? EX_OK :
+	    EX_OSERR;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{"metrics", no_argument, NULL, 'M'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -192,6 +207,8 @@ main(int argc, char **argv)
 		case 'v':
 			log_verbose(true);
 			break;
+		case 'M':
+			return print_metrics();
 		case 'V':
 			puts("hopseald " HOPSEAL_VERSION);
 			return EX_OK;

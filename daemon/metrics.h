@@ -180,4 +180,7 @@ void metrics_write_line(struct buf *out, enum metric m, const char *a,
 void metrics_write(struct buf *out, int64_t now_s,
     void (*tell)(void *arg, enum metric m, struct buf *out), void *arg);
 
+/* The table as a part of a manual (mdoc). */
+void metrics_manual(struct buf *out);
+
 #endif

@@ -121,3 +121,52 @@ metrics_write(struct buf *out, int64_t now_s,
 			tell(arg, m, out);
 	}
 }
+
+/* ---- the manual ---------------------------------------------------------- */
+
+#define WIDTH 78U
+
+/* A sentence on lines of its own. */
+static void
+add_sentence(struct buf *out, const char *s)
+{
+	size_t column = 0;
+
+	while (*s != '\0') {
+		size_t n = strcspn(s, " ");
+
+		if (column != 0)
+			buf_add_octet(out, column + n > WIDTH ? '\n' : ' ');
+		column = column + n > WIDTH ? n + 1 : column + n + 1;
+		buf_add(out, (struct bytes){(const uint8_t *)s, n});
+		s += n + (s[n] == ' ');
+	}
+	buf_add_str(out, ".\n");
+}
+
+static void
+add_words(struct buf *out, const struct metric_label *l)
+{
+	buf_printf(out, ".Pp\n.Va %s :\n", l->name);
+	for (size_t k = 0; k < l->n; k++)
+		buf_printf(out, "%s%s\n", l->words[k],
+		    k + 1 == l->n ? "." : ",");
+	if (l->n == 0)
+		buf_add_str(out, "as the configuration has it.\n");
+}
+
+void
+metrics_manual(struct buf *out)
+{
+	buf_add_str(out, ".Bl -tag -width Ds\n");
+	for (enum metric m = 0; m < METRIC__N; m++) {
+		const struct metric_row *row = &metrics_rows[m];
+
+		buf_printf(out, ".It Va %s\n", row->name);
+		add_sentence(out, row->help);
+		for (size_t k = 0; k < 2 && row->labels[k] != NULL; k++)
+			if (row->kind != METRIC_HISTOGRAM)
+				add_words(out, row->labels[k]);
+	}
+	buf_add_str(out, ".El\n");
+}

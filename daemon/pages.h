@@ -21,7 +21,7 @@ void pages_free(struct pages **p);
  */
 bool pages_is_ready(const struct config *c, int64_t now_ms, struct buf *out);
 
-/* Likewise whether the daemon lives: some worker does. */
+/* Likewise whether the daemon lives: some worker does, or is about to. */
 bool pages_is_alive(int64_t now_ms, struct buf *out);
 
 #endif

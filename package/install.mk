@@ -7,6 +7,11 @@ $(B)/man/hopseal.yaml.5: docs/man/hopseal.yaml.5 $(B)/hopseal
 	$(Q)$(B)/hopseal config manual >$@.part
 	$(Q)sed -e '/@DIRECTIVES@/{r $@.part' -e 'd}' $< >$@
 	@rm -f $@.part
+$(B)/man/hopseald.8: docs/man/hopseald.8 $(B)/hopseald
+	@mkdir -p $(@D)
+	$(Q)$(B)/hopseald --metrics >$@.part
+	$(Q)sed -e '/@METRICS@/{r $@.part' -e 'd}' $< >$@
+	@rm -f $@.part
 $(B)/man/%: docs/man/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@

@@ -56,6 +56,13 @@ def test_the_page_has_what_the_table_has(made):
     assert len(re.findall(r"^\.It Ic ", directives, re.M)) > 70
 
 
+def test_the_page_has_the_metrics_of_the_table(made):
+    told = run(B / "hopseald", "--metrics")
+    page = (made / "hopseald.8").read_text()
+    assert told in page and "@METRICS@" not in page
+    assert len(re.findall(r"^\.It Va hopseal_", told, re.M)) > 25
+
+
 def test_pages_name_real_directives(made):
     """Words of configuration in running text are directives, of one
     spelling with the table."""

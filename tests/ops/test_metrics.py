@@ -1,0 +1,268 @@
+"""Metrics, health and readiness over HTTP, of a hopseald that runs."""
+
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+import harness
+from configs import egress, inbound
+from harness import until
+from scrape import Scraper, get, http
+from smtptools import Client, Sink
+from test_process import children, reload
+
+ALICE, BOB = "alice@one.example", "bob@two.example"
+LETTER = (b"From: Alice <alice@one.example>\r\nTo: bob@two.example\r\n"
+          b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\n"
+          b"Message-ID: <%d@one.example>\r\n\r\nhello\r\n")
+# What a hostile client says, which no label may carry (P7).
+TRASH = "\x1b[31mevil{}=\"\\n"
+
+
+@pytest.fixture
+def sink():
+    with Sink() as s:
+        yield s
+
+
+def with_metrics(site):
+    site.metrics = harness.free_port()
+    site.config = site.config.replace("hostname:", f"metrics: {site.metrics}\n"
+                                      "hostname:", 1)
+    return site
+
+
+def letter(number=1):
+    return LETTER % number
+
+
+def send(port, content, mail_from=ALICE, to=BOB, code=250):
+    with Client(port) as client:
+        got = client.mail(mail_from, to, content)
+    assert got[0] == code, got
+
+
+# ---- what is counted -----------------------------------------------------------
+
+
+def test_egress_counts_what_it_does(folder, keys, hopseald, sink):
+    keys.add("one.example")
+    site = with_metrics(egress(folder, sink.port))
+    daemon = hopseald(site.config)
+    seen = Scraper(site.metrics)
+    first = seen.read().values
+    assert not seen.of("hopseal_messages_total")
+    asked = seen.of("hopseal_next_hop_replies_total", **{"class": "2xx"})
+    send(site.port, letter(1))
+    send(site.port, letter(1))                  # it is remembered
+    send(site.port, letter(2), to=f"{TRASH}@two.example", code=501)
+    send(site.port, b"From: x@other.example\r\n\r\nx\r\n", code=550)
+    with Client(site.port):
+        until(lambda: seen.of("hopseal_sessions_open", role="egress") == 1,
+              "a session to be open")
+    until(lambda: seen.of("hopseal_sessions_open") == 0, "none to be open")
+    assert seen.of("hopseal_sessions_total", role="egress") == 5
+    assert seen.of("hopseal_messages_total", outcome="accepted") == 2
+    assert seen.of("hopseal_messages_total", outcome="refused") == 1
+    assert seen.of("hopseal_recipients_total", fate="delivered") == 1
+    assert seen.of("hopseal_recipients_total", fate="duplicate") == 1
+    assert seen.of("hopseal_recipients_total", fate="refused") == 1
+    assert seen.of("hopseal_signatures_total") == 2
+    assert seen.of("hopseal_signatures_total", algorithm="rsa-sha256") == 1
+    assert seen.of("hopseal_dkim1_signatures_total") == 2
+    assert seen.of("hopseal_message_seconds_count") == 3
+    assert seen.of("hopseal_next_hop_connections_total", result="ok") >= 1
+    assert seen.of("hopseal_next_hop_replies_total", **{"class": "2xx"}) >= asked + 3
+    assert seen.of("hopseal_next_hop_replies_total", **{"class": "3xx"}) == 1
+    assert seen.of("hopseal_http_requests_total", result="ok") > 10
+    # the closed sets are what they were: nothing from outside became a label
+    assert set(seen.values) == set(first)
+    assert "evil" not in daemon.log() or "\x1b" not in daemon.log()
+
+
+def test_inbound_counts_verdicts_and_what_it_would_refuse(folder, keys,
+                                                          hopseald, sink):
+    """Under observe: metric and log say what enforce would have done."""
+    keys.add("one.example", rsa2048=None)
+    out = egress(folder, sink.port, "verify: off")
+    site = with_metrics(inbound(folder, sink.port))
+    signer = hopseald(out.config, name="signer")
+    send(out.port, letter(1))
+    signed = sink.mails[-1].content
+    daemon = hopseald(site.config)
+    seen = Scraper(site.metrics)
+    send(site.port, letter(2))
+    send(site.port, signed)
+    send(site.port, signed.replace(b"hello", b"hullo"))
+    del signer
+    assert seen.of("hopseal_verdicts_total", verdict="none") == 1
+    assert seen.of("hopseal_verdicts_total", verdict="pass") == 1
+    assert seen.of("hopseal_verdicts_total", verdict="fail") == 1
+    assert seen.of("hopseal_would_refuse_total", verdict="fail") == 1
+    assert seen.of("hopseal_would_refuse_total") == 1
+    daemon.wait_log(r"would-refuse=550 verdict=fail listener=l "
+                    r"verify=observe")
+
+
+def test_counts_outlive_workers_and_reloads(folder, keys, hopseald, sink):
+    """A gauge goes with its process, a count never goes back; what a reload
+    came to is counted, and the address moves with it, or not at all."""
+    keys.add("one.example", rsa2048=None)
+    site = with_metrics(egress(folder, sink.port))
+    daemon = hopseald(site.config)
+    seen = Scraper(site.metrics)
+    send(site.port, letter(1))
+    (worker,) = children(daemon, "hopseald-worker")
+    with Client(site.port):
+        until(lambda: seen.of("hopseal_sessions_open") == 1, "a session")
+        daemon.kill(worker)
+        until(lambda: seen.of("hopseal_sessions_open") == 0, "its end")
+    until(lambda: seen.of("hopseal_restarts_total", process="worker") == 1,
+          "the worker to be counted")
+    until(lambda: get(site.metrics, "/readyz")[0] == 200, "another worker")
+    assert seen.of("hopseal_messages_total", outcome="accepted") == 1
+    assert reload(daemon, site.config) == " ready: "
+    assert seen.of("hopseal_messages_total", outcome="accepted") == 1
+    until(lambda: seen.of("hopseal_reloads_total", result="ok") == 1, "it")
+    broken = site.config.replace("next-hop", "next-hup")
+    assert reload(daemon, broken) != " ready: "
+    assert seen.of("hopseal_reloads_total", result="failed") == 1
+    moved = harness.free_port()
+    assert reload(daemon, site.config.replace(
+        f"metrics: {site.metrics}", f"metrics: {moved}")) == " ready: "
+    until(lambda: harness.listens(moved) and not
+          harness.listens(site.metrics), "the address to move")
+    assert Scraper(moved).of("hopseal_messages_total",
+                             outcome="accepted") == 1
+
+
+# ---- health --------------------------------------------------------------------
+
+
+def test_readiness_follows_the_processes(folder, keys, hopseald, sink):
+    """Workers and signer killed, and stopped: 503 and why."""
+    keys.add("one.example", rsa2048=None)
+    site = with_metrics(egress(folder, sink.port))
+    daemon = hopseald(site.config)
+    daemon.crashes = True
+
+    def page(path):
+        code, _, body = get(site.metrics, path)
+        return code, body
+
+    until(lambda: page("/readyz") == (200, "ok\n"), "it to be ready")
+    assert page("/healthz") == (200, "ok\n")
+    (worker,) = children(daemon, "hopseald-worker")
+    (signer,) = children(daemon, "hopseald-signer")
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(signer, signal.SIGSTOP)
+    until(lambda: page("/readyz") == (
+        503, "no worker answers: it hangs\nno signer answers: it hangs\n"),
+        "both to be missed")
+    os.kill(worker, signal.SIGCONT)
+    os.kill(signer, signal.SIGCONT)
+    until(lambda: page("/readyz")[0] == 200, "both to be back")
+    daemon.kill(signer)
+    until(lambda: page("/readyz") == (503, "no signer runs\n"), "its loss")
+    until(lambda: page("/readyz")[0] == 200, "another signer")
+    for victim in children(daemon, "hopseald-worker"):
+        daemon.kill(victim)
+    until(lambda: page("/readyz")[0] == 200 and
+          page("/healthz")[0] == 200, "another worker")
+
+
+# ---- who asks ------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(folder, sink, hopseald):
+    site = with_metrics(inbound(folder, sink.port, common=[]))
+    hopseald(site.config)
+    until(lambda: get(site.metrics, "/readyz")[0] == 200, "it to be ready")
+    return site
+
+
+BIG = "X: " + "a" * 9000 + "\r\n"
+
+
+@pytest.mark.parametrize("code,path,more", [
+    (200, "/metrics", {}),
+    (200, "/metrics?x=/healthz", {}),
+    (404, "/", {}),
+    (404, "/metrics/../etc/passwd", {}),
+    (404, "/%6detrics", {}),
+    (405, "/metrics", {"method": "POST"}),
+    (405, "/metrics", {"method": "DELETE"}),
+    (405, "/metrics", {"method": "OPTIONS"}),
+    (431, "/metrics", {"more": BIG}),
+    (431, "/" + "a" * 9000, {}),
+    (200, "/metrics", {"host": "127.0.0.1:1"}),
+    (200, "/metrics", {"host": "[::1]:1"}),
+    (200, "/metrics", {"host": "HOP.example.net"}),
+    (421, "/metrics", {"host": "evil.example"}),
+    (421, "/metrics", {"host": "localhost.evil.example"}),
+    (421, "http://evil.example/metrics", {}),
+])
+def test_requests_P8(site, code, path, more):
+    got, header, body = get(site.metrics, path, **more)
+    assert got == code, header
+    assert "Connection: close" in header or path.startswith("http")
+    assert f"Content-Length: {len(body)}" in header
+    assert ("Allow: GET, HEAD" in header) == (code == 405)
+
+
+def test_what_is_no_request_P8(site):
+    for octets in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"FROB / HTTP/1.1\r\n\r\n",
+                   b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 50000 + b"\r\n",
+                   b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\n\r\n",
+                   b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n"):
+        try:
+            answer = http(site.metrics, octets)
+        except ConnectionError:
+            continue
+        assert not answer or re.match(rb"HTTP/1.1 (4|501)", answer), answer
+    octets = http(site.metrics, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    header, body = octets.split(b"\r\n\r\n", 1)
+    assert body == b"" and b"Content-Length: 0" not in header
+    assert http(site.metrics, "GET /healthz HTTP/1.0\r\n\r\n").endswith(b"ok\n")
+
+
+def test_ten_slow_ones_and_no_more_P8(site):
+    """Ten may be slow, each until its deadline; the eleventh is hung up on,
+    and whoever comes behind them is served."""
+    slow = [socket.create_connection(("127.0.0.1", site.metrics))
+            for _ in range(10)]
+    for s in slow:
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+
+    def is_full():
+        with socket.create_connection(("127.0.0.1", site.metrics), 10) as s:
+            s.settimeout(5)
+            try:
+                return s.recv(1) == b""
+            except ConnectionError:
+                return True
+            except TimeoutError:
+                return False
+
+    until(is_full, "the eleventh to be hung up on")
+
+    def is_served():
+        for s in slow:          # an octet now and then does not help
+            try:
+                s.sendall(b"x")
+            except OSError:
+                pass
+        time.sleep(0.2)
+        try:
+            return get(site.metrics, "/healthz")[0] == 200
+        except (ConnectionError, ValueError, IndexError):
+            return False
+
+    until(is_served, "the slow ones to be hung up on", 60)
+    for s in slow:
+        s.close()
