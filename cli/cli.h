@@ -24,7 +24,8 @@ typedef int cli_verb(int argc, char **argv);
 cli_verb cli_verify, cli_dsn_verify, cli_explain, cli_sign, cli_recipe,
     cli_keygen, cli_dns_record,
     cli_history, cli_which_key, cli_queue, cli_check, cli_key,
-    cli_config, cli_reload, cli_status, cli_help;
+    cli_config, cli_reload, cli_status,
+    cli_trace, cli_help;
 
 /* What a verb does and its options, on stdout; its exit code. */
 int cli_help_verb(const char *verb);

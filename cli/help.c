@@ -20,6 +20,7 @@ static const char all[] =
 "  queue       lists, shows, retries, holds, moves what waits for delivery\n"
 "  status      what hopseald does now: mail, queue, keys, processes\n"
 "  reload      has hopseald take over the changed configuration and keys\n"
+"  trace       the life of one message, as the log tells it\n"
 "  config      the configuration as it counts, a sample, every directive\n"
 "  help VERB   its options; --version\n"
 "\n"
@@ -276,6 +277,25 @@ LOOKUP_OPTIONS
 "list, show and export without --remove work without the daemon, too.\n"
 "exit: 0 done, 1 an ID is not in the queue, 66 something cannot be read,\n"
 "      69 hopseald refuses, 75 hopseald is not running, or a try is under way\n"},
+	{"trace",
+"hopseal trace ID [OPTIONS]\n"
+"hopseal trace [--message-id M] [--from A] [--to A] [OPTIONS]\n"
+"\n"
+"  ID                 as log, Received and our reply to the client have it; with\n"
+"                     it what the queue reported of the message\n"
+"  --message-id M     messages with this Message-ID, with this MAIL FROM, for\n"
+"  --from A           this recipient, as said or as we send it; all that are\n"
+"  --to A             given must be true. Several are listed, a line each\n"
+"  --since TIME       not older than 2h, 3d, 2026-11-26, \"2026-11-26 23:30\"\n"
+"  --log FILE ...     the log, plain or JSON, as hopseald, syslog or journalctl\n"
+"                     -o json wrote it; - is standard input. Without: the journal\n"
+"  --unit NAME        of the journal; without it hopseald\n"
+"  --json             one line a message: id report_on from message_id client\n"
+"                     listener size reports[]\n"
+"                     recipients[]: to orig_to status dsn relay delay reply\n"
+"                     lines[]: as the log has them with log: json\n"
+"\n"
+"exit: 0 found, 1 nothing is told of it, 66 the log cannot be read\n"},
 };
 
 int

@@ -35,6 +35,7 @@ static const struct {
 	{"queue", cli_queue},
 	{"reload", cli_reload},
 	{"status", cli_status},
+	{"trace", cli_trace},
 	{"config", cli_config},
 	{"help", cli_help},
 	{"--help", cli_help},
@@ -45,7 +46,7 @@ static const struct {
 
 /* Said by the design, so that they are known by name until they come. */
 static const char *const not_built[] = {
-	"test", "trace", "bypass",
+	"test", "bypass",
 	"pause", "resume", "drain", "set", "debug",
 };
 

@@ -29,6 +29,7 @@ enum config_role {
 	ROLE__N
 };
 
+enum config_log { LOG_TEXT, LOG_JSON };	/* form of lines */
 enum config_verify { VERIFY_OBSERVE, VERIFY_ENFORCE, VERIFY_OFF };
 enum config_unsigned { UNSIGNED_ACCEPT, UNSIGNED_REFUSE };
 enum config_unsignable { UNSIGNABLE_PASS, UNSIGNABLE_REFUSE };
@@ -246,6 +247,7 @@ struct config {
 	const char *state;
 	const char *user;
 	bool has_user;			/* said, not the default */
+	unsigned log;			/* enum config_log */
 	uint32_t workers;		/* 0: one a core */
 	const char *keys;		/* absolute or NULL */
 	const char *keys_file;		/* absolute or NULL */

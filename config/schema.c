@@ -53,6 +53,8 @@ const struct config_row config_rows[] = {
 	    "folder of spool and store"},
 	{"user",              K_USER,      TOP(user), 0, 0, "hopseal",
 	    "who to run as when started as root"},
+	{"log",               K_WORD,      TOP(log),                 0,        0,          "text",
+	    "form of log lines: words, or a JSON object each"},
 	{"workers",           K_UINT32,    TOP(workers),             0,        256,        "0",
 	    "worker processes; 0 is one a core"},
 	{"keys",              K_PATH,      TOP(keys),                0,        0,          NULL,
@@ -231,6 +233,8 @@ _Static_assert(sizeof(config_rows) / sizeof(config_rows[0]) <= CONFIG_ROWS_MAX,
 
 static const struct config_word words[] = {
 	/* directive    word         value              built */
+	{"log",         "text",      LOG_TEXT,          true},
+	{"log",         "json",      LOG_JSON,          true},
 	{"role",        "inbound",   ROLE_INBOUND,      true},
 	{"role",        "egress",    ROLE_EGRESS,       true},
 	{"role",        "forward",   ROLE_FORWARD,      true},

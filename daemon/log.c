@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/logline.h"
 #include "daemon/metrics.h"
 
 #define LINE_MAX_ 4096		/* octets of one line, the end of line too */
@@ -19,21 +20,23 @@ static struct {
 	char process[32];
 	bool is_journal;
 	bool is_verbose;
+	bool is_json;
 	bool is_socket;
 	int fd;			/* stderr, or what does not block of it */
 	int copy;		/* of errors; -1: none */
 	unsigned long n_lost;	/* lines, since the last that was written */
 } self = {.fd = STDERR_FILENO, .copy = -1};
 
-/* By level: the journal's priority, and the word for people. */
+/* By level: the journal's priority, the word for people and in JSON. */
 static const struct {
 	char priority;
 	const char *word;
+	const char *name;
 } levels[] = {
-	[LOG_ERROR_] = {'3', "error: "},
-	[LOG_WARNING_] = {'4', "warning: "},
-	[LOG_NOTICE_] = {'6', ""},
-	[LOG_DEBUG_] = {'7', "debug: "},
+	[LOG_ERROR_] = {'3', "error: ", "error"},
+	[LOG_WARNING_] = {'4', "warning: ", "warning"},
+	[LOG_NOTICE_] = {'6', "", "info"},
+	[LOG_DEBUG_] = {'7', "debug: ", "debug"},
 };
 
 /* Whether stderr is the journal's own stream (systemd.exec(5)). */
@@ -95,25 +98,59 @@ log_copied(void)
 	return self.copy;
 }
 
+void
+log_json(bool is_json)
+{
+	self.is_json = is_json;
+}
+
 static size_t
-put_head(char *line, size_t cap, enum log_level level)
+put_time(char *line, size_t cap)
 {
 	struct timespec now;
 	struct tm tm;
-	int n;
+	size_t n;
 
-	if (self.is_journal) {
-		n = snprintf(line, cap, "<%c>%s: ", levels[level].priority,
-		    self.process);
-	} else {
-		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &tm);
-		n = (int)strftime(line, cap, "%Y-%m-%dT%H:%M:%S", &tm);
-		n += snprintf(line + n, cap - (size_t)n,
-		    ".%03ldZ hopseald[%ld] %s: %s", now.tv_nsec / 1000000,
-		    (long)getpid(), self.process, levels[level].word);
-	}
-	return (size_t)n;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, cap, "%Y-%m-%dT%H:%M:%S", &tm);
+	return n + (size_t)snprintf(line + n, cap - n, ".%03ldZ",
+	    now.tv_nsec / 1000000);
+}
+
+static size_t
+put_head(char *line, size_t cap, enum log_level level)
+{
+	size_t n;
+
+	if (self.is_json)
+		return 0;
+	if (self.is_journal)
+		return (size_t)snprintf(line, cap, "<%c>%s: ",
+		    levels[level].priority, self.process);
+	n = put_time(line, cap);
+	return n + (size_t)snprintf(line + n, cap - n, " hopseald[%ld] %s: %s",
+	    (long)getpid(), self.process, levels[level].word);
+}
+
+/* What was told, as an object: the same keys that a reader of lines finds. */
+static size_t
+make_json(char *line, size_t cap, enum log_level level, struct bytes told)
+{
+	char time[40];
+	struct logline l = {
+	    .stamp = {(uint8_t *)time, put_time(time, sizeof(time))},
+	    .level = bytes_of(levels[level].name),
+	    .process = bytes_of(self.process),
+	    .pid = (uint64_t)getpid(),
+	};
+	struct buf out = {(uint8_t *)line, 0, cap, false};
+
+	logline_read(told, &l);
+	if (self.is_journal)
+		buf_printf(&out, "<%c>", levels[level].priority);
+	logline_json(&l, buf_room(&out), &out);
+	return out.n;
 }
 
 /* One write, so that lines of several processes do not mix. */
@@ -127,6 +164,29 @@ put(const char *line, size_t n)
 	return r >= 0;
 }
 
+/* The end of the line, and out with it. */
+static bool
+finish(char *line, size_t n, enum log_level level)
+{
+	char json[LINE_MAX_];
+
+	if (self.is_json) {
+		n = make_json(json, sizeof(json) - 1, level,
+		    (struct bytes){(uint8_t *)line, n});
+		line = json;
+	}
+	line[n] = '\n';
+	return put(line, n + 1);
+}
+
+/* In words, whatever the form of the log. */
+static void
+copy(char *text, size_t n)
+{
+	text[n] = '\n';
+	(void)!write(self.copy, text, n + 1);
+}
+
 static void
 say_lost(void)
 {
@@ -134,8 +194,8 @@ say_lost(void)
 	size_t n = put_head(line, sizeof(line), LOG_WARNING_);
 
 	n += (size_t)snprintf(line + n, sizeof(line) - n,
-	    "%lu lines of the log could not be written\n", self.n_lost);
-	if (put(line, n))
+	    "%lu lines of the log could not be written", self.n_lost);
+	if (finish(line, n, LOG_WARNING_))
 		self.n_lost = 0;
 }
 
@@ -163,13 +223,12 @@ log_line(enum log_level level, const char *fmt, ...)
 	for (size_t k = head; k < n; k++)
 		if ((unsigned char)line[k] < ' ' || line[k] == 0x7f)
 			line[k] = '?';
-	line[n++] = '\n';
 	if (level == LOG_ERROR_ && self.copy >= 0)
-		(void)!write(self.copy, line + head, n - head);
+		copy(line + head, n - head);
 	/* what can not be written is lost and counted: the mail goes on */
 	if (self.n_lost != 0)
 		say_lost();
-	if (put(line, n))
+	if (finish(line, n, level))
 		return;
 	self.n_lost++;
 	metrics_count(METRIC_LOST_LINES, 0, 0);

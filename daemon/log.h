@@ -23,8 +23,14 @@ void log_copy(int fd);
 int log_copied(void);
 
 /*
+ * Whether lines are written as JSON (base/logline.h); they are not, from the
+ * start, and processes that are forked do as this one.
+ */
+void log_json(bool is_json);
+
+/*
  * Writes one line. Octets from the net must have been escaped (see
- * buf_add_escaped()); control octets that are left become '?'.
+ * logline_escape()); control octets that are left become '?'.
  */
 void log_line(enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

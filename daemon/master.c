@@ -90,6 +90,7 @@ start(struct master *m, struct shared_config *s)
 	int status = EX_OSERR;
 
 	s->uses++;	/* ours, for as long as this takes */
+	log_json(s->config->log == LOG_JSON);
 	tls_watch_begin(&m->certificates, s->config, now());
 	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
 	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->count + 1,
@@ -145,6 +146,8 @@ go_on_with_old(struct master *m)
 {
 	struct generation *g = serving(m);
 
+	if (g != NULL)
+		log_json(g->shared->config->log == LOG_JSON);
 	end_reload(m, false);
 	log_line(LOG_ERROR_, "the old configuration goes on");
 	if (g != NULL && bind_update(&m->sockets, g->shared->config) == 0)

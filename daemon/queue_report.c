@@ -254,7 +254,8 @@ finish(struct queue_report *q)
 	if (queue_entry_open(r, q->about, &error) != NULL) {
 		mark_told(q->about);
 		metrics_count(METRIC_DSNS, DSN_MADE, 0);
-		log_line(LOG_NOTICE_, "%s: reported as %s", q->about->id, id);
+		log_line(LOG_NOTICE_, "%s: sender non-delivery "
+		    "notification: %s", q->about->id, id);
 	} else if (error == -E_NOMEM || error == -E_SYSTEM) {
 		/* it stays, and is found then */
 		queue_report_later(q, "its file can not be read");
@@ -397,7 +398,8 @@ queue_report_found(struct queue_run *r, const struct queue_message *m)
 	if (name_report(&e->file->m, id) &&
 	    bytes_eq(bytes_of(id), m->id)) {
 		mark_told(e);
-		log_line(LOG_NOTICE_, "%s: reported as %s", about, id);
+		log_line(LOG_NOTICE_, "%s: sender non-delivery notification: %s",
+		    about, id);
 	}
 	if (own == NULL)
 		return;

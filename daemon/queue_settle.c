@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/logline.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/queue_run_state.h"
@@ -14,7 +15,7 @@ escape(struct bytes octets, char *out, size_t n)
 {
 	struct buf b = {(uint8_t *)out, 0, n - 1, false};
 
-	buf_add_escaped(&b, octets, (n - 8) / 4);
+	logline_escape(octets, (n - 8) / 4, &b);
 	out[b.n] = '\0';
 }
 
@@ -60,7 +61,8 @@ log_fate(const struct queue_run *r, const struct queue_message *m,
     const struct queue_copy *c, const struct queue_rcpt *rcpt,
     const struct queue_fate *f, const char *status, const char *more)
 {
-	char to[600], orig[620] = "", reply[TEXT_MAX], signed_as[TEXT_MAX];
+	char to[600], orig[620] = "", reply[TEXT_MAX], keys[TEXT_MAX];
+	struct buf signed_as = BUF_ON(keys);	/* keys of ours */
 	uint8_t room[QUEUE_REPLY_SIZE];
 	int64_t ms = loop_time_us(r->hub->loop) / 1000 - m->arrived_s * 1000;
 
@@ -68,19 +70,20 @@ log_fate(const struct queue_run *r, const struct queue_message *m,
 		ms = 0;
 	escape(rcpt->path, to, sizeof(to));
 	escape(fate_text(f, room), reply, sizeof(reply));
-	escape(c->signed_as, signed_as, sizeof(signed_as));
+	buf_add_escaped(&signed_as, c->signed_as, TEXT_MAX / 4 - 8);
 	if (!bytes_eq(rcpt->path, rcpt->to)) {
 		memcpy(orig, "orig_to=", 8);
 		escape(rcpt->to, orig + 8, sizeof(orig) - 16);
 		strcat(orig, ", ");
 	}
 	log_line(LOG_NOTICE_, "%.*s: to=%s, %srelay=%s, delay=%lld.%02lld, "
-	    "dsn=%s, status=%s (%s%s) %s%s%s%s", BYTES_FMT(m->id), to, orig,
+	    "dsn=%s, status=%s (%s%s) %s%s%s%.*s", BYTES_FMT(m->id), to, orig,
 	    f->relay == NULL || *f->relay == '\0' ? "none" : f->relay,
 	    (long long)ms / 1000, (long long)ms % 1000 / 10, f->dsn, status,
 	    reply, more, f->tls == NULL || *f->tls == '\0' ? "" : "tls=",
 	    f->tls == NULL ? "" : f->tls,
-	    f->tls == NULL || *f->tls == '\0' ? "" : " ", signed_as);
+	    f->tls == NULL || *f->tls == '\0' ? "" : " ",
+	    BYTES_FMT(buf_bytes(&signed_as)));
 }
 
 static void

@@ -653,6 +653,8 @@ relay_end(struct relay *r, bool has_8bit, bool has_bare_lf)
 			fail(r, error);
 	}
 	if (r->fault.code == 0)
+		relay_log_message(r);
+	if (r->fault.code == 0)
 		relay_repair_look(r, has_bare_lf);
 	/* DKIM1 must never be why the client's time is up */
 	sender_end(r->sender, r->listener->through_wait_s * 1000LL / 4);

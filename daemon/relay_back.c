@@ -297,7 +297,7 @@ judge(struct relay *r)
 		return;
 	result = dsn_check_result(r->check);
 	dsn_result_text(result, &text);
-	log_line(LOG_NOTICE_, "%s: report=%s%s%.*s", r->id,
+	log_line(LOG_NOTICE_, "%s: returned=%s%s%.*s", r->id,
 	    dkim2_state_name(result->state), text.n == 0 ? "" : " reason=",
 	    BYTES_FMT(buf_bytes(&text)));
 	if (result->state == DKIM2_PASS)

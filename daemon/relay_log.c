@@ -1,5 +1,6 @@
 #include "daemon/relay_state.h"
 
+#include "base/logline.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 
@@ -8,8 +9,33 @@ relay_escape(struct bytes octets, char *out, size_t n)
 {
 	struct buf b = {(uint8_t *)out, 0, n - 1, false};
 
-	buf_add_escaped(&b, octets, (n - 8) / 4);
+	logline_escape(octets, (n - 8) / 4, &b);
 	out[b.n] = '\0';
+}
+
+void
+relay_log_message(const struct relay *r)
+{
+	const struct dkim2_field *id = NULL;
+	char value[800];
+
+	(void)dkim2_message_find(&r->message, BYTES_LIT("message-id"), &id);
+	relay_escape(id == NULL ? BYTES_LIT("<>") : bytes_trim(id->value),
+	    value, sizeof(value));
+	log_line(LOG_NOTICE_, "%s: message-id=%s", r->id, value);
+	if (!r->is_queued)
+		relay_log_envelope(r);
+}
+
+void
+relay_log_envelope(const struct relay *r)
+{
+	char from[600];
+
+	relay_escape(r->mail.from.raw, from, sizeof(from));
+	log_line(LOG_NOTICE_, "%s: from=%s, size=%zu, nrcpt=%u", r->id, from,
+	    content_header(&r->content).n + content_body(&r->content).n,
+	    r->n_said);
 }
 
 void
@@ -97,9 +123,9 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 		tls = outbound_tls(o->outbound);
 	}
 	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
-	    "dsn=%s, status=%s (%s) %s%s%s%s", r->id, to, orig, relay,
+	    "dsn=%s, status=%s (%d %s %s) %s%s%s%s", r->id, to, orig, relay,
 	    (long long)ms / 1000, (long long)ms % 1000 / 10, a->enhanced,
-	    word, reply, *tls == '\0' ? "" : "tls=", tls,
+	    word, a->code, a->enhanced, reply, *tls == '\0' ? "" : "tls=", tls,
 	    *tls == '\0' ? "" : " ", o == NULL ? "" : o->signed_as);
 }
 

@@ -122,6 +122,7 @@ relay_queue_or_through(struct relay *r, const struct dkim2_result *result)
 	    "reported: %s", r->id, why);
 	r->is_queued = false;
 	r->is_unasked = true;
+	relay_log_envelope(r);
 }
 
 bool

@@ -451,8 +451,15 @@ void relay_from_undo(struct onward *copy);
 
 /* ---- relay_log.c ---- */
 
-/* Octets from the net, escaped and cut to fit n octets with the NUL. */
+/* Octets from the net for a line of the log: escaped, without what looks like
+ * a key (logline_escape()), cut to fit n octets with the NUL. */
 void relay_escape(struct bytes octets, char *out, size_t n);
+
+/* Message-ID and, unless it is queued, the line of the envelope. */
+void relay_log_message(const struct relay *r);
+
+/* MAIL FROM, octets, recipients: our queue says it of what it has. */
+void relay_log_envelope(const struct relay *r);
 
 /* A refusal of ours; stage is MAIL, RCPT or DATA. */
 void relay_log_reject(const struct relay *r, const char *stage,

@@ -32,6 +32,7 @@ finish(void **state)
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	log_verbose(false);
+	log_json(false);
 	return fclose(*state);
 }
 
@@ -116,6 +117,50 @@ test_long_line(void **state)
 	assert_string_equal(written() + 4092, "...\n<6>m: y\n");
 }
 
+/* The same, as objects: what a line has as keys, and its words else. */
+static void
+test_json(void **state)
+{
+	char time[30] = "", want[600];
+
+	(void)state;
+	log_json(true);
+	log_open("worker/2");
+	log_line(LOG_NOTICE_, "%s: to=<a\"b@c>, status=sent (%s)",
+	    "4qk2xbcdfghj", "250 \\012 \"x\"");
+	memcpy(time, strstr(written(), "20"), 24);
+	snprintf(want, sizeof(want), "{\"time\": \"%s\", \"level\": \"info\", "
+	    "\"process\": \"worker/2\", \"pid\": %ld, \"id\": "
+	    "\"4qk2xbcdfghj\", \"to\": \"<a\\\"b@c>\", \"status\": \"sent\", "
+	    "\"reply\": \"250 \\\\012 \\\"x\\\"\"}\n", time, (long)getpid());
+	assert_string_equal(written(), want);
+	assert_int_equal(ftruncate(file, 0), 0);
+	lseek(file, 0, SEEK_SET);
+	be_journal();
+	log_open("m");
+	log_line(LOG_ERROR_, "words\n%c", '"');
+	assert_memory_equal(written(), "<3>{\"time\": \"", 13);
+	assert_non_null(strstr(written(), "\"level\": \"error\", \"process\": "
+	    "\"m\", "));
+	assert_non_null(strstr(written(), ", \"text\": \"words?\\\"\"}\n"));
+}
+
+/* It is one object and one line, however long the line was. */
+static void
+test_long_json(void **state)
+{
+	static char text[6000];
+
+	(void)state;
+	memset(text, '\\', sizeof(text) - 1);
+	log_json(true);
+	log_open("m");
+	log_line(LOG_NOTICE_, "%s", text);
+	log_line(LOG_NOTICE_, "y");
+	assert_in_range(strcspn(written(), "\n"), 1000, 4095);
+	assert_non_null(strstr(written(), "\\\", \"cut\": true}\n{\"time\""));
+}
+
 /* How many of the lines that text has not, it says are lost. */
 static unsigned
 lost_lines(const char *text)
@@ -182,6 +227,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_journal), TEST(test_other_journal),
 		TEST(test_one_line), TEST(test_long_line),
+		TEST(test_json), TEST(test_long_json),
 		TEST(test_q16_a_full_pipe),
 	};
 

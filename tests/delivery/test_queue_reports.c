@@ -45,7 +45,7 @@ a_failure_is_reported_and_removed(void **state)
 	assert_null(strstr(queue_hop[0].content, "hello"));
 	assert_int_equal(queue_site_status("m1", 0, 0), '-');
 	assert_int_equal(queue_site_status("m1r0", 0, 0), '-');
-	assert_int_equal(queue_site_logged("m1: reported as m1r0"), 1);
+	assert_int_equal(queue_site_logged("m1: sender non-delivery notification: m1r0"), 1);
 	assert_int_equal(queue_site_logged("ALARM"), 0);
 	queue_site_restart();
 	queue_run_start(queue_site_run);
@@ -113,8 +113,8 @@ one_report_for_all_of_a_message(void **state)
 	put(&m);
 	queue_site_work();
 	assert_int_equal(queue_site_status("m1", 0, 0), '-');
-	assert_int_equal(queue_site_logged("m1: reported as m1r0"), 1);
-	assert_int_equal(queue_site_logged("m1: reported as"), 1);
+	assert_int_equal(queue_site_logged("m1: sender non-delivery notification: m1r0"), 1);
+	assert_int_equal(queue_site_logged("m1: sender non-delivery notification:"), 1);
 	/* the report was refused like them */
 	assert_int_equal(queue_site_status("m1r0", 0, 0), 'f');
 	assert_int_equal(queue_hop[0].n_mails, 2);
@@ -223,7 +223,7 @@ a_report_that_leaves_first_has_told(void **state)
 	queue_site_work();
 	assert_int_equal(queue_hop[0].n_taken, 1);
 	assert_int_equal(queue_site_status("m1", 0, 0), 'r');
-	assert_int_equal(queue_site_logged("m1: reported as m1r0"), 1);
+	assert_int_equal(queue_site_logged("m1: sender non-delivery notification: m1r0"), 1);
 	queue_site_end();
 }
 

@@ -84,7 +84,7 @@ def test_a_refused_recipient_is_reported_once(site):
         assert content.split(b"\r\n\r\n")[0] in mail.content
         assert b".Text 1" not in mail.content
         s.wait_empty()
-        s.daemon.wait_log(rf"{id}: reported as {id}r0")
+        s.daemon.wait_log(rf"{id}: sender non-delivery notification: {id}r0")
         assert "ALARM" not in s.daemon.log()
         assert len(sink.mails) == 1
 
