@@ -73,7 +73,9 @@ take_fate(struct story *s, const struct logline *l)
 	if (to.n == 0 || (status.p == NULL && reject.p == NULL))
 		return;
 	f = fate_of(s, to);
-	if (f == NULL)
+	/* the queue may have delivered it before its worker says this */
+	if (f == NULL || (f->status.n != 0 &&
+	    bytes_eq(status, BYTES_LIT("queued"))))
 		return;
 	*f = (struct fate){.to = to, .orig_to = f->orig_to};
 	take(&f->orig_to, l, "orig_to");

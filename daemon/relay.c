@@ -409,17 +409,13 @@ is_wanted(const struct relay *r)
 void
 relay_data(struct relay *r)
 {
-	const struct inbound_client *c = inbound_client(r->session);
 	const struct relay_answer *a = &r->rcpts->answer;
-	char from[600];
 
 	if (!is_wanted(r)) {	/* the next hop is lost meanwhile */
 		inbound_answer(r->session, a->code, a->enhanced, a->text);
 		return;
 	}
-	relay_escape(r->mail.from.raw, from, sizeof(from));
-	log_line(LOG_NOTICE_, "%s: client=[%s]:%u, listener=%s, from=%s",
-	    r->id, c->ip, c->addr.port, r->listener->name, from);
+	relay_log_client(r);
 	r->state = RELAY_RECEIVING;
 	inbound_answer(r->session, 354, NULL,
 	    BYTES_LIT("End data with <CR><LF>.<CR><LF>"));

@@ -14,6 +14,21 @@ relay_escape(struct bytes octets, char *out, size_t n)
 }
 
 void
+relay_log_client(struct relay *r)
+{
+	const struct inbound_client *c;
+	char from[600];
+
+	if (r->is_announced || r->session == NULL)
+		return;
+	r->is_announced = true;
+	c = inbound_client(r->session);
+	relay_escape(r->mail.from.raw, from, sizeof(from));
+	log_line(LOG_NOTICE_, "%s: client=[%s]:%u, listener=%s, from=%s",
+	    r->id, c->ip, c->addr.port, r->listener->name, from);
+}
+
+void
 relay_log_message(const struct relay *r)
 {
 	const struct dkim2_field *id = NULL;
@@ -94,7 +109,7 @@ relay_count_verdict(const struct relay *r, const struct dkim2_result *result)
 }
 
 void
-relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
+relay_log_fate(struct relay *r, const struct relay_rcpt *rcpt)
 {
 	static const char *const status[] = {[2] = "sent", [4] = "deferred",
 	    [5] = "refused"};
@@ -104,6 +119,7 @@ relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt)
 	char to[600], orig[620] = "", reply[1200];
 	int64_t ms = loop_now_ms(r->hub->loop) - r->begun_ms;
 
+	relay_log_client(r);
 	relay_escape(rcpt->out.rcpt_to, to, sizeof(to));
 	relay_escape(a->text, reply, sizeof(reply));
 	if (!bytes_eq(rcpt->out.rcpt_to, rcpt->to.raw)) {

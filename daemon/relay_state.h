@@ -126,6 +126,7 @@ struct relay {
 	const char *unsigned_rule;	/* why it is passed on as it is; NULL */
 	const struct config_policy *policy;	/* the rule for it; NULL */
 	struct bytes digest;		/* of the content, for the memory */
+	bool is_announced;		/* the log has its client */
 	bool is_short;			/* it has neither Message-ID nor Date */
 	struct relay *earlier;		/* answered and watched as well */
 	/* the copies it leaves in */
@@ -455,6 +456,9 @@ void relay_from_undo(struct onward *copy);
  * a key (logline_escape()), cut to fit n octets with the NUL. */
 void relay_escape(struct bytes octets, char *out, size_t n);
 
+/* Who sends it; once, before the first fate of a recipient or the content. */
+void relay_log_client(struct relay *r);
+
 /* Message-ID and, unless it is queued, the line of the envelope. */
 void relay_log_message(const struct relay *r);
 
@@ -466,7 +470,7 @@ void relay_log_reject(const struct relay *r, const char *stage,
     const struct relay_answer *a, struct bytes to);
 
 /* One line tells the fate of the recipient. */
-void relay_log_fate(const struct relay *r, const struct relay_rcpt *rcpt);
+void relay_log_fate(struct relay *r, const struct relay_rcpt *rcpt);
 
 /* Which rule of the policy the message fits. */
 void relay_log_policy(const struct relay *r);

@@ -237,7 +237,11 @@ def test_trace_finds(life):
     for id, line in zip((ids["sent"], ids["queued"]), text.splitlines()):
         assert re.fullmatch(rf"\S+ \S+  {id}  <a@one.example> -> <b@two.example>  sent",
                             line), line
-    assert len(traced("--to", "no@two.example", "--log", log)) == 2 + 1 - 1
+    found = traced("--to", "no@two.example", "--log", log)
+    assert [m["recipients"][0]["status"] for m in found] == ["refused", "bounced"]
+    # who was refused at RCPT is known, too
+    assert [m["from"] for m in found] == ["a@one.example"] * 2
+    assert found[0]["client"].startswith("[127.0.0.1]:")
     assert "nothing" in trace("--to", "b@two.example", "--from", "x@one.example",
                               "--log", log, code=1)
     assert "nothing" in trace(ids["sent"][::-1].replace("r", "s"), "--log", log, code=1)
