@@ -154,10 +154,10 @@ decide_is_internal(const struct config_listener *l,
 }
 
 bool
-decide_would_refuse(const struct config_listener *l,
+decide_would_refuse(enum config_verify verify,
     const struct config_policy *policy, enum dkim2_state state)
 {
-	return l->verify == VERIFY_OBSERVE && policy == NULL &&
+	return verify == VERIFY_OBSERVE && policy == NULL &&
 	    state != DKIM2_NONE && state != DKIM2_PASS;
 }
 
@@ -178,7 +178,7 @@ by_verdict(struct decision *d, const struct decide_facts *f)
 		    "and is not accepted without one");
 		return true;
 	}
-	if (f->listener->verify != VERIFY_ENFORCE || v->state == DKIM2_PASS)
+	if (f->verify != VERIFY_ENFORCE || v->state == DKIM2_PASS)
 		return false;
 	refuse_verdict(d, v);
 	return true;
@@ -212,11 +212,14 @@ decide_has_chain(const struct dkim2_message *m)
 /* Mail of a domain that is not ours to send for. A list manager hands on what
  * others wrote, and nobody can say any more how that came. */
 static void
-foreign(struct decision *d, const struct config_listener *l, const char *text)
+foreign(struct decision *d, const struct decide_facts *f, const char *text)
 {
-	if (l->role == ROLE_LIST_OUT)
-		decide_unsignable(d, l, "it is of others, and there is no "
-		    "record of its arrival");
+	if (f->listener->role == ROLE_LIST_OUT)
+		decide_unsignable(d, f->listener, "it is of others, and there "
+		    "is no record of its arrival");
+	else if (f->extension != NULL && f->extension->is_unknown)
+		refuse(d, 451, "4.3.0", "It can not be told now how the "
+		    "message came here");
 	else
 		refuse(d, 550, "5.7.1", text);
 }
@@ -247,10 +250,10 @@ originate(struct decision *d, const struct decide_facts *f)
 		decide_unsignable(d, f->listener,
 		    "From does not hold exactly one mailbox");
 	} else if (!decide_is_sender(f->listener, f->keys, name[0])) {
-		foreign(d, f->listener,
+		foreign(d, f,
 		    "The domain of From is not one that this client may use");
 	} else if (!is_own_path(f)) {
-		foreign(d, f->listener,
+		foreign(d, f,
 		    "This client may not send from that domain");
 	} else if (decide_has_chain(f->message)) {
 		decide_unsignable(d, f->listener,
@@ -524,6 +527,22 @@ send_out(struct decision *d, const struct decide_facts *f)
 		extend_return(d, f);
 }
 
+/*
+ * What may pass at all passes as it is. Without a chain another From hurts
+ * nobody, and where it is wanted mail would be lost without it.
+ */
+static void
+bypass(struct decision *d, const struct decide_facts *f)
+{
+	struct bytes from = d->from;
+
+	if (d->kind == DECIDE_REFUSE && d->rule == NULL)
+		return;
+	*d = (struct decision){.kind = DECIDE_PASS, .rule = "bypass"};
+	if (!decide_has_chain(f->message))
+		d->from = from;
+}
+
 void
 decide(struct decision *d, const struct decide_facts *f)
 {
@@ -540,4 +559,6 @@ decide(struct decision *d, const struct decide_facts *f)
 	if (f->is_internal && (d->kind == DECIDE_SIGN || d->rule != NULL))
 		*d = (struct decision){.kind = DECIDE_PASS,
 		    .rule = "the next hop is ours, and signs"};
+	if (f->is_bypassed)
+		bypass(d, f);
 }

@@ -36,6 +36,7 @@ struct decision {
  */
 struct extension {
 	bool is_found;		/* a record */
+	bool is_unknown;	/* it can not be said whether there is one */
 	bool is_good;		/* it may be extended, as follows */
 	const char *rule;	/* why it may not be, where there was a chain */
 	struct bytes rcpts;	/* whom it came for; a list of relay_value.h */
@@ -55,6 +56,7 @@ struct decide_facts {
 	const struct keydir *keys;		/* whose domains we sign for */
 	const struct dkim2_message *message;
 	const struct dkim2_result *result;	/* NULL: verify is off */
+	enum config_verify verify;		/* of the listener, or as ordered */
 	struct bytes mail_from_in;	/* paths, with brackets */
 	struct bytes mail_from_out;
 	struct bytes identity;		/* what decide_identity() said */
@@ -66,6 +68,7 @@ struct decide_facts {
 	const struct extension *extension;
 	const struct config_policy *policy;	/* the rule for it; NULL */
 	bool is_internal;		/* the next hop signs in our place */
+	bool is_bypassed;		/* nothing is signed, by order */
 	size_t n_rcpts;			/* it leaves for */
 	struct arena *arena;
 };
@@ -103,7 +106,7 @@ bool decide_is_internal(const struct config_listener *l,
 
 /* Whether `verify: enforce` would have refused what `observe` lets go on.
  * policy   the rule for it, which goes before; NULL */
-bool decide_would_refuse(const struct config_listener *l,
+bool decide_would_refuse(enum config_verify verify,
     const struct config_policy *policy, enum dkim2_state state);
 
 /* Whether mail of this listener may be signed at all. */

@@ -224,6 +224,14 @@ handle(struct inbound *s, enum smtp_server_event what)
 	}
 }
 
+/* It may go on, but not be idle: a reload, or an order to drain. */
+static bool
+is_leaving(const struct inbound *s)
+{
+	return s->is_leaving || orders_now(s->hub->env->orders, s->listener,
+	    loop_now_ms(s->hub->loop)).is_drained;
+}
+
 /*
  * The time that a stage has is measured from its beginning, and anew when it
  * came on by a command, or by as much content as is wanted in that time: an
@@ -249,7 +257,7 @@ set_deadline(struct inbound *s)
 		ms = l->content_timeout_s * 1000LL;
 		mark = s->server.n_content;
 		least = (uint64_t)l->min_rate * l->content_timeout_s;
-	} else if (s->is_leaving && !smtp_server_is_busy(&s->server)) {
+	} else if (is_leaving(s) && !smtp_server_is_busy(&s->server)) {
 		stage = STAGE_LEAVING;
 		ms = ms < LEAVE_MS ? ms : LEAVE_MS;
 	}
@@ -280,11 +288,37 @@ rest(struct inbound *s)
 	set_deadline(s);
 }
 
+/* One line of the dialogue, where it is ordered. */
+static void
+on_said(void *arg, bool is_reply, struct bytes line)
+{
+	const struct inbound *s = arg;
+	char text[SMTP_COMMAND_MAX + 8];
+	struct buf b = BUF_ON(text);
+
+	buf_add_escaped(&b, line, sizeof(text) / 4);
+	log_line(LOG_WATCHED_, "client=[%s]:%u, listener=%s: %s %.*s",
+	    s->client.ip, s->client.addr.port, s->listener->name,
+	    is_reply ? "S:" : "C:", BYTES_FMT(buf_bytes(&b)));
+}
+
+/* Whether the dialogue is logged: by order, whose end comes unsaid. */
+static void
+look_whether_watched(struct inbound *s)
+{
+	bool is_watched = orders_watches(s->hub->env->orders,
+	    s->client.addr.ip, loop_now_ms(s->hub->loop));
+
+	s->config.watch = is_watched ? on_said : NULL;
+	s->config.watch_arg = s;
+}
+
 static void
 pump(struct inbound *s)
 {
 	if (!has_room(s))
 		return;
+	look_whether_watched(s);
 	s->is_pumping = true;
 	while (!s->is_dying && !s->is_closing && s->server.pending == 0 &&
 	    !s->server.is_upgrading) {
@@ -445,6 +479,7 @@ inbound_new(struct hub *h, const struct worker_socket *socket, int fd,
 	s->came = *ends;
 	configure(s, socket);
 	inbound_identify(s);
+	look_whether_watched(s);
 	s->conn = conn_new(h->loop, fd, &s->server.out, on_conn, s);
 	if (s->conn == NULL) {
 		free(s);

@@ -98,6 +98,7 @@ session_gone(void *arg, struct inbound *s)
 }
 
 #define TOO_MANY "421 4.7.0 Too many connections\r\n"
+#define DRAINED "421 4.3.2 Drained by the operator, try another server\r\n"
 #define NO_ROOM "421 4.3.2 No memory or descriptors, try again later\r\n"
 
 static void
@@ -215,7 +216,10 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 	struct inbound_ends ends = {.client = *peer};
 
 	addr_of_socket(fd, &ends.local);
-	if (a->n_sessions >= l->max_connections)
+	if (orders_now(a->set->hub.env->orders, l,
+	    loop_now_ms(a->set->hub.loop)).is_drained)
+		turn_away(a, fd, DRAINED, TURNED_ORDER);
+	else if (a->n_sessions >= l->max_connections)
 		turn_away(a, fd, TOO_MANY, TURNED_FULL);
 	else if (config_nets_hold(l->proxy, l->n_proxy, peer->ip))
 		await_header(a, fd, &ends);

@@ -37,6 +37,7 @@ static const struct {
 	[LOG_WARNING_] = {'4', "warning: ", "warning"},
 	[LOG_NOTICE_] = {'6', "", "info"},
 	[LOG_DEBUG_] = {'7', "debug: ", "debug"},
+	[LOG_WATCHED_] = {'7', "debug: ", "debug"},
 };
 
 /* Whether stderr is the journal's own stream (systemd.exec(5)). */

@@ -4,7 +4,8 @@
 
 #include "base/bytes.h"
 
-enum log_level { LOG_ERROR_, LOG_WARNING_, LOG_NOTICE_, LOG_DEBUG_ };
+enum log_level { LOG_ERROR_, LOG_WARNING_, LOG_NOTICE_, LOG_DEBUG_,
+    LOG_WATCHED_ /* as DEBUG, but always written: somebody ordered it */ };
 
 /* Names the process in each line: "master", "worker/2", "signer". */
 void log_open(const char *process);

@@ -21,7 +21,8 @@ LABEL(order, "order",
     [ORDER_DRAIN] = "drain", [ORDER_SET] = "set", [ORDER_DEBUG] = "debug");
 LABEL(turned, "reason",
     [TURNED_FULL] = "full", [TURNED_NETWORK] = "network",
-    [TURNED_PROXY] = "proxy", [TURNED_MEMORY] = "memory");
+    [TURNED_PROXY] = "proxy", [TURNED_MEMORY] = "memory",
+    [TURNED_ORDER] = "drained");
 LABEL(outcome, "outcome",
     [OUTCOME_ACCEPTED] = "accepted", [OUTCOME_REFUSED] = "refused",
     [OUTCOME_DEFERRED] = "deferred", [OUTCOME_ABANDONED] = "abandoned");

@@ -377,6 +377,11 @@ relay_mail(struct relay *r, const struct smtp_server_mail *mail)
 		refuse_mail(r, 452, "4.3.1", "Out of memory");
 		return;
 	}
+	if (!relay_take_orders(r)) {
+		refuse_mail(r, 451, "4.3.2", "Paused by the operator, try "
+		    "again later");
+		return;
+	}
 	/* where it may be mail that came in, its content will say so */
 	if (config_role_originates(r->listener->role) && !mail->from.is_null &&
 	    !decide_may_return(r->listener) &&
@@ -453,7 +458,7 @@ ask_keys(struct relay *r)
 	const struct bytes *names;
 	size_t n = dkim2_verify_wants(r->verify, &names);
 
-	if (r->listener->verify == VERIFY_OFF)
+	if (r->verify_as == VERIFY_OFF)
 		return;
 	for (size_t k = 0; k < n; k++)
 		resolve_ask_txt(r->hub->resolve, names[k], r->tag | k);
@@ -529,18 +534,19 @@ on_sender(void *arg)
 static void
 look_at_sender(struct relay *r)
 {
+	const struct config_listener *l = r->listener;
 	const struct sender_start start = {
 	    .hub = r->hub,
 	    .tag = r->tag,
 	    .message = &r->message,
-	    .wants_policy = r->listener->from_rewrite == FROM_REWRITE_DMARC,
+	    .wants_policy = l->from_rewrite == FROM_REWRITE_DMARC,
 	    .done = on_sender,
 	    .arg = r,
 	};
 
-	if ((config_role_annotates(r->listener->role) &&
-	    r->listener->verify != VERIFY_OFF) || (start.wants_policy &&
-	    decide_may_return(r->listener)))
+	if (config_role_annotates(l->role) ? r->verify_as != VERIFY_OFF ||
+	    (r->is_bypassed && start.wants_policy) : start.wants_policy &&
+	    !r->is_bypassed && decide_may_return(l))
 		r->sender = sender_new(&start);
 }
 
@@ -610,7 +616,6 @@ relay_content(struct relay *r, struct bytes octets)
 static void
 go_on(struct relay *r)
 {
-	const struct dkim2_result *result = NULL;
 
 	if (r->fault.code != 0) {
 		relay_refuse(r, &r->fault);
@@ -618,13 +623,11 @@ go_on(struct relay *r)
 	}
 	if (!sender_is_done(r->sender))
 		return;		/* on_sender() comes */
-	if (r->listener->verify != VERIFY_OFF) {
-		if (dkim2_verify_step(r->verify) != DKIM2_DONE)
-			return;
-		result = dkim2_verify_result(r->verify);
-	}
+	if (r->verify_as != VERIFY_OFF &&
+	    dkim2_verify_step(r->verify) != DKIM2_DONE)
+		return;
 	if (!relay_back(r) && !relay_bounce(r) && !relay_arrival_find(r))
-		relay_decide(r, result);
+		relay_decide(r, relay_result(r));
 }
 
 void

@@ -76,15 +76,18 @@ list_rcpts(struct relay *r, struct bytes *list)
 	return 0;
 }
 
+/* What nobody verified is worth a record that says so: it came in here. */
 static void
 fill(const struct relay *r, struct arrival *a)
 {
-	const struct dkim2_result *result = dkim2_verify_result(r->verify);
+	const struct dkim2_result *result = relay_result(r);
+	enum dkim2_state none = decide_has_chain(&r->message)
+	    ? DKIM2_TEMPERROR : DKIM2_NONE;
 	const struct dkim2_digests *d = dkim2_verify_digests(r->verify);
 
 	a->time_s = loop_time_s(r->hub->loop);
-	a->full = result->full.state;
-	a->provisional = result->provisional.state;
+	a->full = result == NULL ? none : result->full.state;
+	a->provisional = result == NULL ? none : result->provisional.state;
 	a->is_dkim1_aligned = sender_is_aligned(r->sender,
 	    r->mail.from.domain);
 	a->is_from_signed = relay_from_is_signed(r);
@@ -112,6 +115,13 @@ write_copy(struct relay *r, struct arrival *a)
 		log_line(LOG_ERROR_, "%s: keeping a copy failed: %m", r->id);
 }
 
+/* Whether nothing goes on without the keeper. */
+static bool
+must_wait(const struct relay *r)
+{
+	return r->listener->on_failure == ON_FAILURE_DEFER && !r->is_bypassed;
+}
+
 /*
  * No record of it, though there should be one. Its copy goes, or the folder
  * would fill while there is no keeper; where the record is written all the
@@ -124,9 +134,8 @@ lack_record(struct relay *r)
 		arrival_copy_remove(r->hub->env->copies_fd, r->recorded->copy);
 	r->recorded = NULL;
 	log_line(LOG_WARNING_, "%s: its arrival can not be recorded%s", r->id,
-	    r->listener->on_failure == ON_FAILURE_DEFER ? "" :
-	    ": it will not be signed when it leaves");
-	if (r->listener->on_failure == ON_FAILURE_DEFER)
+	    must_wait(r) ? "" : ": it will not be signed when it leaves");
+	if (must_wait(r))
 		refuse(r, "The arrival of the message can not be recorded now");
 	else
 		relay_send(r);
@@ -242,8 +251,7 @@ go_on(struct relay *r, int error)
 	if (error != 0)
 		refuse_error(r, error);
 	else
-		relay_decide(r, r->listener->verify == VERIFY_OFF ? NULL
-		    : dkim2_verify_result(r->verify));
+		relay_decide(r, relay_result(r));
 }
 
 /* Nothing is known of how it came, or nothing could be asked. */
@@ -256,21 +264,33 @@ do_without(struct relay *r, const char *rule)
 	if (!decide_has_chain(&r->message))
 		return 0;
 	if (r->listener->extend == EXTEND_TRUSTING)
-		return extend_by_trust(&r->extension, &f,
-		    dkim2_verify_result(r->verify));
+		return extend_by_trust(&r->extension, &f, relay_result(r));
 	r->extension.rule = rule;
 	return 0;
 }
 
-/* Nobody can say now how it came. */
+/* Nobody can say now how it came. Past a bypass goes what is ours, or has a
+ * chain; of others' mail the record alone says that it is not a stranger's. */
 static void
 lack_answer(struct relay *r)
 {
+	int error;
+
 	log_line(LOG_WARNING_, "%s: its arrival can not be asked for", r->id);
-	if (r->listener->on_failure == ON_FAILURE_DEFER)
+	if (must_wait(r)) {
 		refuse(r, "It can not be told now how the message came here");
-	else
-		go_on(r, do_without(r, "its arrival could not be asked for"));
+		return;
+	}
+	error = do_without(r, "its arrival could not be asked for");
+	r->extension.is_unknown = r->is_bypassed;
+	go_on(r, error);
+}
+
+/* By order, what a list manager sends leaves as it is in any case. */
+static bool
+passes_unasked(const struct relay *r)
+{
+	return r->is_bypassed && r->listener->role == ROLE_LIST_OUT;
 }
 
 bool
@@ -282,7 +302,7 @@ relay_arrival_find(struct relay *r)
 
 	if (!decide_may_return(r->listener))
 		return false;
-	if (r->listener->pair != NULL &&
+	if (r->listener->pair != NULL && !passes_unasked(r) &&
 	    key_of(r, r->listener->pair, chain, &key)) {
 		r->state = RELAY_FINDING;
 		if (arrival_find(r->hub->memory, &key, r->tag) != 0)
@@ -337,9 +357,16 @@ static void
 found(struct relay *r, const struct arrival *record)
 {
 	const struct extend_facts f = facts_of(r);
-	int error = relay_from_extend(r, &f, record);
 	const struct extension *e = &r->extension;
+	int error;
 
+	if (r->is_bypassed) {
+		r->extension = (struct extension){.is_found = true,
+		    .rule = "bypass", .message = &r->message};
+		go_on(r, 0);
+		return;
+	}
+	error = relay_from_extend(r, &f, record);
 	if (error == 0)
 		log_line(LOG_NOTICE_, "%s: arrival=found verdict=%s %s%s",
 		    r->id, dkim2_state_name(record->full), !e->is_good

@@ -45,8 +45,7 @@ refuse_result(struct relay *r, const struct dsn_result *result)
 static void
 go_on(struct relay *r)
 {
-	relay_decide(r, r->listener->verify == VERIFY_OFF ? NULL
-	    : dkim2_verify_result(r->verify));
+	relay_decide(r, relay_result(r));
 }
 
 /* ---- whom it is about ---------------------------------------------------- */

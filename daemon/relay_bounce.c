@@ -116,8 +116,7 @@ key_of(const struct relay *r, struct relay_bounce *b, struct arrival_key *key)
 static void
 go_on(struct relay *r)
 {
-	relay_decide(r, r->listener->verify == VERIFY_OFF ? NULL
-	    : dkim2_verify_result(r->verify));
+	relay_decide(r, relay_result(r));
 }
 
 /* It leaves as it is. We do not sign what another server says of mail that we

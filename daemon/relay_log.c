@@ -100,7 +100,7 @@ relay_count_verdict(const struct relay *r, const struct dkim2_result *result)
 	enum dkim2_state state = result->full.state;
 
 	metrics_count(METRIC_VERDICTS, r->listener->role, state);
-	if (!decide_would_refuse(r->listener, r->policy, state))
+	if (!decide_would_refuse(r->verify_as, r->policy, state))
 		return;
 	metrics_count(METRIC_WOULD_REFUSE, state, 0);
 	log_line(LOG_NOTICE_, "%s: would-refuse=%s verdict=%s listener=%s "
@@ -139,10 +139,11 @@ relay_log_fate(struct relay *r, const struct relay_rcpt *rcpt)
 		tls = outbound_tls(o->outbound);
 	}
 	log_line(LOG_NOTICE_, "%s: to=%s, %srelay=%s, delay=%lld.%02lld, "
-	    "dsn=%s, status=%s (%d %s %s) %s%s%s%s", r->id, to, orig, relay,
+	    "dsn=%s, status=%s (%d %s %s) %s%s%s%s%s", r->id, to, orig, relay,
 	    (long long)ms / 1000, (long long)ms % 1000 / 10, a->enhanced,
 	    word, a->code, a->enhanced, reply, *tls == '\0' ? "" : "tls=", tls,
-	    *tls == '\0' ? "" : " ", o == NULL ? "" : o->signed_as);
+	    *tls == '\0' ? "" : " ", o == NULL ? "" : o->signed_as,
+	    r->is_bypassed ? " bypass=yes" : "");
 }
 
 void

@@ -234,8 +234,7 @@ static void
 describe_report(struct relay *r, struct queue_message *m)
 {
 	struct bytes to, as;
-	const char *why = find_report(r, dkim2_verify_result(r->verify), &to,
-	    &as);
+	const char *why = find_report(r, relay_result(r), &to, &as);
 
 	if (why != NULL) {
 		m->report_why = bytes_of(why);

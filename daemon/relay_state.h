@@ -127,6 +127,8 @@ struct relay {
 	const struct config_policy *policy;	/* the rule for it; NULL */
 	struct bytes digest;		/* of the content, for the memory */
 	bool is_announced;		/* the log has its client */
+	enum config_verify verify_as;	/* the configuration's, or as ordered */
+	bool is_bypassed;		/* by order: unsigned, not judged */
 	bool is_short;			/* it has neither Message-ID nor Date */
 	struct relay *earlier;		/* answered and watched as well */
 	/* the copies it leaves in */
@@ -172,6 +174,15 @@ void relay_count(const struct relay *r, int code);
  */
 void relay_count_verdict(const struct relay *r,
     const struct dkim2_result *result);
+
+/* ---- relay_orders.c ---- */
+
+/* What is ordered at MAIL goes for all of the transaction. False: there is to
+ * be none, until the pause is over. */
+bool relay_take_orders(struct relay *r);
+
+/* What the verifier says; NULL where it is not asked. */
+const struct dkim2_result *relay_result(const struct relay *r);
 
 /* ---- relay_rcpt.c ---- */
 

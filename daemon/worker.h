@@ -9,6 +9,7 @@
 #include "config/keysfile.h"
 #include "daemon/login.h"
 #include "daemon/loop.h"
+#include "daemon/orders.h"
 #include "daemon/priv.h"
 #include "daemon/secrets.h"
 #include "daemon/signer.h"
@@ -37,6 +38,7 @@ struct worker_env {
 	int copies_fd;	/* folder of copies of messages; -1: none */
 	int queue_fd;	/* where sockets to queue processes come; -1: no
 			   listener queues */
+	const struct orders *orders;	/* NULL: nobody can give any */
 	const struct worker_socket *sockets;
 	size_t n_sockets;
 	const int *http_fds;	/* of the control process: `metrics` */

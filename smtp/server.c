@@ -37,11 +37,20 @@ static const int8_t next_state[SMTP_VERB__N][ST__N_COMMANDS] = {
 
 /* ---- replies ---- */
 
+static void
+say(struct smtp_server *s, int code, const char *enhanced, struct bytes text)
+{
+	size_t before = s->out.n;
+
+	smtp_reply_add(&s->out, code, enhanced, text);
+	smtp_server_show_replies(s, before);
+}
+
 int
 smtp_server_reply(struct smtp_server *s, int code, const char *enhanced,
     const char *text)
 {
-	smtp_reply_add(&s->out, code, enhanced, bytes_of(text));
+	say(s, code, enhanced, bytes_of(text));
 	return GO_ON;
 }
 
@@ -49,7 +58,7 @@ int
 smtp_server_hang_up(struct smtp_server *s, int code, const char *enhanced,
     const char *text)
 {
-	smtp_reply_add(&s->out, code, enhanced, bytes_of(text));
+	say(s, code, enhanced, bytes_of(text));
 	s->state = ST_DONE;
 	s->pending = 0;
 	s->follow = 0;
@@ -96,8 +105,11 @@ smtp_server_refuse_as(struct smtp_server *s,
 static void
 greet(struct smtp_server *s)
 {
+	size_t before = s->out.n;
+
 	buf_printf(&s->out, "220 %.255s %s\r\n", s->config->hostname,
 	    s->config->is_lmtp ? "LMTP" : "ESMTP");
+	smtp_server_show_replies(s, before);
 }
 
 /* ---- transitions ---- */
@@ -166,6 +178,7 @@ run_hello(struct smtp_server *s, const struct smtp_command *command)
 	    (1U << SMTP_XCLIENT_N) - 1};
 	bool was_busy = smtp_server_is_busy(s);
 	struct bytes name = command->arg;
+	size_t before = s->out.n;
 
 	if (!smtp_command_is_name(name))
 		return smtp_server_refuse(s, 501, "5.5.4",
@@ -177,10 +190,12 @@ run_hello(struct smtp_server *s, const struct smtp_command *command)
 	s->is_esmtp = command->verb != SMTP_VERB_HELO;
 	s->can = ehlo.can;
 	step_to(s, command->verb);
-	if (s->is_esmtp)
-		smtp_ehlo_write(&s->out, s->config->hostname, &ehlo);
+	if (!s->is_esmtp)
+		smtp_reply_add(&s->out, 250, NULL,
+		    bytes_of(s->config->hostname));
 	else
-		smtp_server_reply(s, 250, NULL, s->config->hostname);
+		smtp_ehlo_write(&s->out, s->config->hostname, &ehlo);
+	smtp_server_show_replies(s, before);
 	if (!was_busy)
 		return SMTP_SERVER_HELO;
 	s->follow = SMTP_SERVER_HELO;
@@ -425,6 +440,7 @@ take_line(struct smtp_server *s)
 	if (is_response || command.verb == SMTP_VERB_AUTH)
 		max = SMTP_AUTH_LINE_MAX;
 	fault = line_fault(s, max);
+	smtp_server_show_command(s, &command, line);
 	if (is_response)
 		return smtp_server_auth_line(s, line, fault);
 	if (command.verb == SMTP_VERB_BDAT &&
@@ -657,7 +673,7 @@ smtp_server_answer(struct smtp_server *s, int code, const char *enhanced,
 	if (asked == SMTP_SERVER_XCLIENT && code == 220)
 		greet(s);
 	else if (code != 354 || !s->is_chunked)
-		smtp_reply_add(&s->out, code, enhanced, text);
+		say(s, code, enhanced, text);
 	if (code < 400)
 		accept_step(s, asked);
 	end_step(s, asked, code >= 400);

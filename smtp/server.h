@@ -48,6 +48,11 @@ struct smtp_server_config {
 	unsigned max_errors;	/* 5xx replies since the last message that was
 				   accepted; then 421. 0: no limit */
 	unsigned max_commands;	/* a session; then 421. 0: no limit */
+	/* is told each command line, and each line of a reply, without its
+	   end; of AUTH and its responses, and of unknown commands, only that
+	   they came. NULL: nobody is */
+	void (*watch)(void *arg, bool is_reply, struct bytes line);
+	void *watch_arg;
 };
 
 /* What MAIL said. */

@@ -18,8 +18,11 @@ refuse(struct smtp_server *s, int code, const char *enhanced,
 static int
 challenge(struct smtp_server *s)
 {
+	size_t before = s->out.n;
+
 	/* the space stands there even where nothing follows it */
 	buf_printf(&s->out, "334 %s\r\n", s->sasl.challenge);
+	smtp_server_show_replies(s, before);
 	return GO_ON;
 }
 

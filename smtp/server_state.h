@@ -56,6 +56,13 @@ int smtp_server_ask(struct smtp_server *s, enum smtp_server_event event);
 /* Forgets the transaction; the session is READY. */
 void smtp_server_end_transaction(struct smtp_server *s);
 
+/* ---- server_watch.c ---- */
+
+/* Shows what stands in ->out from an octet on, and a command. */
+void smtp_server_show_replies(const struct smtp_server *s, size_t from);
+void smtp_server_show_command(const struct smtp_server *s,
+    const struct smtp_command *command, struct bytes line);
+
 /* ---- server_mail.c ---- */
 
 int smtp_server_run_mail(struct smtp_server *s, struct bytes arg);

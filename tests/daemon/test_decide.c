@@ -147,6 +147,7 @@ check(const struct row *row)
 	    .verify = row->verify, .unsigned_mail = row->unsigned_mail,
 	    .unsignable = row->unsignable};
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .verify = l.verify,
 	    .message = &m, .result = row->verify == VERIFY_OFF ? NULL : &result,
 	    .mail_from_in = bytes_of(row->from_in),
 	    .mail_from_out = bytes_of(row->from_out),
@@ -240,6 +241,7 @@ check_back(const struct back *row)
 	struct extension e = row->e;
 	struct dkim2_message m;
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .verify = l.verify,
 	    .message = &m, .result = &result, .extension = &e,
 	    .mail_from_in = bytes_of(row->from),
 	    .mail_from_out = bytes_of(row->from), .n_rcpts = row->n_rcpts,
@@ -287,6 +289,7 @@ the_reply_has_the_state_and_the_text_of_the_draft(void **state)
 	    .reason = DKIM2_EXPIRED, .number = 2}};
 	const struct config_listener l = {.verify = VERIFY_ENFORCE};
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .verify = l.verify,
 	    .message = &m, .result = &result, .arena = a};
 	struct decision d;
 
@@ -307,6 +310,7 @@ a_list_id_says_exploded(void **state)
 	const struct dkim2_result result = {.full = {.state = DKIM2_PASS}};
 	const struct config_listener l = {.role = ROLE_FORWARD};
 	const struct decide_facts f = {.listener = &l, .keys = &keys,
+	    .verify = l.verify,
 	    .message = &m, .result = &result,
 	    .mail_from_in = BYTES_LIT(A), .mail_from_out = BYTES_LIT(OUT),
 	    .identity = BYTES_LIT("fwd.example"), .arena = a};

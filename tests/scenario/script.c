@@ -231,6 +231,17 @@ do_signer(struct run *r, struct bytes rest)
 	return fail(r, "no state of the signer", rest, nothing);
 }
 
+static bool
+do_order(struct run *r, struct bytes request, bool is_wanted)
+{
+	char octets[500];
+	struct buf why = BUF_ON(octets);
+
+	return site_order(request, &why) == is_wanted || fail(r, is_wanted
+	    ? "the order is refused" : "the order is carried out", request,
+	    buf_bytes(&why));
+}
+
 /* What the keeper has, or whether there is one. */
 static bool
 do_keeper(struct run *r, struct bytes word, struct bytes rest)
@@ -631,6 +642,8 @@ step(struct run *r, struct bytes line)
 		return do_hop(r, rest);
 	if (is(word, "pass"))
 		return do_pass(r, rest);
+	if (is(word, "order") || is(word, "no-order"))
+		return do_order(r, rest, is(word, "order"));
 	if (is(word, "signer"))
 		return do_signer(r, rest);
 	if (is(word, "memory") || is(word, "arrivals") || is(word, "copies"))

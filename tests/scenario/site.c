@@ -10,6 +10,7 @@
 
 #include "config/keysfile.h"
 #include "daemon/listener.h"
+#include "daemon/orders_command.h"
 #include "daemon/tls.h"
 #include "dkim2/crypto.h"
 #include "dkim2/dkim1.h"
@@ -38,6 +39,12 @@ static struct site {
 	bool is_drained;
 	bool is_draining;
 } site;
+
+/* Likewise; a name once given stays. */
+static struct {
+	const struct orders *read;
+	struct orders *given;
+} site_orders;
 
 /* ---- the signer, in the place of daemon/signer_client.c ------------------- */
 
@@ -298,6 +305,28 @@ make_inventory(void)
 	    {site.entries, KEYS}, NULL, 0};
 }
 
+/* Every scenario begins without any. */
+static void
+forget_orders(void)
+{
+	struct config none = {.n_listeners = 0};
+	struct config_net net;
+	int fd;
+
+	if (site_orders.given == NULL) {
+		site_orders.read = orders_make(&fd);
+		assert(site_orders.read != NULL);
+		site_orders.given = orders_open(fd);
+		assert(site_orders.given != NULL);
+		close(fd);
+	}
+	orders_trim(site_orders.given, &none);
+	for (size_t k = 0; k < ORDERS_NETS; k++)
+		if (orders_net(site_orders.given, k, 0, &net) != 0)
+			(void)orders_watch(site_orders.given, &net, 0, 0);
+	site.env.orders = site_orders.read;
+}
+
 static void
 make_env(void)
 {
@@ -329,6 +358,7 @@ make_env(void)
 	assert(site.env.copies_fd >= 0);
 	site.env.queue_fd = 0;		/* there is one */
 	site.env.drained = drained;
+	forget_orders();
 	site.env.loop = loop_new();
 }
 
@@ -380,6 +410,17 @@ site_drain(void)
 	if (!site.is_draining)
 		listener_set_stop(site.set);
 	site.is_draining = true;
+}
+
+bool
+site_order(struct bytes request, struct buf *why)
+{
+	const struct orders_scene s = {site_orders.given, site.config,
+	    loop_now_ms(world_loop)};
+	struct control_request r;
+
+	return control_request_parse(request, &r) &&
+	    orders_command(&s, &r, why);
 }
 
 void

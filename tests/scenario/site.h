@@ -39,6 +39,14 @@ void site_drain(void);
 /* As at a reload: it takes no more, and sessions may go on. */
 void site_leave(void);
 
+/*
+ * Carries out an order (daemon/orders_command.h).
+ *
+ * why      what is wrong with it
+ * Returns  whether it was
+ */
+bool site_order(struct bytes request, struct buf *why);
+
 /* Whether so many files are in the folder of copies. */
 bool site_has_copies(struct bytes number);
 
