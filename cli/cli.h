@@ -23,6 +23,7 @@ typedef int cli_verb(int argc, char **argv);
 
 cli_verb cli_verify, cli_dsn_verify, cli_explain, cli_sign, cli_recipe,
     cli_keygen, cli_dns_record,
+    cli_bypass, cli_pause, cli_resume, cli_set, cli_debug, cli_test,
     cli_history, cli_which_key, cli_queue, cli_check, cli_key,
     cli_config, cli_reload, cli_status,
     cli_trace, cli_help;

@@ -22,6 +22,13 @@ static const char all[] =
 "  reload      has hopseald take over the changed configuration and keys\n"
 "  trace       the life of one message, as the log tells it\n"
 "  config      the configuration as it counts, a sample, every directive\n"
+"  test        a real message through a listener, and what was said of it\n"
+"  bypass      lets mail of a listener pass unsigned and unjudged for a while\n"
+"  pause       new mail of a listener has to wait\n"
+"  drain       new connections to a listener are turned away\n"
+"  resume      the end of both\n"
+"  set         another verify= for a listener\n"
+"  debug       has the dialogue of some clients in the log for a while\n"
 "  help VERB   its options; --version\n"
 "\n"
 "A MESSAGE is a file, or standard input. Addresses stand with or without <>; <>\n"
@@ -35,6 +42,16 @@ static const char all[] =
 "  --dns JSON         key records from a file: {\"sel._domainkey.dom\": [\"TXT\"]}\n" \
 "  --resolver A:P     ask this resolver; without either the system's is asked\n" \
 "  --time T           the second of 1970 at which it is seen; without it: now\n"
+
+#define ORDER_OPTIONS \
+"  -c FILE            the configuration, which says where STATE is; without it\n" \
+"                     /etc/hopseal/hopseal.yaml\n" \
+"  --state DIR        STATE itself\n" \
+"\n" \
+"A reload keeps orders; a restart of hopseald, and a reload that takes the\n" \
+"listener away, forget them. What is in force is printed.\n" \
+"exit: 0 done, 69 hopseald refuses, 75 it is not running,\n" \
+"      66 only root and the user of hopseald may ask\n"
 
 static const struct {
 	const char *verb, *text;
@@ -242,6 +259,77 @@ LOOKUP_OPTIONS
 "\n"
 "exit: 0 the new configuration is in use, 75 hopseald is not running, 78 it was\n"
 "      refused, 66 only root and the user of hopseald may ask\n"},
+	{"bypass",
+"hopseal bypass on --listener L ... | --all [--for TIME]\n"
+"hopseal bypass off --listener L ... | --all\n"
+"\n"
+"For the night it breaks: mail of the listener leaves unsigned and is not judged,\n"
+"and waits for no signer, no keeper, and no DNS but that of its next hop. Who may\n"
+"send, and what to whom, is as ever; MAIL FROM is moved as ever, and From where\n"
+"there is no chain. What goes through a queue is kept where it may be, else it\n"
+"goes through. Bounces of the server behind and reports that come back are judged\n"
+"as ever. The log has an ALARM when it begins, every 10 minutes, and at its end,\n"
+"and bypass=yes for each recipient.\n"
+"\n"
+"  --for TIME         30s, 10m, 2h: it ends by itself. Without it 1h; at most 7d\n"
+ORDER_OPTIONS},
+	{"pause",
+"hopseal pause L ... | --all [--for TIME]\n"
+"\n"
+"MAIL at listener L is answered 451 4.3.2: clients come again. Sessions stay, and\n"
+"what is in the queue goes on (hopseal queue hold stops it). Until resume.\n"
+"\n"
+"  --for TIME         30s, 10m, 2h: it ends by itself; at most 7d\n"
+ORDER_OPTIONS},
+	{"drain",
+"hopseal drain L ... | --all [--for TIME]\n"
+"\n"
+"New connections to listener L are answered 421 4.3.2; those there are go on, and\n"
+"end when they are silent between messages. Until resume.\n"
+"\n"
+"  --for TIME         30s, 10m, 2h: it ends by itself; at most 7d\n"
+ORDER_OPTIONS},
+	{"resume",
+"hopseal resume L ... | --all\n"
+"\n"
+"The end of pause and drain.\n"
+"\n"
+ORDER_OPTIONS},
+	{"set",
+"hopseal set L | --all verify=observe|enforce|off [--for TIME]\n"
+"hopseal set L | --all verify=\n"
+"\n"
+"Another verify than the configuration has, until it is taken back (verify= with\n"
+"nothing behind it). Refused where others go by what is verified there: at a\n"
+"listener with a pair, and `off` at the pair itself, with a policy, and where a\n"
+"forwarder queues, adopts or rewrites From.\n"
+"\n"
+"  --for TIME         30s, 10m, 2h: it ends by itself; at most 7d\n"
+ORDER_OPTIONS},
+	{"debug",
+"hopseal debug --client NET ... [--for TIME]\n"
+"hopseal debug off [--client NET ...]\n"
+"\n"
+"Sessions of clients in NET (192.0.2.7, 192.0.2.0/24, 2001:db8::/32) have their\n"
+"dialogue in the log: commands (C:) and replies (S:), never content; of AUTH and\n"
+"of unknown commands only that they came.\n"
+"\n"
+"  --for TIME         30s, 10m, 2h: it ends by itself. Without it 10m; at most 1d\n"
+ORDER_OPTIONS},
+	{"test",
+"hopseal test LISTENER --to ADDRESS [--from ADDRESS] [-c FILE]\n"
+"\n"
+"Sends a small message to ADDRESS through the listener, over its first address,\n"
+"from this machine, and shows what was said at each step. It is real: somebody\n"
+"gets it. This machine must be one of the listener's `clients`, or ADDRESS be of\n"
+"its `domains`, as for all other mail.\n"
+"\n"
+"  --from A           without it postmaster@ the first of the listener's\n"
+"                     `senders`, where it has some, else of `hostname`\n"
+"  -c FILE            the configuration; without it /etc/hopseal/hopseal.yaml\n"
+"\n"
+"exit: 0 taken, 1 refused for good, 75 not now, or nobody answers,\n"
+"      78 a mistake in the configuration\n"},
 	{"queue",
 "hopseal queue list [FILTERS] [ID ...] [--json]\n"
 "hopseal queue show ID [--copy N] [--head | --content]\n"

@@ -186,11 +186,14 @@ setup(struct control *c, int listens)
 
 int
 control_serve(const struct worker_env *env, const int64_t *certificates,
-    int listens, int master)
+    int orders, int listens, int master)
 {
 	struct control c = {.env = env, .master = master,
 	    .certificates = certificates};
 	int r = setup(&c, listens);
+
+	if (r == 0)
+		c.orders = control_orders_new(c.loop, env, orders);
 
 	if (r == 0)
 		loop_run(c.loop);
@@ -199,6 +202,7 @@ control_serve(const struct worker_env *env, const int64_t *certificates,
 	pages_free(&c.pages);
 	control_socket_free(&c.socket);
 	control_samples_free(&c.samples);
+	control_orders_free(&c.orders);
 	loop_unwatch(&c.master_watch);
 	for (size_t k = 0; k < CONTROL_PEERS; k++)
 		loop_timer_free(&c.waiting[k].limit);

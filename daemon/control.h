@@ -39,6 +39,7 @@ struct control {
 	const int64_t *certificates;	/* when each of each listener ends, in
 					   s of 1970; NULL: not known */
 	struct control_waiting waiting[CONTROL_PEERS];
+	struct control_orders *orders;	/* NULL: none can be given */
 };
 
 /*
@@ -60,6 +61,19 @@ struct control_verb {
 
 /* Finds the verb of a request and calls it, or refuses. */
 void control_verbs_run(const struct control_call *c);
+
+/* ---- control_orders.c ---- */
+
+struct control_orders;
+
+/* Takes over what is in force, but for listeners that are gone. NULL: no
+ * orders can be given (logged). fd is closed. */
+struct control_orders *control_orders_new(struct loop *l,
+    const struct worker_env *env, int fd);
+void control_orders_free(struct control_orders **o);
+
+/* A verb that gives orders: says then what is in force. */
+void control_orders_give(const struct control_call *c);
 
 /* Adds text to the answer; lines end with "\n". */
 void control_say(const struct control_call *c, const char *fmt, ...)
@@ -83,12 +97,13 @@ void control_ask_master(const struct control_call *c, enum control_op op);
  *
  * env      of the generation that serves
  * certificates  when each of each listener ends; NULL: not known
+ * orders   the descriptor that orders are written by, or -1; taken
  * listens  the bound socket
  * master   a socket to the master
  * Returns  what to exit with (sysexits.h)
  */
 int control_serve(const struct worker_env *env, const int64_t *certificates,
-    int listens, int master);
+    int orders, int listens, int master);
 
 /* ---- the master's end ---------------------------------------------------- */
 
@@ -96,6 +111,7 @@ struct control_process {
 	pid_t pid;		/* 0: none */
 	int fd;			/* to it; -1: none, or it is leaving */
 	struct control_place place;
+	int orders;		/* to be written by it; -1: none; the caller's */
 	char *folder;		/* whose place that is; NULL: none yet */
 	struct priv priv;	/* whom it becomes */
 	unsigned n_restarts;	/* ends that nobody asked for */
@@ -110,7 +126,7 @@ struct control_process {
 };
 
 #define CONTROL_PROCESS_NONE \
-	((struct control_process){.fd = -1, .place = CONTROL_NOWHERE})
+	((struct control_process){.fd = -1, .orders = -1, .place = CONTROL_NOWHERE})
 
 /*
  * Binds STATE/control and starts a process, where there is none and it is

@@ -106,7 +106,8 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	env.n_sockets = 0;
 	if (priv_drop(&k->priv, parent, 0) != 0)
 		return EXIT_FAILURE;
-	return control_serve(&env, certificates, k->place.fd, master);
+	return control_serve(&env, certificates, k->orders, k->place.fd,
+	    master);
 }
 
 static int
@@ -120,8 +121,9 @@ start_process(struct control_process *k, const struct worker_start *start)
 		return -E_SYSTEM;
 	pid = fork();
 	if (pid == 0) {
-		int keep[2 + CONTROL_HTTP_MAX] = {pair[1], k->place.fd};
-		size_t n = 2;
+		int keep[3 + CONTROL_HTTP_MAX] = {pair[1], k->place.fd,
+		    k->orders};
+		size_t n = 3;
 
 		for (size_t h = 0; h < start->env.n_http; h++)
 			keep[n++] = start->env.http_fds[h];

@@ -13,8 +13,14 @@ static void help(const struct control_call *c);
 
 /* By name; what `hopseal` offers under the same one. */
 static const struct control_verb verbs[] = {
+	{"bypass", "LISTENER on [SECONDS] | off", 2, 3, control_orders_give},
+	{"debug", "NETWORK [SECONDS | off] | off", 1, 2, control_orders_give},
+	{"drain", "LISTENER [SECONDS]", 1, 2, control_orders_give},
 	{"help", "", 0, 0, help},
+	{"pause", "LISTENER [SECONDS]", 1, 2, control_orders_give},
 	{"reload", "", 0, 0, reload},
+	{"resume", "LISTENER", 1, 1, control_orders_give},
+	{"set", "LISTENER verify WORD [SECONDS]", 3, 4, control_orders_give},
 	{"status", "", 0, 0, control_status},
 };
 

@@ -419,8 +419,8 @@ abandon(struct generation **gp)
 
 struct generation *
 generation_new(struct shared_config *config, const struct bind_set *sockets,
-    struct keeper *keeper, struct queue *queue, unsigned number, int ready_fd,
-    int *status)
+    struct keeper *keeper, struct queue *queue, const struct orders *orders,
+    unsigned number, int ready_fd, int *status)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 	int r = -E_NOMEM;
@@ -438,6 +438,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	g->started_ms = now();
 	g->start.parent = getpid();
 	g->start.ready_fd = ready_fd;
+	g->start.env.orders = orders;
 	g->arena = arena_new(ARENA_MAX);
 	if (g->arena != NULL)
 		r = prepare(g, sockets, status);

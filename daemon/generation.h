@@ -57,6 +57,7 @@ enum generation_loss {
  *
  * config   gets one use more
  * keeper   of all generations; configured and started if none was yet
+ * orders   as all processes read them
  * queue    likewise; its spool is locked if it is needed and was not yet
  * ready_fd where workers write their pid when they accept
  * status   set on failure: what to exit with (sysexits.h)
@@ -64,7 +65,7 @@ enum generation_loss {
  */
 struct generation *generation_new(struct shared_config *config,
     const struct bind_set *sockets, struct keeper *keeper, struct queue *queue,
-    unsigned number, int ready_fd, int *status);
+    const struct orders *orders, unsigned number, int ready_fd, int *status);
 
 /* Frees what is gone; *g becomes NULL. */
 void generation_free(struct generation **g);

@@ -33,6 +33,7 @@ struct master {
 	struct keeper keeper;
 	struct queue queue;
 	struct control_process control;
+	const struct orders *orders;	/* NULL: none can be given */
 	struct generation *newest;	/* all that are not gone yet */
 	unsigned count;			/* generations made so far */
 	int signal_fd;
@@ -93,8 +94,8 @@ start(struct master *m, struct shared_config *s)
 	log_json(s->config->log == LOG_JSON);
 	tls_watch_begin(&m->certificates, s->config, now());
 	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
-	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->count + 1,
-	    m->ready[1], &status);
+	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->orders,
+	    m->count + 1, m->ready[1], &status);
 	if (--s->uses == 0) {
 		config_free(&s->config);
 		free(s);
@@ -615,6 +616,9 @@ master_run(const char *path, struct config *c)
 	m.queue.arg = &m;
 	m.control.in_child = wipe;
 	m.control.arg = &m;
+	m.orders = orders_make(&m.control.orders);
+	if (m.orders == NULL)
+		log_line(LOG_WARNING_, "no orders can be given: %m");
 	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 || metrics_open() != 0 ||
