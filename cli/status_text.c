@@ -303,6 +303,20 @@ put_listeners(const struct status *s, struct arena *a)
 	return !t.is_full;
 }
 
+/* What the operator ordered; nobody is to forget a bypass. */
+static void
+put_orders(const struct status *s)
+{
+	const struct status_line *l;
+
+	for (size_t k = 0; (l = status_line(s, "order", k)) != NULL; k++) {
+		fputs(k == 0 ? "\n" : "", stdout);
+		fputs(colour(RED), stdout);
+		put(status_text(l, "text"));
+		puts(colour(OFF));
+	}
+}
+
 static bool
 put_mail(const struct status *s, struct arena *a)
 {
@@ -433,7 +447,9 @@ status_put(const struct status *s, int64_t now_s, struct arena *a)
 
 	put_head(s, now_s);
 	put_reload(s, now_s);
-	is_good = put_listeners(s, a) && put_mail(s, a);
+	is_good = put_listeners(s, a);
+	put_orders(s);
+	is_good = is_good && put_mail(s, a);
 	put_queue(s, now_s);
 	is_good = is_good && put_keys(s, a) && put_certificates(s, now_s, a) &&
 	    put_processes(s, now_s, a);

@@ -194,7 +194,6 @@ control_serve(const struct worker_env *env, const int64_t *certificates,
 
 	if (r == 0)
 		c.orders = control_orders_new(c.loop, env, orders);
-
 	if (r == 0)
 		loop_run(c.loop);
 	else

@@ -75,6 +75,9 @@ void control_orders_free(struct control_orders **o);
 /* A verb that gives orders: says then what is in force. */
 void control_orders_give(const struct control_call *c);
 
+/* Lines of status: "order text=..." for each. */
+void control_orders_status(const struct control_call *c);
+
 /* Adds text to the answer; lines end with "\n". */
 void control_say(const struct control_call *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

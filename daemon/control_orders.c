@@ -10,8 +10,9 @@
 #include "daemon/log.h"
 #include "daemon/orders_command.h"
 #include "daemon/orders_tell.h"
+#include "daemon/status.h"
 
-#define LIST_MAX (128U << 10)
+#define LIST_MAX (128U << 10)	/* of all orders there can be */
 
 struct control_orders {
 	struct loop *loop;
@@ -71,26 +72,52 @@ control_orders_free(struct control_orders **op)
 	free(o);
 }
 
-/* What is in force by now. */
-static void
-list(const struct control_call *c)
+/*
+ * Says what is in force by now, line by line.
+ *
+ * Returns  how many there are
+ */
+static size_t
+list(const struct control_call *c,
+    void (*say)(const struct control_call *c, struct bytes line))
 {
 	struct control_orders *o = c->control->orders;
 	struct buf out = {malloc(LIST_MAX), 0, LIST_MAX, false};
 	struct bytes rest;
+	size_t n = 0;
 
 	if (out.p == NULL)
-		return;
+		return 0;
 	orders_list(o->orders, loop_now_ms(o->loop), &out);
 	rest = buf_bytes(&out);
-	if (rest.n == 0)
-		control_say(c, "no orders are in force\n");
-	while (rest.n != 0) {
-		struct bytes line = bytes_cut(&rest, '\n');
-
-		control_say(c, "%.*s\n", BYTES_FMT(line));
-	}
+	for (; rest.n != 0; n++)
+		say(c, bytes_cut(&rest, '\n'));
 	free(out.p);
+	return n;
+}
+
+static void
+say_line(const struct control_call *c, struct bytes line)
+{
+	control_say(c, "%.*s\n", BYTES_FMT(line));
+}
+
+static void
+say_status(const struct control_call *c, struct bytes line)
+{
+	char text[1024];
+	struct buf b = BUF_ON(text);
+
+	buf_add_str(&b, "order");
+	status_pair(&b, "text", line);
+	say_line(c, buf_bytes(&b));
+}
+
+void
+control_orders_status(const struct control_call *c)
+{
+	if (c->control->orders != NULL)
+		(void)list(c, say_status);
 }
 
 void
@@ -110,7 +137,8 @@ control_orders_give(const struct control_call *c)
 	    loop_now_ms(o->loop)}, c->request, &why);
 	tell(o);
 	if (is_done) {
-		list(c);
+		if (list(c, say_line) == 0)
+			control_say(c, "no orders are in force\n");
 		control_ok(c);
 	} else {
 		control_error(c, "%.*s", BYTES_FMT(buf_bytes(&why)));

@@ -242,6 +242,7 @@ control_status(const struct control_call *call)
 		write_listener(config->listeners + k, &out);
 		say(call, &out);
 	}
+	control_orders_status(call);
 	write_mail(c, &out);
 	write_queue(c, &out);
 	buf_add_str(&out, "copies");

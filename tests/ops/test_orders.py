@@ -75,6 +75,7 @@ def test_bypass_from_begin_to_end(folder, sink, site):
         hopseal(daemon, "reload")
         send(site.port)
         assert not is_signed(sink)
+        assert "listener l: BYPASS: unsigned" in hopseal(daemon, "status")
         assert "no orders" in hopseal(daemon, "bypass", "off", "--all")
         daemon.wait_log(r"ALARM: bypass: over: mail of listener l")
         send(site.port)
