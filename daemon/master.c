@@ -127,6 +127,25 @@ is_pending(const struct master *m)
 	    !m->newest->is_leaving;
 }
 
+static struct status_facts
+facts(const struct master *m)
+{
+	return (struct status_facts){m->path, m->since_s, now(),
+	    m->is_stopping, m->newest, serving(m), &m->keeper, &m->queue,
+	    &m->control, &m->reload};
+}
+
+/* To systemd, with a sentence on how things stand. */
+static void
+notify_state(const struct master *m, const char *state)
+{
+	const struct status_facts f = facts(m);
+	char sentence[STATUS_SENTENCE_MAX];
+
+	status_write_sentence(&f, sentence);
+	notify(state, sentence);
+}
+
 /* How a reload ended, to who asked for it. */
 static void
 end_reload(struct master *m, bool is_good)
@@ -155,7 +174,7 @@ go_on_with_old(struct master *m)
 		bind_trim(&m->sockets);
 	if (g != NULL)
 		tls_watch_begin(&m->certificates, g->shared->config, now());
-	notify("READY=1");
+	notify_state(m, "READY=1");
 }
 
 static void
@@ -175,7 +194,7 @@ say_ready(const struct master *m)
 	log_line(LOG_NOTICE_, "hopseald %s ready: %zu worker%s, "
 	    "listening on %.*s", HOPSEAL_VERSION, m->newest->n_children,
 	    m->newest->n_children == 1 ? "" : "s", BYTES_FMT(buf_bytes(&b)));
-	notify("READY=1");
+	notify_state(m, "READY=1");
 }
 
 /* Every worker of the newest generation accepts: the others may leave. */
@@ -192,8 +211,8 @@ take_over(struct master *m)
 	queue_leave(&m->queue);
 	bind_trim(&m->sockets);
 	m->renew_wait_ms = 0;
-	say_ready(m);
 	end_reload(m, true);
+	say_ready(m);
 	control_leave(&m->control, now());	/* the next one has the new one's */
 	m->reload.asked = 0;
 }
@@ -286,7 +305,7 @@ reload(struct master *m)
 	m->is_reload_due = false;
 	log_line(LOG_NOTICE_, "reading %s again", m->path);
 	reload_begin(&m->reload);
-	notify("RELOADING=1");
+	notify("RELOADING=1", NULL);
 	c = config_load(m->path, to_log, NULL);
 	if (c != NULL)
 		s = share(&c);
@@ -368,8 +387,8 @@ take_signals(struct master *m)
 				break;
 			}
 			log_line(LOG_NOTICE_, "stopping");
-			notify("STOPPING=1");
 			stop(m, 0);
+			notify_state(m, "STOPPING=1");
 			break;
 		case SIGHUP:
 			m->is_reload_due = !m->is_stopping;
@@ -399,9 +418,7 @@ take_ready(struct master *m)
 static void
 say_status(struct master *m, uint32_t ticket)
 {
-	const struct status_facts f = {m->path, m->since_s, now(),
-	    m->is_stopping, m->newest, serving(m), &m->keeper, &m->queue,
-	    &m->control, &m->reload};
+	const struct status_facts f = facts(m);
 	struct buf text = {malloc(CONTROL_TOLD_MAX), 0, CONTROL_TOLD_MAX,
 	    false};
 
@@ -500,6 +517,16 @@ tick_control(struct master *m, int64_t now_ms)
 	    now_ms);
 }
 
+static int64_t
+tick_watchdog(struct master *m, int64_t now_ms)
+{
+	const struct status_facts f = facts(m);
+	char sentence[STATUS_SENTENCE_MAX];
+
+	status_write_sentence(&f, sentence);
+	return notify_watchdog_tick(&m->watchdog, now_ms, sentence);
+}
+
 /* Does what is due. Returns for how long poll() may wait then. */
 static int
 tick(struct master *m)
@@ -535,7 +562,7 @@ tick(struct master *m)
 	control_ms = tick_control(m, t);
 	if (control_ms < next)
 		next = control_ms;
-	alive_ms = notify_watchdog_tick(&m->watchdog, t);
+	alive_ms = tick_watchdog(m, t);
 	if (alive_ms < next)
 		next = alive_ms;
 	for (struct generation *g = m->newest; g != NULL; g = g->next) {

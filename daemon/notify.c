@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 void
-notify(const char *state)
+notify(const char *state, const char *status)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	struct timespec now;
-	char text[128];
+	char text[512];
 	size_t n = path == NULL ? 0 : strlen(path);
 	int fd, len;
 
@@ -23,8 +23,9 @@ notify(const char *state)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	/* systemd orders what it hears of a reload by this clock */
-	len = snprintf(text, sizeof(text), "%s\nMONOTONIC_USEC=%lld", state,
-	    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	len = snprintf(text, sizeof(text), "%s%s%.300s\nMONOTONIC_USEC=%lld",
+	    state, status == NULL ? "" : "\nSTATUS=",
+	    status == NULL ? "" : status, (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	memcpy(to.sun_path, path, n);
 	if (path[0] == '@')
 		to.sun_path[0] = '\0';	/* an abstract name */
@@ -69,12 +70,13 @@ notify_watchdog_begin(struct notify_watchdog *w)
 }
 
 int64_t
-notify_watchdog_tick(struct notify_watchdog *w, int64_t now_ms)
+notify_watchdog_tick(struct notify_watchdog *w, int64_t now_ms,
+    const char *status)
 {
 	if (w->every_ms == 0)
 		return INT64_MAX;
 	if (w->next_ms <= now_ms) {
-		notify("WATCHDOG=1");
+		notify("WATCHDOG=1", status);
 		w->next_ms = now_ms + w->every_ms;
 	}
 	return w->next_ms;

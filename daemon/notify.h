@@ -4,8 +4,11 @@
 
 #include <stdint.h>
 
-/* state is "READY=1", "RELOADING=1", "STOPPING=1" ... */
-void notify(const char *state);
+/*
+ * state    "READY=1", "RELOADING=1", "STOPPING=1" ...
+ * status   one short sentence for people; NULL: as it was
+ */
+void notify(const char *state, const char *status);
 
 /* That we are alive, as often as the watchdog wants to hear it. */
 struct notify_watchdog {
@@ -17,6 +20,7 @@ struct notify_watchdog {
 void notify_watchdog_begin(struct notify_watchdog *w);
 
 /* Says so where it is due. Returns when it is due again; INT64_MAX: never. */
-int64_t notify_watchdog_tick(struct notify_watchdog *w, int64_t now_ms);
+int64_t notify_watchdog_tick(struct notify_watchdog *w, int64_t now_ms,
+    const char *status);
 
 #endif

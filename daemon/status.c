@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "daemon/metrics.h"
 
 void
 status_pair(struct buf *out, const char *name, struct bytes value)
@@ -111,4 +112,28 @@ status_write_processes(const struct status_facts *f, struct buf *out)
 	    f->queue->n_restarts);
 	write_process(f, out, "control", 0, f->control->pid,
 	    f->control->started_ms, f->control->n_restarts);
+}
+
+void
+status_write_sentence(const struct status_facts *f,
+    char text[STATUS_SENTENCE_MAX])
+{
+	struct buf b = {(uint8_t *)text, 0, STATUS_SENTENCE_MAX - 1, false};
+	uint64_t open = 0;
+
+	for (unsigned role = 0; role <= ROLE_APPLIANCE; role++)
+		open += metrics_get(METRIC_SESSIONS_OPEN, role, 0);
+	if (f->is_stopping)
+		buf_add_str(&b, "Stopping");
+	else if (f->serving == NULL)
+		buf_add_str(&b, "Starting");
+	else
+		buf_printf(&b, "Configuration %u serves with %zu worker%s",
+		    f->serving->number, f->serving->n_children,
+		    f->serving->n_children == 1 ? "" : "s");
+	buf_printf(&b, ", %llu session%s open", (unsigned long long)open,
+	    open == 1 ? "" : "s");
+	if (f->reload->at_s != 0 && !f->reload->is_good)
+		buf_add_str(&b, "; the last reload failed, see the log");
+	text[b.n] = '\0';
 }

@@ -28,6 +28,11 @@ struct status_facts {
 /* The lines hopseald, reload and process. */
 void status_write_processes(const struct status_facts *f, struct buf *out);
 
+/* One short sentence for systemctl(1), with a NUL. */
+#define STATUS_SENTENCE_MAX 200
+void status_write_sentence(const struct status_facts *f,
+    char text[STATUS_SENTENCE_MAX]);
+
 /* Adds " name=TEXT", and " name:NUMBER". */
 void status_pair(struct buf *out, const char *name, struct bytes value);
 void status_number(struct buf *out, const char *name, int64_t value);

@@ -441,12 +441,20 @@ def test_notifies_systemd(folder, hopseald):
         s.settimeout(harness.WAIT)
         daemon = hopseald(plain_site(folder).config,
                           env={"NOTIFY_SOCKET": str(path)})
-        assert s.recv(200).startswith(b"READY=1\n")
+        assert s.recv(500).startswith(
+            b"READY=1\nSTATUS=Configuration 1 serves with 1 worker, 0 "
+            b"sessions open\nMONOTONIC_USEC=")
         reload(daemon)
         assert s.recv(200).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
-        assert s.recv(200).startswith(b"READY=1\n")
+        assert s.recv(500).startswith(
+            b"READY=1\nSTATUS=Configuration 2 serves")
+        reload(daemon, "nonsense")
+        assert s.recv(500).startswith(b"RELOADING=1\n")
+        said = s.recv(500)
+        assert said.startswith(b"READY=1\nSTATUS=Configuration 2 serves")
+        assert b"; the last reload failed, see the log\n" in said
         daemon.process.send_signal(signal.SIGTERM)
-        assert s.recv(200).startswith(b"STOPPING=1\n")
+        assert s.recv(500).startswith(b"STOPPING=1\nSTATUS=Stopping, ")
 
 
 def test_journal_lines(folder, hopseald):

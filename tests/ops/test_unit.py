@@ -193,9 +193,11 @@ def test_the_watchdog_hears_it(tmp_path, hopseald_of):
         s.settimeout(harness.WAIT)
         daemon = hopseald_of(tmp_path, {"NOTIFY_SOCKET": str(path),
                                         "WATCHDOG_USEC": "60000"})
-        said = [s.recv(200).split(b"\n")[0] for _ in range(4)]
-        assert b"READY=1" in said
-        assert said.count(b"WATCHDOG=1") == 3
+        said = [s.recv(500).split(b"\n") for _ in range(4)]
+        assert [b"READY=1"] in [lines[:1] for lines in said]
+        alive = [lines[1] for lines in said if lines[0] == b"WATCHDOG=1"]
+        assert len(alive) == 3
+        assert all(line.startswith(b"STATUS=") for line in alive)
         daemon.process.send_signal(signal.SIGTERM)
         # Sessions may take their time to end: it is alive until then.
         harness.until(lambda: s.recv(200).startswith(b"STOPPING=1\n"), "the end")
