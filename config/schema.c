@@ -203,7 +203,7 @@ const struct config_row config_rows[] = {
 	{"max-per-destination", K_UINT32,  AT(max_per_destination),  1,        10000,      "100",
 	    "connections to one next hop, or domain by mx; each worker"},
 	{"max-idle",          K_UINT32,    AT(max_idle),             0,        10000,      "4",
-	    "connections to one that are kept idle; each worker"},
+	    "connections to one that are kept idle; each worker; more for 1s"},
 	{"idle-reuse",        K_SECONDS,   AT(idle_reuse_s),         1 * SEC,  10 * MIN,   "15s",
 	    "how long a connection is kept idle"},
 	{"max-reuse",         K_UINT32,    AT(max_reuse),            1,        100000,     "100",

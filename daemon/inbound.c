@@ -327,7 +327,6 @@ pump(struct inbound *s)
 		enum smtp_server_event what = smtp_server_next(&s->server, &in);
 
 		buf_drop(&s->conn->in, had - in.n);
-		conn_used(s->conn);
 		if (what == SMTP_SERVER_MORE && s->server.out.n != 0) {
 			conn_flush(s->conn);
 			if (s->server.out.n == 0)
@@ -341,6 +340,7 @@ pump(struct inbound *s)
 	if (s->is_dying || s->is_closing || s->server.is_upgrading)
 		return;
 	conn_flush(s->conn);
+	conn_used(s->conn);	/* or it would ask to write what has left now */
 	rest(s);
 	leave_room(s);
 }

@@ -23,10 +23,10 @@
 #define SWEEP_MS (3600 * 1000)
 #define REPLIES_A_TURN 1024U
 #define VALUES_A_TURN (1024U * 1024)
-/* Holds the answers to every message of a packet, but for more arrivals than
- * anybody asks for at a time; none is read before the answers to the one
- * before it have left. */
-#define OUT_MAX (MEMORY_PACKET_MAX / sizeof(struct memory_request) * \
+/* Holds the answers to all messages that are taken in a turn, less than two
+ * packets of them, but for more arrivals than anybody asks for at a time; none
+ * is read before the answers to those of the turn before have left. */
+#define OUT_MAX (2 * MEMORY_PACKET_MAX / sizeof(struct memory_request) * \
 	(MEMORY_RESPONSE_MAX + 2) + VALUES_A_TURN)
 
 struct peer {
@@ -227,22 +227,15 @@ take_packet(struct peer *p, struct bytes packet)
 	return r >= 0;
 }
 
-/* One packet a turn, so that all have theirs. */
-static void
-on_peer(void *arg, unsigned what)
+/* Octets that were taken, or 0. */
+static size_t
+take_next(struct peer *p)
 {
-	struct peer *p = arg;
 	uint8_t room[MEMORY_PACKET_MAX];
-	ssize_t n;
+	ssize_t n = recv(p->fd, room, sizeof(room), MSG_DONTWAIT | MSG_TRUNC);
 
-	if (p->out.head != p->out.tail) {
-		if ((what & LOOP_WRITE) != 0)
-			send_answers(p);
-		return;
-	}
-	n = recv(p->fd, room, sizeof(room), MSG_DONTWAIT | MSG_TRUNC);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
+		return 0;
 	if (n <= 0) {
 		leave(p);
 	} else if ((size_t)n > sizeof(room) ||
@@ -252,6 +245,27 @@ on_peer(void *arg, unsigned what)
 		if (p->fd >= 0)
 			leave(p);
 	}
+	return n <= 0 ? 0 : (size_t)n;
+}
+
+/* As much as a packet holds a turn, so that one commit does for several and
+ * all have their turn. */
+static void
+on_peer(void *arg, unsigned what)
+{
+	struct peer *p = arg;
+	size_t n, taken = 0;
+
+	if (p->out.head != p->out.tail) {
+		if ((what & LOOP_WRITE) != 0)
+			send_answers(p);
+		return;
+	}
+	do {
+		n = take_next(p);
+		taken += n;
+	} while (n != 0 && taken < MEMORY_PACKET_MAX && p->fd >= 0 &&
+	    p->out.head == p->out.tail);
 }
 
 static void

@@ -91,7 +91,10 @@ outbound_go_on(struct outbound *o)
 		conn_deadline(o->link->conn, 0);
 }
 
-/* False where the socket is full, or the connection had to be dropped. */
+/*
+ * What fits into the buffer leaves with what comes behind it, in one write.
+ * False where the socket is full, or the connection had to be dropped.
+ */
 static bool
 send_piece(struct outbound *o)
 {
@@ -102,6 +105,8 @@ send_piece(struct outbound *o)
 			outbound_lost(o, smtp_client_fault(&o->link->client));
 			return false;
 		}
+		if (left->n == 0)
+			break;
 		conn_flush(o->link->conn);
 		if (o->link->client.out.n != 0)
 			return false;		/* CONN_OUT goes on */

@@ -6,7 +6,8 @@
 
 #define BUCKETS 256
 #define DOMAIN_MAX_OCTETS 255
-/* How long those above max-idle are kept for the next of many. */
+/* How long those above max-idle are kept: where several end at once, as many
+ * begin. */
 #define BRIEF_MS 1000
 
 TAILQ_HEAD(wait_list, pool_wait);
@@ -30,7 +31,6 @@ struct pool {
 	struct link_list idle;		/* newest first */
 	unsigned n_idle;
 	bool is_draining;
-	bool is_brief;		/* keeps those above max-idle, too, briefly */
 };
 
 struct pool *
@@ -177,8 +177,7 @@ keep(struct pool *p, struct link *l)
 	link_owner(l, on_idle, l);
 	TAILQ_INSERT_HEAD(&p->idle, l, idle);
 	p->n_idle++;
-	l->is_brief = p->is_brief &&
-	    l->place->n_idle >= l->listener->max_idle;
+	l->is_brief = l->place->n_idle >= l->listener->max_idle;
 	l->place->n_idle++;
 	if (!l->is_resetting)
 		wait_idle(l);
@@ -256,14 +255,6 @@ pool_cancel(struct pool_wait *w)
 	pool_left(&w->place);
 }
 
-static bool
-may_keep(const struct pool *p, const struct link *l)
-{
-	if (p->is_brief && l->listener->max_idle != 0)
-		return true;
-	return l->place->n_idle < l->listener->max_idle;
-}
-
 void
 pool_give(struct pool *p, struct link **lp)
 {
@@ -276,7 +267,7 @@ pool_give(struct pool *p, struct link **lp)
 		link_close(&l);
 	else if (w != NULL && w->is_shared)
 		wake(l->place, l);
-	else if (w != NULL || !may_keep(p, l))
+	else if (w != NULL || l->listener->max_idle == 0)
 		link_close(&l);
 	else
 		keep(p, l);
@@ -292,12 +283,6 @@ pool_left(struct pool_place **atp)
 		return;
 	at->n_links--;
 	forget_if_empty(at);
-}
-
-void
-pool_keep_briefly(struct pool *p)
-{
-	p->is_brief = true;
 }
 
 void

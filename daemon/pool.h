@@ -56,19 +56,13 @@ void pool_cancel(struct pool_wait *w);
 
 /*
  * Takes an idle link: for who waits, or to be kept as long as the listener's
- * idle-reuse says; else it is closed. *l becomes NULL.
+ * idle-reuse says, and those above its max-idle for a second, unless it is 0;
+ * else it is closed. *l becomes NULL.
  */
 void pool_give(struct pool *p, struct link **l);
 
 /* A connection is gone, or was not opened. *place becomes NULL. */
 void pool_left(struct pool_place **place);
-
-/*
- * From now on those above max-idle are kept, too, for a moment, unless it is
- * 0: for who has many messages for one next hop, where several end at once and
- * as many begin.
- */
-void pool_keep_briefly(struct pool *p);
 
 /* Closes what is idle, and keeps nothing from now on. */
 void pool_drain(struct pool *p);

@@ -496,7 +496,6 @@ setup(struct serving *s)
 	s->has_hub = true;
 	if (!hub_init(&s->hub, &s->env, &calls))
 		return -E_NOMEM;
-	pool_keep_briefly(s->hub.pool);
 	s->run = queue_run_new(&s->hub, s->spool, on_idle, s);
 	s->sweep = loop_timer_new(s->env.loop, on_sweep, s);
 	s->limit = loop_timer_new(s->env.loop, on_limit, s);

@@ -124,12 +124,11 @@ are_two_open(void)
 	return t.server[0].n_open == 2;
 }
 
-/* The queue's: the next of many take them all. */
+/* The next of many take them all. */
 static void
 more_are_kept_for_a_moment(void **state)
 {
 	(void)state;
-	pool_keep_briefly(t.hub.pool);
 	t.listener.max_idle = 2;
 	for (size_t k = 0; k < 3; k++) {
 		script(0, PIPED "250 m|250 a|354 go|250 s|250 m|250 a|354 go|"
@@ -148,7 +147,6 @@ static void
 none_is_kept_where_none_may_be(void **state)
 {
 	(void)state;
-	pool_keep_briefly(t.hub.pool);
 	t.listener.max_idle = 0;
 	for (unsigned k = 1; k <= 2; k++) {
 		script(0, TWICE);
