@@ -10,6 +10,7 @@
 #include "daemon/relay.h"
 
 #define LEAVE_MS (10 * 1000)	/* between transactions, after a reload */
+#define HELD_MAX 32U		/* octets; more than the reply to MAIL has */
 
 static void pump(struct inbound *s);
 
@@ -233,6 +234,17 @@ is_leaving(const struct inbound *s)
 }
 
 /*
+ * The reply to MAIL leaves with that to RCPT where both have come: one write
+ * for a group of commands (RFC 2920 3.2). Who waits for it has said RCPT.
+ */
+static bool
+is_held_back(const struct inbound *s)
+{
+	return s->server.pending == SMTP_SERVER_RCPT &&
+	    s->server.n_rcpt == 0 && s->server.out.n <= HELD_MAX;
+}
+
+/*
  * The time that a stage has is measured from its beginning, and anew when it
  * came on by a command, or by as much content as is wanted in that time: an
  * octet now and then wins nothing (row T10). While the answer is ours to
@@ -246,7 +258,7 @@ set_deadline(struct inbound *s)
 	uint64_t mark = s->server.n_commands, least = 1;
 	enum stage stage = STAGE_COMMAND;
 
-	if (s->server.out.n != 0) {
+	if (s->server.out.n != 0 && !is_held_back(s)) {
 		stage = STAGE_REPLY;
 		mark = 0;
 	} else if (s->server.pending != 0) {
@@ -339,8 +351,10 @@ pump(struct inbound *s)
 	s->is_pumping = false;
 	if (s->is_dying || s->is_closing || s->server.is_upgrading)
 		return;
-	conn_flush(s->conn);
-	conn_used(s->conn);	/* or it would ask to write what has left now */
+	if (!is_held_back(s)) {
+		conn_flush(s->conn);
+		conn_used(s->conn);	/* behind it: nothing is to be written */
+	}
 	rest(s);
 	leave_room(s);
 }

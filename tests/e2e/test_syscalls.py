@@ -17,7 +17,7 @@ import harness
 from conftest import missing
 from faults import Retrying
 from messages import message
-from smtptools import Sink
+from smtptools import Client, Sink
 
 LONG = bool(os.environ.get("LONG"))
 SEED = int(os.environ.get("FIRST_SEED", "0")) or random.randrange(1, 1 << 30)
@@ -146,3 +146,23 @@ def test_at_each_system_call(bench, kind, size):
             raise AssertionError(f"{kind} at {name} {k}: {fault}") from fault
         watch.end()
     print(f"{doubles} second copies")
+
+
+def test_a_transaction_takes_few_writes(bench):
+    """A group of commands has its replies in one, and the message leaves with
+    its dot in one, whatever it is put together from."""
+    def transaction(c, n):
+        c.send(b"MAIL FROM:<alice@one.example>\r\nRCPT TO:<bob@two.example>\r\n"
+               b"DATA\r\n")
+        assert [c.reply()[0] for _ in range(3)] == [250, 250, 354]
+        c.send(b"From: alice@one.example\r\nTo: bob@two.example\r\n"
+               b"Subject: %d\r\n\r\nWords\r\n.\r\n" % n)
+        assert c.reply()[0] == 250
+
+    with Client(bench.port) as c:
+        transaction(c, 1)           # connections are there now
+        watch = attach(bench.worker, bench.folder / "trace", "-yy", "-s", "99",
+                       "-e", "trace=sendto")
+        transaction(c, 2)
+        sent = re.findall(r'sendto\(\d+<TCP:.*?>, "(\S+)', watch.end())
+    assert sent == ["MAIL", "250", "DATA\\r\\n\",", "DKIM2-Signature:", "250"]
