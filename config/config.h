@@ -305,8 +305,8 @@ struct keydir;
 
 /*
  * Tells what is no mistake and seldom meant, a warning each with its place:
- * inbound that tells nobody who the client is, and an egress for every domain
- * of several.
+ * inbound that tells nobody who the client is, an egress for every domain of
+ * several or for one without a key, a name without a dot, root.
  *
  * keys     the active ones
  */

@@ -313,7 +313,10 @@ config_tree_read(struct bytes octets, const char *file,
 		f->is_full = true;
 		return false;
 	}
-	/* libyaml takes UTF-16 by its mark; an operator's editor should not. */
+	/* libyaml takes UTF-16 by its mark; an operator's editor should not.
+	 * Where it puts one before UTF-8, that is no part of the first name. */
+	if (bytes_starts(octets, BYTES_LIT("\xef\xbb\xbf")))
+		octets = bytes_skip(octets, 3);
 	yaml_parser_set_encoding(&y, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&y, octets.p, octets.n);
 	while (!r.is_over && !is_end) {

@@ -1,10 +1,13 @@
 /* hopseald: options, the check, and into the master. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/version.h"
@@ -98,9 +101,32 @@ check_queue(const struct config *c)
 	return !queue_is_used(c) || spool_check(c->state) != SPOOL_UNFIT;
 }
 
-/* Its warnings know how many domains there are keys of. */
+/*
+ * That of the default is the unit's to make; another that is missing stops no
+ * mail, but nothing is remembered.
+ */
 static bool
-check_keys(const struct config *c, unsigned gid)
+check_state(const struct config *c)
+{
+	struct stat st;
+
+	if (stat(c->state, &st) != 0) {
+		if (strcmp(c->state, "/var/lib/hopseal") != 0)
+			fprintf(stderr, "%s: warning: state: %s: %s; make the "
+			    "folder, for `user` to write\n", c->path,
+			    c->state, strerror(errno));
+		return true;
+	}
+	if (!S_ISDIR(st.st_mode))
+		fprintf(stderr, "%s: state: %s is no folder; name one that is "
+		    "ours\n", c->path, c->state);
+	return S_ISDIR(st.st_mode);
+}
+
+/* Its warnings know of which domains there are keys, and come where nothing
+ * is wrong: of half a configuration they would be guesses. */
+static bool
+check_keys(const struct config *c, unsigned gid, bool is_good)
 {
 	static const struct keydir none;
 	struct signer_keys *k = NULL;
@@ -108,16 +134,17 @@ check_keys(const struct config *c, unsigned gid)
 
 	if (c->keys != NULL)
 		k = signer_keys_load(c->keys, gid, to_stderr, NULL);
-	config_warn(c, k != NULL ? signer_keys_dir(k) : &none, to_stderr,
-	    NULL);
 	good = c->keys == NULL || k != NULL;
+	if (good && is_good)
+		config_warn(c, k != NULL ? signer_keys_dir(k) : &none,
+		    to_stderr, NULL);
 	signer_keys_free(&k);
 	return good;
 }
 
 /* All files that a configuration names, each mistake told. */
 static bool
-check_files(const struct config *c)
+check_files(const struct config *c, bool is_good)
 {
 	struct priv p;
 	bool good = priv_find(&p, c) == 0;
@@ -125,11 +152,12 @@ check_files(const struct config *c)
 
 	if (c->keys_file != NULL)
 		good = check_keys_file(c->keys_file) && good;
+	good = check_state(c) && good;
 	good = check_queue(c) && good;
 	good = check_tls(c, gid) && good;
 	good = check_logins(c, gid) && good;
 	good = check_secrets(c, gid) && good;
-	return check_keys(c, gid) && good;
+	return check_keys(c, gid, is_good && good) && good;
 }
 
 /* What the start would do, without a socket and without a child. */
@@ -140,7 +168,7 @@ check(const char *path)
 	struct config *c = config_load_all(path, &good, to_stderr, NULL);
 
 	if (c != NULL)
-		good = check_files(c) && good;
+		good = check_files(c, good) && good;
 	config_free(&c);
 	if (!good)
 		return EX_CONFIG;

@@ -288,8 +288,11 @@ renew_certificates(struct master *m)
 	struct shared_config *s = serving(m)->shared;
 
 	log_line(LOG_NOTICE_, "certificates have changed: reading them again");
-	if (start(m, s) != 0)
+	reload_begin(&m->reload);	/* counted, and told by status */
+	if (start(m, s) != 0) {
+		end_reload(m, false);
 		log_line(LOG_ERROR_, "the old certificates go on");
+	}
 }
 
 static void

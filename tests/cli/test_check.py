@@ -56,6 +56,27 @@ def test_it_says_what_the_daemon_says(site):
         in done.stderr
 
 
+def test_a_state_that_can_not_be_is_told(site):
+    """One that is missing may be there at the start; a file will not be it."""
+    text = (site / "h.yaml").read_text()
+    (site / "h.yaml").write_text("state: nowhere\n" + text)
+    done = check(site)
+    assert done.returncode == 0
+    assert f"warning: state: {site}/nowhere: No such file".encode() in done.stderr
+    (site / "nowhere").write_text("")
+    done = check(site)
+    assert done.returncode == 78 and b"nowhere is no folder" in done.stderr
+
+
+def test_warnings_come_where_nothing_is_wrong(site):
+    """Half a configuration is warned of nothing: its role may be none."""
+    text = (site / "h.yaml").read_text()
+    (site / "h.yaml").write_text(text.replace("role: egress", "role: egres"))
+    done = check(site)
+    assert done.returncode == 78 and b"did you mean `egress`" in done.stderr
+    assert b"h.yaml:4:3: warning" not in done.stderr
+
+
 def test_P3_every_mistake_comes_in_one_run(site):
     text = (site / "h.yaml").read_text()
     (site / "h.yaml").write_text(text.replace("clients", "client") + "worker: 2\n")

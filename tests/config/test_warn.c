@@ -14,6 +14,10 @@
 	"may send as each of the 2 domains under `keys`; write those that " \
 	"are theirs\n"
 
+#define NO_KEY(domain) "c.yaml:4:3: warning: out: mail of " domain ", one " \
+	"of its `senders`, is not signed: no active key of the domain is " \
+	"under `keys`; make one with hopseal key new\n"
+
 static void
 what_is_seldom_meant_is_told(void **state)
 {
@@ -35,6 +39,24 @@ what_is_seldom_meant_is_told(void **state)
 		{TOP OUT "}", 2, ""},
 		{TOP OUT "}", 0, ""},
 		{TOP OUT ", senders: [a.example, b.example]}", 3, ""},
+		/* a key signs for what is below its domain, and for nothing
+		 * else */
+		{TOP OUT ", senders: [x.y.a.example]}", 2, ""},
+		{TOP OUT ", senders: [a.example, xa.example, example]}", 2,
+		    NO_KEY("xa.example") NO_KEY("example")},
+		{TOP OUT ", senders: [a.example]}", 0, NO_KEY("a.example")},
+		{"hostname: mx.example.org\nlisteners:\n\n" OUT "}", 0,
+		    "c.yaml:4:3: warning: out: nothing is signed: there is no "
+		    "`keys`; write the folder of the keys at top level\n"},
+		{"hostname: mx\nkeys: keys\nlisteners:\n" OUT "}", 0,
+		    "c.yaml:1:1: warning: hostname: others refuse a name "
+		    "without a dot; write the whole one, such as "
+		    "mx.example.org\n"},
+		{"user: root\n" TOP OUT "}", 0,
+		    "c.yaml:1:1: warning: user: root: nothing is given up; "
+		    "write one of its own\n"},
+		/* an editor's mark before the first name */
+		{"\xef\xbb\xbf" TOP OUT "}", 0, ""},
 		{TOP IN "}\n" OUT "}", 0, NO_PASS},
 	};
 

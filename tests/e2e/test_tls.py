@@ -1,5 +1,5 @@
 """TLS with clients: STARTTLS and smtps://, what is refused, and how
-certificates are replaced. Rows T1, T4, T5, T10."""
+certificates are replaced. Rows T1, T4, T5, T6, T10."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -34,14 +35,18 @@ def sink():
 class Place:
     """A hopseald with a certificate, in front of a sink."""
 
-    def __init__(self, folder, ca, start, sink, *more, tls=None, **kw):
+    def __init__(self, folder, ca, start, sink, *more, tls=None, metrics=False,
+                 **kw):
         self.ca = ca
         self.pair = ca.pair("first", NAME)
         self.sink = sink
         site = inbound(folder, sink.port, f"tls: {tls or self.pair}", *more,
                        common=[], **kw)
         self.port, self.config = site.port, site.config
-        self.daemon = start(site.config)
+        if metrics:
+            self.metrics = harness.free_port()
+            self.config = f"metrics: {self.metrics}\n{self.config}"
+        self.daemon = start(self.config)
 
     def context(self, check=True):
         context = ssl.create_default_context(cafile=str(self.ca.cert))
@@ -269,13 +274,33 @@ def presented(place):
         return certificate_of(client)
 
 
+BAD_PAIRS = {
+    "key of another": lambda place: place.pair.key.write_text(place.ca.key.read_text()),
+    "no key": lambda place: place.pair.key.write_text("nothing\n"),
+    "key is gone": lambda place: place.pair.key.unlink(),
+    "key is open": lambda place: place.pair.key.chmod(0o644),
+    "certificate is gone": lambda place: place.pair.cert.unlink(),
+    "certificate of another": lambda place: place.pair.cert.write_text(
+        place.ca.cert.read_text()),
+    "half a certificate": lambda place: place.pair.cert.write_text(
+        place.pair.cert.read_text()[:300]),
+}
+
+
 @pytest.mark.parametrize("how", ["reload", "change"])
-def test_a_new_certificate(place, how):
-    """New sessions have the new one, transactions go on; a bad one changes
-    nothing, and is told."""
-    place = place(workers=2)
+def test_T6_a_certificate_is_swapped(place, how):
+    """New sessions have the new one, transactions go on; a bad pair changes
+    nothing, and is told, whatever is wrong with it."""
+    place = place(workers=2, metrics=True)
     old = der(place.pair)
     assert presented(place) == old
+
+    def counted(result):
+        with urllib.request.urlopen(f"http://127.0.0.1:{place.metrics}/metrics") as page:
+            text = page.read().decode()
+        return int((re.search(rf'hopseal_reloads_total{{result="{result}"}} (\d+)', text)
+                    or [0, 0])[1])
+
     with Client(place.port) as client:
         start_tls(client, place.context())
         client.command("EHLO client.example")
@@ -285,16 +310,22 @@ def test_a_new_certificate(place, how):
         again(place, how, " ready: ")
         assert presented(place) == new
         assert client.content(MESSAGE)[0] == 250
-    # the key of another one
-    good = place.pair.key.read_text()
-    place.pair.key.write_text(place.ca.key.read_text())
-    again(place, how, r"no key of the certificate could be read")
-    place.daemon.wait_log("the old (certificates|configuration) go")
-    assert presented(place) == new
-    # and what is mended is taken without another word
-    place.pair.key.write_text(good)
-    again(place, "change", " ready: ")
-    assert presented(place) == new
+    good = place.pair.key.read_text(), place.pair.cert.read_text()
+    bad = BAD_PAIRS if how == "reload" else ["key of another"]   # it takes its time
+    assert (counted("ok"), counted("failed")) == (1, 0)
+    for k, name in enumerate(bad):
+        BAD_PAIRS[name](place)
+        again(place, how, "the old (certificates|configuration) go")
+        assert re.search(rf"error: .*({place.pair.key}|{place.pair.cert}): ",
+                         place.daemon.log()), name
+        assert presented(place) == new, name
+        assert counted("failed") == k + 1, name
+        place.pair.key.write_text(good[0])
+        place.pair.cert.write_text(good[1])
+        place.pair.key.chmod(0o600)
+        # and what is mended is taken; without another word, where it is seen
+        again(place, how, " ready: ")
+        assert presented(place) == new
 
 
 def again(place, how, pattern):
