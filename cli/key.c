@@ -204,6 +204,7 @@ key_activate(struct key_call *k)
 {
 	bool is_named = k->args.n_words == 2;
 	const enum published *found;
+	bool has_any = false;
 	int code = 0, r;
 
 	if ((k->args.n_words == 0) != (args_get(&k->args, "all") != NULL))
@@ -220,8 +221,13 @@ key_activate(struct key_call *k)
 			say(stdout, key, "is active");
 		else if (key->state == KEYSTATE_MADE || is_named)
 			its = activate(key, found[j]);
+		else
+			continue;
+		has_any = true;
 		code = its != 0 ? its : code;
 	}
+	if (r == 0 && !has_any)
+		puts("nothing to activate: no key here waits for it");
 	return r != 0 ? r : code;
 }
 

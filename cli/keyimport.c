@@ -184,9 +184,12 @@ key_import(struct key_call *k)
 		r = take(k, &from, false, &n_new);
 	if (r != 0)
 		return r;
+	if (from.n == 0)	/* rather another file than no key */
+		return cli_fail(CLI_CANNOT, "import: no key is in use there");
 	r = take(k, &from, true, &n_written);
-	printf("%zu keys imported, %zu there already; %zu lines have no use\n",
-	    n_written, from.n - n_new, from.n_unused);
+	printf("%zu key%s imported, %zu there already; %zu line%s no use\n",
+	    n_written, n_written == 1 ? "" : "s", from.n - n_new,
+	    from.n_unused, from.n_unused == 1 ? " has" : "s have");
 	if (n_written != 0)
 		puts("they sign once the DNS is asked: hopseal key activate "
 		    "--all");

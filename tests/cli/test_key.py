@@ -138,6 +138,8 @@ def test_of_a_domain_only_what_was_made_is_activated(folder):
     assert folder.signs("a@one.example") == ["s2"] and folder.signs("a@two.example") == []
     assert folder.key("activate", "--all").returncode == 0
     assert folder.signs("a@one.example") == ["s2"] and folder.signs("a@two.example") == ["s1"]
+    for words in (["one.example"], ["--all"]):      # it is not silent about nothing
+        assert folder.key("activate", *words).stdout.startswith(b"nothing to activate")
     assert folder.key("activate", "one.example", "s1").returncode == 0
     assert folder.signs("a@one.example") == ["s1", "s2"]
 
@@ -212,7 +214,7 @@ def test_keys_of_opendkim(folder, foreign):
                     "*@two.example b\nfour.example a\n")
     done = folder.key("import", "--opendkim", table, signing)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"3 keys imported, 0 there already; 1 lines have no use\n")
+    assert done.stdout.startswith(b"3 keys imported, 0 there already; 1 line has no use\n")
     assert b"SigningTable:4:1: mail of `four.example` was signed as one.example" in done.stderr
     for domain, selector, name in (("one.example", "s1", "rsa"), ("one.example", "s2", "ed"),
                                    ("two.example", "s2", "ed")):
@@ -223,7 +225,7 @@ def test_keys_of_opendkim(folder, foreign):
     assert folder.key("activate", "--all").returncode == 0
     assert folder.signs("a@one.example") == ["s1", "s2"]
     done = folder.key("import", "--opendkim", table, signing)       # once more: nothing
-    assert done.stdout == b"0 keys imported, 3 there already; 1 lines have no use\n"
+    assert done.stdout == b"0 keys imported, 3 there already; 1 line has no use\n"
     assert folder.signs("a@one.example") == ["s1", "s2"]
 
 
@@ -240,7 +242,8 @@ def test_keys_of_rspamd(folder, foreign):
 
 @pytest.mark.parametrize("fault, status, words", [
     ("missing", 66, "gone.key"), ("no key", 70, "ed.key"), ("other key", 70, "never written over"),
-    ("table", 78, "KeyTable:1:3: "), ("no table", 66, "KeyTable")])
+    ("table", 78, "KeyTable:1:3: "), ("no table", 66, "KeyTable"),
+    ("empty", 70, "no key is in use")])
 def test_all_keys_are_imported_or_none(folder, foreign, fault, status, words):
     table = write(foreign / "KeyTable", f"a one.example:s1:{foreign}/rsa.key\n"
                   f"b two.example:s2:{foreign}/{'gone' if fault == 'missing' else 'ed'}.key\n")
@@ -253,6 +256,8 @@ def test_all_keys_are_imported_or_none(folder, foreign, fault, status, words):
         table.write_text(table.read_text().replace("s1", "s/1"))
     elif fault == "no table":
         table.unlink()
+    elif fault == "empty":
+        signing.write_text("# none\n")
     done = folder.key("import", "--opendkim", table, signing)
     assert done.returncode == status and words in done.stderr.decode(), done.stderr
     assert not (folder.path / "one.example").exists()
