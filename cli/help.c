@@ -156,8 +156,9 @@ LOOKUP_OPTIONS
 	{"keygen",
 "hopseal keygen [--type ed25519|rsa2048] [--keys DIR] DOMAIN SELECTOR\n"
 "\n"
-"Writes DIR/DOMAIN/SELECTOR.pem, for its owner alone and never over a file, and\n"
-"prints the DNS record. Without --type it is ed25519; without --keys DIR is keys.\n"},
+"Writes DIR/DOMAIN/SELECTOR.pem, never over a file, and prints the DNS record.\n"
+"Its owner alone may read it, and the group that DIR was given to, if any.\n"
+"Without --type it is ed25519; without --keys DIR is keys.\n"},
 	{"dns-record",
 "hopseal dns-record FILE [DOMAIN SELECTOR] [--json]\n"
 "\n"

@@ -13,14 +13,36 @@
 #include <time.h>
 #include <unistd.h>
 
+/*
+ * Where the folder around it was given to another group than ours to read, and
+ * to nobody else, as the package gives `keys` to the service: so is what we
+ * make in it. Else it is for its owner alone.
+ */
+static int
+share(int fd, int around, mode_t alone)
+{
+	struct stat st;
+
+	if (fstat(around, &st) != 0)
+		return -1;
+	if ((st.st_mode & 0077) != 0050 || st.st_gid == getegid())
+		return fchmod(fd, alone);
+	if (fchown(fd, (uid_t)-1, st.st_gid) != 0)
+		return -1;
+	return fchmod(fd, alone | ((alone & 0500) >> 3));
+}
+
 /* A folder of ours: others may neither list nor enter it. */
 static int
 make_folder(int at, const char *name, const char *path, int *fd)
 {
-	if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+	bool is_new = mkdirat(at, name, 0700) == 0;
+
+	if (!is_new && errno != EEXIST)
 		return cli_fail(CLI_CANNOT, "%s: %s", path, strerror(errno));
 	*fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
+	if (*fd < 0 ||
+	    (is_new && at != AT_FDCWD && share(*fd, at, 0700) != 0))
 		return cli_fail(CLI_CANNOT, "%s: %s", path, strerror(errno));
 	return 0;
 }
@@ -53,8 +75,8 @@ write_file(int folder, const char *selector, struct bytes pem)
 	    O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	/* whatever the umask says: neither more nor less than 0600 */
-	if (fchmod(fd, 0600) == 0 && write_synced(fd, pem) == 0 &&
+	/* whatever the umask says: neither more nor less */
+	if (share(fd, folder, 0600) == 0 && write_synced(fd, pem) == 0 &&
 	    close(fd) == 0)
 		return fsync(folder);
 	saved = errno;

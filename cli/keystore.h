@@ -17,7 +17,8 @@ bool keystore_name(const char *name, char out[254]);
 int keystore_type(const char *type, enum dkim2_algorithm *algorithm);
 
 /*
- * Writes keys/DOMAIN/SELECTOR.pem, for its owner alone and never over a file.
+ * Writes keys/DOMAIN/SELECTOR.pem, for its owner alone, or for the group that
+ * the folder was given to as well, and never over a file.
  *
  * is_made  with the state `made`, which is there before the key is
  * Returns  0, or an exit code after a message

@@ -154,6 +154,17 @@ unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The loop gives signals back to the system: told once more to leave, we would
+ * die of it on the way out. */
+static void
+block_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
 /* The next hops have said what they can, so that we offer no more. */
 static void
 ready(void *arg)
@@ -191,6 +202,7 @@ worker_main(const struct worker_start *start)
 		on_pulse(&w);
 		listener_set_ask(w.set, ready, &w);
 		loop_run(w.env.loop);
+		block_signals();
 		r = w.failed;
 	} else {
 		log_line(LOG_ERROR_, "cannot start: no memory or descriptors");

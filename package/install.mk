@@ -21,14 +21,16 @@ $(B)/man/hopseal.yaml: $(B)/hopseal
 man: $(MANUALS) $(B)/man/hopseal.yaml
 
 ## install       under DESTDIR and PREFIX: programs, library, manuals, unit
-examples = $(DESTDIR)$(PREFIX)/share/doc/hopseal/examples
+doc = $(DESTDIR)$(PREFIX)/share/doc/hopseal
+examples = $(doc)/examples
 install: all man install-lib
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin \
-		$(examples) $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(examples) $(doc)/guide $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(B)/hopseal $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(B)/hopseald $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 $(wildcard config/examples/*.yaml) \
 		$(B)/man/hopseal.yaml $(examples)/
+	install -m 644 $(wildcard docs/guide/*.md) $(doc)/guide/
 	for page in $(MANUALS); do \
 		install -D -m 644 $$page \
 		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || \

@@ -195,7 +195,7 @@ for group; do
 		;;
 	lists) pytests lists lists ;;
 	dsn) pytests dsn bounces ;;
-	ops) pytests ops ops ;;
+	ops) pytests ops ops; pytests newcomer newcomer ;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays

@@ -1,6 +1,7 @@
 """hopseal key: a key is made, published, active, retired; what signs goes by it."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -94,6 +95,30 @@ def test_files_are_as_safe_as_they_have_to_be(folder):
     state.chmod(0o666)
     done = folder.key("status")
     assert done.returncode == 78 and b"s1.state: mode 0666" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another group")
+def test_a_key_belongs_to_the_group_that_the_folder_was_given_to(folder):
+    """As the package leaves /etc/hopseal/keys; the service reads by its group."""
+    def looks(path):
+        st = path.stat()
+        return f"{stat.S_IMODE(st.st_mode):o}:{st.st_uid}:{st.st_gid}"
+
+    folder.path.mkdir()
+    os.chown(folder.path, 0, 901)
+    folder.path.chmod(0o750)
+    folder.new("one.example", "s1")
+    one = folder.pem("one.example", "s1")
+    assert (looks(one.parent), looks(one)) == ("750:0:901", "640:0:901")
+    # a folder that all may enter was given to nobody, nor one of our own group
+    for mode, gid in ((0o755, 901), (0o750, os.getegid())):
+        os.chown(folder.path, 0, gid)
+        folder.path.chmod(mode)
+        domain = f"{mode:o}.example"
+        folder.new(domain, "s1")
+        pem = folder.pem(domain, "s1")
+        assert (looks(pem.parent), looks(pem)) == \
+            (f"700:0:{os.getegid()}", f"600:0:{os.getegid()}")
 
 
 def test_new_never_touches_a_key_that_is_there(folder):

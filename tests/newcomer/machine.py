@@ -1,0 +1,69 @@
+"""What is unpacked over this machine's root for a newcomer's machine: Debian
+packages, and hopseal as `make install` leaves it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import harness
+import unpacked
+
+HERE = Path(__file__).resolve().parent
+LOWER = harness.BUILD / "newcomer"
+PACKAGES = ("nsd", "exim4-daemon-light", "postfix", "swaks", "haproxy",
+            "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1",
+            "mlmmj")
+STAND_INS = ("systemctl", "journalctl")
+
+
+def cannot_run():
+    """Why a machine can not be had here at all, or None."""
+    if os.geteuid() != 0:
+        return "a machine of its own needs root"
+    probe = subprocess.run([HERE / "machine.sh", make_folder(), harness.ROOT,
+                            "/bin/true"], capture_output=True, text=True)
+    # a kernel's word, which no package changes
+    return probe.stderr.strip() if probe.returncode != 0 else None
+
+
+def make_folder():
+    LOWER.mkdir(parents=True, exist_ok=True)
+    return LOWER
+
+
+def make(*arguments):
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "T", "V")}
+    done = subprocess.run(["make", "-s", f"B={harness.BUILD}", *arguments],
+                          cwd=harness.ROOT, env=env, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def prepare():
+    """Fills the folder. Why it can not, or None."""
+    for package in PACKAGES:
+        why = unpacked.unpack(package)
+        if why:
+            return why
+    shutil.rmtree(LOWER, ignore_errors=True)
+    make_folder()
+    for package in PACKAGES:
+        for top in unpacked.folder(package).iterdir():
+            # /lib and others are links into /usr: over them no folder
+            to = LOWER / ("usr" if top.name in ("bin", "lib", "sbin") else "") \
+                / top.name
+            to.mkdir(parents=True, exist_ok=True)
+            harness.run("cp", "-a", "--remove-destination", f"{top}/.", to)
+    make("install", f"DESTDIR={LOWER}", "PREFIX=/usr")
+    for name in STAND_INS:
+        to = LOWER / "usr/local/sbin" / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / f"{name}.sh", to)
+    return None
+
+
+def command(*words):
+    """The command line that runs words on a new machine."""
+    return [HERE / "machine.sh", LOWER, harness.ROOT, *words]

@@ -1,0 +1,74 @@
+"""The guide, word for word: each page is followed on a machine of its own, and
+what is printed there has to be what stands in the page."""
+
+import re
+import subprocess
+
+import pytest
+
+import harness
+import machine
+from conftest import missing
+
+GUIDE = harness.ROOT / "docs" / "guide"
+PAGES = sorted(GUIDE.glob("*.md"))
+EXAMPLES = harness.ROOT / "config" / "examples"
+# A page for each deployment, and the file that it shows.
+DEPLOYMENTS = {"inbound.md": "1-inbound.yaml", "egress.md": "2-egress.yaml",
+               "forward.md": "3-forward.yaml", "list.md": "4-list.yaml",
+               "appliance.md": "5-appliance.yaml"}
+
+
+@pytest.fixture(scope="module")
+def ready():
+    why = machine.cannot_run()
+    if why:
+        # a kernel's word, which no package changes: no failure in CI either
+        pytest.skip(f"no machine of its own can be had here: {why}")
+    why = machine.prepare()
+    if why:
+        missing(why)
+
+
+def runs(page):
+    return "```console" in page.read_text()
+
+
+@pytest.mark.parametrize("page", [p.name for p in PAGES if runs(p)])
+def test_a_page_is_followed(ready, page):
+    done = subprocess.run(
+        machine.command("/usr/bin/python3", machine.HERE / "page.py",
+                        GUIDE / page), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def blocks(page, kind):
+    """The blocks of a page whose first word is kind: (rest, text)."""
+    found = re.findall(r"(?ms)^```(\w+)(.*?)\n(.*?)^```$", page.read_text())
+    return [(rest.split(), text) for word, rest, text in found if word == kind]
+
+
+@pytest.mark.parametrize("page", DEPLOYMENTS)
+def test_a_deployment_shows_the_whole_example(page):
+    example = (EXAMPLES / DEPLOYMENTS[page]).read_text()
+    shown = [text for rest, text in blocks(GUIDE / page, "yaml")
+             if rest == ["file=/etc/hopseal/hopseal.yaml"]]
+    assert shown[0] == example
+
+
+def test_every_example_has_its_page():
+    assert sorted(DEPLOYMENTS.values()) == \
+        sorted(p.name for p in EXAMPLES.glob("*.yaml"))
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert "://" in link or (GUIDE / link).exists(), f"{page.name}: {link}"
+
+
+def test_what_is_not_run_is_said_to_be():
+    """Exchange can not be had; every page that has lines for it says so."""
+    for page in PAGES:
+        if blocks(page, "powershell"):
+            assert "that no test runs" in " ".join(page.read_text().split()), page

@@ -1,0 +1,123 @@
+"""Who else is there: the DNS, the far mail server, the smart host; and the
+servers beside hopseal, as their packages leave them."""
+
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import harness
+import nameserver
+from nexthop import Authority, NextHop
+from smtptools import Sink
+
+OURS, FAR, SMART = "192.0.2.10", "192.0.2.25", "192.0.2.26"
+ZONE = f"""
+example.org. IN MX 10 mx.example.org.
+mx.example.org. IN A {OURS}
+out.example.org. IN A {OURS}
+example.net. IN MX 10 fwd.example.net.
+fwd.example.net. IN A {OURS}
+lists.example.org. IN MX 10 lists.example.org.
+lists.example.org. IN A {OURS}
+example.com. IN MX 10 mail.example.com.
+mail.example.com. IN A {FAR}
+smart.example. IN A {SMART}
+"""
+PEOPLE = {"hopseal": None, "postfix": 901, "postdrop": 902, "Debian-exim": 903,
+          "haproxy": 904, "list": 905}
+
+
+class Nsd(nameserver.Nsd):
+    """On port 53, where everybody looks."""
+
+    def __init__(self, folder, lines):
+        super().__init__(folder, lines)
+        conf = self.folder / "nsd.conf"
+        conf.write_text(conf.read_text().replace(f"@{self.port}", "@53"))
+        self.port = 53
+
+    def __enter__(self):
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["nsd", "-d", "-c", str(self.folder / "nsd.conf")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        harness.until(self._is_up, "nsd to answer")
+        return self
+
+
+class World:
+    def __init__(self):
+        self.lines = ZONE.splitlines()
+        self.nsd = None
+        self.servers = {}
+        self.mails = queue.Queue()
+        Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+        Path("/etc/hosts").write_text("127.0.0.1 localhost\n")
+        self._people()
+        self._install()
+        self._serve_names()
+        self.far = Sink(25, host=FAR, dot=self._take)
+        self.smart = None
+
+    def _people(self):
+        """Users and groups that the packages make."""
+        with open("/etc/passwd", "a") as users, open("/etc/group", "a") as groups:
+            for name, number in PEOPLE.items():
+                if number:
+                    users.write(f"{name}:x:{number}:{number}::/nonexistent:"
+                                "/usr/sbin/nologin\n")
+                    groups.write(f"{name}:x:{number}:\n")
+
+    @staticmethod
+    def _install():
+        """What the package does when it is installed."""
+        harness.run("sh", harness.ROOT / "package/postinst", "configure")
+
+    def _serve_names(self):
+        if self.nsd is not None:
+            self.nsd.__exit__()
+            shutil.rmtree(self.nsd.folder)
+        place = Path("/run/names")
+        place.mkdir(exist_ok=True)
+        self.nsd = Nsd(place, [line + "\n" for line in self.lines])
+        self.nsd.__enter__()
+
+    def publish(self, lines):
+        self.lines += [line for line in lines if line not in self.lines]
+        self._serve_names()
+
+    def unpublish(self, name):
+        self.lines = [x for x in self.lines if not x.startswith(name)]
+        self._serve_names()
+
+    def _take(self, mail):
+        self.mails.put(mail)
+        return "250 2.0.0 taken"
+
+    def arrived(self):
+        harness.until(lambda: not self.mails.empty(), "mail to arrive")
+        return self.mails.get().content
+
+    def start(self, name, *more):
+        import beside
+        self.servers[name] = getattr(beside, name)(self, *more)
+
+    def end(self, name):
+        self.servers.pop(name).stop()
+
+    def logs(self):
+        out = ""
+        for path in ("/var/log/hopseald.log", "/var/log/mail.log",
+                     "/var/log/exim4/mainlog"):
+            if os.path.exists(path):
+                out += f"== {path}\n{Path(path).read_text()[-4000:]}\n"
+        return out
+
+    def stop(self):
+        """All of it ends with the machine; what has faults says so."""
+        assert self.far.faults == [], self.far.faults
