@@ -206,6 +206,17 @@ on_reset(struct link *l)
 		lost(l, "RSET is refused");
 }
 
+/* Whether our greeting is no command to it: it took the PROXY header, which it
+ * does not expect, for one. */
+static bool
+is_confused(const struct link *l)
+{
+	int code = l->client.reply.code;
+
+	return l->is_introduced && l->listener->pass_client != PASS_XCLIENT &&
+	    code >= 500 && code <= 503;
+}
+
 static void
 on_said(struct link *l, enum smtp_client_event what)
 {
@@ -216,6 +227,15 @@ on_said(struct link *l, enum smtp_client_event what)
 	case SMTP_CLIENT_REFUSED:
 		if (l->login != NULL) {		/* it was not even said */
 			not_let_in(l);
+			break;
+		}
+		if (is_confused(l)) {
+			log_line(LOG_WARNING_, "%s does not understand us: %d; "
+			    "it must be told to expect a PROXY header, or "
+			    "pass-client be changed", l->relay,
+			    l->client.reply.code);
+			refuse(l, 451, "4.3.5", "The next hop does not take "
+			    "the PROXY header");
 			break;
 		}
 		l->reply = l->client.reply;

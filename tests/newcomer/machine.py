@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import harness
+import mailman3
 import unpacked
 
 HERE = Path(__file__).resolve().parent
@@ -43,8 +44,7 @@ def make(*arguments):
 
 def prepare():
     """Fills the folder. Why it can not, or None."""
-    for package in PACKAGES:
-        why = unpacked.unpack(package)
+    for why in (*map(unpacked.unpack, PACKAGES), mailman3.cannot_run()):
         if why:
             return why
     shutil.rmtree(LOWER, ignore_errors=True)

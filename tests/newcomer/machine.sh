@@ -24,11 +24,14 @@ mount --rbind /dev root/dev
 mount -t proc proc root/proc
 chmod 1777 root/tmp
 ip link set lo up
-# Ours, the far mail server, the smart host, the people around.
-for address in 10.0.0.5 10.0.8.20 192.0.2.10 192.0.2.25 192.0.2.26 198.51.100.7; do
-	ip addr add "$address/32" dev lo
-done
 hostname machine
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+# A queue wants a disk, and says so where it has none.
+state=$(mktemp -d "$lower.state-XXXXXX")
+mkdir -p root/var/lib/hopseal
+mount --bind "$state" root/var/lib/hopseal
+status=0
+env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	HOME=/root LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 NO_COLOR=1 \
-	B="${B:-}" SAN="${SAN:-}" chroot root "$@"
+	B="${B:-}" SAN="${SAN:-}" chroot root "$@" || status=$?
+rm -rf "$state"
+exit $status

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""page.py [--write] PAGE...   follows pages of the guide word for word.
+"""page.py [--write] PAGE   follows a page of the guide word for word.
 
 It runs on a machine of its own (machine.sh), which is thrown away. What stands
 in a page is done as it stands, from top to bottom; the first word behind the
@@ -8,14 +8,16 @@ back-quotes of a block says what it is, the rest what is done with it:
     ```yaml file=PATH           becomes that file
     ```ini add=PATH             is added to that file
     ```exim add=PATH under=WORDS  is added under the line that says WORDS_WORDS
-    ```console                  `# command` is run; what stands below it is what
-                                it prints, a line `...` for any lines
+    ```console                  `# command` is run, `NAME# command` on another
+                                machine; what stands below it is what it prints,
+                                a line `...` for any lines
     any other block             is for the reader alone
 
 What a reader does or sees elsewhere stands in comments, which are not shown:
 
     <!-- start: NAME -->        a server of beside.py; stop: NAME ends it
-    <!-- publish -->            puts every record printed so far into the DNS
+    <!-- publish -->            puts every record printed so far into the DNS,
+                                or those of a file: publish: FILE
     <!-- unpublish: NAME -->    takes one out
     <!-- zone: LINE -->         a line of the DNS
     <!-- arrives: FILE -->      what came to somebody far away, as a file
@@ -38,6 +40,7 @@ import world  # noqa: E402
 # What is never the same twice: times, ids, keys, ports, sizes of what has them.
 MASKS = [
     (r"[A-Za-z0-9+/]{40,}={0,2}", "BASE64"),
+    (r"\bSRS0=[^=]+=[^=]+=", "SRS0=HASH=DAY="),
     (r'(BASE64)("\s+"BASE64)+', "BASE64"),
     (r"\b[0-9A-F]{7,}\b", "ID"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( UTC|Z)?", "TIME"),
@@ -49,7 +52,9 @@ MASKS = [
     (r"\[(\d+)\]: ", "[PID]: "),
     (r"\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b", "ID"),
     (r"\bworker/\d+", "worker/N"),
-    (r"(?<=id )[0-9a-z]{12}\b|\b[0-9a-z]{12}(?=: )", "ID"),
+    (r"(?<=id )[0-9a-z]{12}\b|(?<=queued as )[0-9a-z]{12}\b|"
+     r"\b[0-9a-z]{12}(?=: )|^[0-9a-z]{12}(?= )", "ID"),
+    (r"\b[A-Z][a-z][a-z] [A-Z][a-z][a-z] +\d+ [\d:]{8}\b", "TIME"),
     (r"\bsize=\d+", "size=N"),
     (r"\b\d+ octets\b|\bS=\d+", "N octets"),
     (r"\b\d+ seconds\b", "N seconds"),
@@ -57,6 +62,7 @@ MASKS = [
     (r"(?<=[\d\]]):[3-6]\d{4}\b", ":PORT"),
 ]
 FENCE = re.compile(r"^(```+)(.*)$")
+PROMPT = re.compile(r"^([a-z]+)?# ")
 COMMENT = re.compile(r"^<!--\s*(.*?)\s*-->$", re.S)
 
 
@@ -96,6 +102,7 @@ class Page:
         k = 0
         try:
             while k < len(self.lines):
+                whole = len(self.out)
                 k = self._step(k)
         except (Fault, AssertionError, OSError, ValueError,
                 subprocess.SubprocessError) as fault:
@@ -105,7 +112,8 @@ class Page:
             self.world.stop()
             if self.write:
                 rest = self.lines[k:]
-                self.path.write_text("\n".join(self.out + rest) + "\n")
+                out = self.out if k == len(self.lines) else self.out[:whole]
+                self.path.write_text("\n".join(out + rest) + "\n")
 
     def _step(self, k):
         line = self.lines[k]
@@ -161,7 +169,7 @@ class Page:
 
     def _console(self, block):
         k = 0
-        if not block or not block[0].startswith("# "):
+        if not block or not PROMPT.match(block[0]):
             raise Fault("a console block begins with a command")
         while k < len(block):
             command = [block[k]]
@@ -170,10 +178,15 @@ class Page:
                 command.append(block[k])
             k += 1
             expected = []
-            while k < len(block) and not block[k].startswith("# "):
+            while k < len(block) and not PROMPT.match(block[k]):
                 expected.append(block[k])
                 k += 1
-            printed = self._run("\n".join(command)[2:])
+            prompt, _, words = "\n".join(command).partition("# ")
+            if prompt:
+                with self.world.elsewhere():
+                    printed = self._run(words)
+            else:
+                printed = self._run(words)
             self._count("command")
             self.printed += printed
             printed = printed.rstrip("\n").split("\n") if printed else []
@@ -205,7 +218,8 @@ class Page:
         elif word == "stop":
             self.world.end(*rest.split())
         elif word == "publish":
-            self.world.publish(re.findall(r"(?m)^\S+\. .*TXT .*$", self.printed))
+            text = Path("/root", rest).read_text() if rest else self.printed
+            self.world.publish(re.findall(r"(?m)^\S+\. .*TXT .*$", text))
         elif word == "unpublish":
             self.world.unpublish(rest)
         elif word == "zone":
@@ -219,16 +233,14 @@ class Page:
 
 
 def main(words):
-    write = "--write" in words
-    for path in (w for w in words if w != "--write"):
-        page = Page(path, write)
-        try:
-            page.follow()
-        except Fault as fault:
-            print(fault)
-            return 1
-        told = ", ".join(f"{n} {what}" for what, n in sorted(page.done.items()))
-        print(f"{page.path.name}: {told}")
+    page = Page(words[-1], "--write" in words)
+    try:
+        page.follow()
+    except Fault as fault:
+        print(fault)
+        return 1
+    told = ", ".join(f"{n} {what}" for what, n in sorted(page.done.items()))
+    print(f"{page.path.name}: {told}")
     return 0
 
 

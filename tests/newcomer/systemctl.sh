@@ -54,5 +54,6 @@ case $* in
 "restart hopseald") stop; start ;;
 "stop hopseald") stop ;;
 "reload hopseald") reload ;;
+"restart mailman3") exec bash /run/restart-mailman3 ;;
 *) echo "systemctl: no stand-in for: $*" >&2; exit 64 ;;
 esac

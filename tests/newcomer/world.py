@@ -1,21 +1,35 @@
 """Who else is there: the DNS, the far mail server, the smart host; and the
 servers beside hopseal, as their packages leave them."""
 
+import contextlib
+import ctypes
 import os
 import queue
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import harness
 import nameserver
-from nexthop import Authority, NextHop
 from smtptools import Sink
 
-OURS, FAR, SMART = "192.0.2.10", "192.0.2.25", "192.0.2.26"
+OURS, FAR = "192.0.2.10", "192.0.2.25"
+# A cable between us and everybody else; each end with its addresses.
+CABLE = """
+ip link add cable type veth peer name cable netns $1
+ip addr add 192.0.2.10/24 dev cable
+ip addr add 10.0.0.5/16 dev cable
+ip link set cable up
+nsenter -t $1 -n sh -e <<END
+ip link set lo up
+ip addr add 192.0.2.25/24 dev cable
+ip addr add 192.0.2.26/24 dev cable
+ip addr add 10.0.8.20/16 dev cable
+ip link set cable up
+END
+"""
+CLONE_NEWNET = 0x40000000
 ZONE = f"""
 example.org. IN MX 10 mx.example.org.
 mx.example.org. IN A {OURS}
@@ -26,20 +40,20 @@ lists.example.org. IN MX 10 lists.example.org.
 lists.example.org. IN A {OURS}
 example.com. IN MX 10 mail.example.com.
 mail.example.com. IN A {FAR}
-smart.example. IN A {SMART}
+smart.example. IN A 192.0.2.26
 """
 PEOPLE = {"hopseal": None, "postfix": 901, "postdrop": 902, "Debian-exim": 903,
           "haproxy": 904, "list": 905}
 
 
 class Nsd(nameserver.Nsd):
-    """On port 53, where everybody looks."""
+    """Far away, on port 53, where everybody looks."""
 
     def __init__(self, folder, lines):
         super().__init__(folder, lines)
         conf = self.folder / "nsd.conf"
-        conf.write_text(conf.read_text().replace(f"@{self.port}", "@53"))
-        self.port = 53
+        conf.write_text(conf.read_text().replace(
+            f"127.0.0.1@{self.port}", f"{FAR}@53"))
 
     def __enter__(self):
         with open(self.folder / "log", "wb") as log:
@@ -49,6 +63,17 @@ class Nsd(nameserver.Nsd):
         harness.until(self._is_up, "nsd to answer")
         return self
 
+    def _is_up(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.2)
+            s.connect((FAR, 53))
+            try:
+                s.send(b"\0\1\0\0\0\1\0\0\0\0\0\0\0\0\6\0\1")
+                return s.recv(512)
+            except OSError:
+                return None
+
 
 class World:
     def __init__(self):
@@ -56,13 +81,38 @@ class World:
         self.nsd = None
         self.servers = {}
         self.mails = queue.Queue()
-        Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+        self.elsewhere_pid = subprocess.Popen(
+            ["unshare", "-n", "sleep", "infinity"]).pid
+        self._lay_cable()
+        Path("/etc/resolv.conf").write_text(f"nameserver {FAR}\n")
         Path("/etc/hosts").write_text("127.0.0.1 localhost\n")
         self._people()
         self._install()
         self._serve_names()
-        self.far = Sink(25, host=FAR, dot=self._take)
-        self.smart = None
+        with self.elsewhere():
+            self.far = Sink(25, host=FAR, dot=self._take)
+
+    def _lay_cable(self):
+        own = os.readlink("/proc/self/ns/net")
+        there = f"/proc/{self.elsewhere_pid}/ns/net"
+        harness.until(lambda: os.readlink(there) != own, "another network")
+        harness.run("sh", "-ec", CABLE, "sh", self.elsewhere_pid)
+
+    @contextlib.contextmanager
+    def elsewhere(self):
+        """Sockets that are made meanwhile are on the other machine."""
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def go(path):
+            with open(path) as ns:
+                if libc.setns(ns.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+        with open("/proc/self/ns/net") as home:
+            go(f"/proc/{self.elsewhere_pid}/ns/net")
+            try:
+                yield
+            finally:
+                go(f"/proc/self/fd/{home.fileno()}")
 
     def _people(self):
         """Users and groups that the packages make."""
@@ -77,6 +127,7 @@ class World:
     def _install():
         """What the package does when it is installed."""
         harness.run("sh", harness.ROOT / "package/postinst", "configure")
+        shutil.chown("/var/lib/hopseal", "hopseal", "hopseal")
 
     def _serve_names(self):
         if self.nsd is not None:
@@ -85,7 +136,8 @@ class World:
         place = Path("/run/names")
         place.mkdir(exist_ok=True)
         self.nsd = Nsd(place, [line + "\n" for line in self.lines])
-        self.nsd.__enter__()
+        with self.elsewhere():
+            self.nsd.__enter__()
 
     def publish(self, lines):
         self.lines += [line for line in lines if line not in self.lines]
@@ -105,9 +157,17 @@ class World:
 
     def start(self, name, *more):
         import beside
+        if name == "dns":
+            self._serve_names()
+            return
         self.servers[name] = getattr(beside, name)(self, *more)
 
     def end(self, name):
+        if name == "dns":
+            self.nsd.__exit__()
+            shutil.rmtree(self.nsd.folder)
+            self.nsd = None
+            return
         self.servers.pop(name).stop()
 
     def logs(self):
