@@ -203,7 +203,7 @@ class Page:
     def _run(self, command, quiet=False):
         done = subprocess.run(["bash", "-c", command], cwd="/root",
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=harness.WAIT * 2)
+                              stderr=subprocess.STDOUT, timeout=harness.WAIT * 10)
         text = done.stdout.decode(errors="replace")
         if quiet and done.returncode:
             raise Fault(f"{command}: {done.returncode}\n{text}")

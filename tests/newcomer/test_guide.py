@@ -1,6 +1,7 @@
 """The guide, word for word: each page is followed on a machine of its own, and
 what is printed there has to be what stands in the page."""
 
+import os
 import re
 import subprocess
 
@@ -17,6 +18,7 @@ EXAMPLES = harness.ROOT / "config" / "examples"
 DEPLOYMENTS = {"inbound.md": "1-inbound.yaml", "egress.md": "2-egress.yaml",
                "forward.md": "3-forward.yaml", "list.md": "4-list.yaml",
                "appliance.md": "5-appliance.yaml"}
+SLOW = {"list.md": "Mailman takes longer to start than all other pages together"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,8 @@ def runs(page):
 
 @pytest.mark.parametrize("page", [p.name for p in PAGES if runs(p)])
 def test_a_page_is_followed(ready, page):
+    if page in SLOW and not os.environ.get("LONG"):
+        pytest.skip(f"with LONG=1: {SLOW[page]}")
     done = subprocess.run(
         machine.command("/usr/bin/python3", machine.HERE / "page.py",
                         GUIDE / page), capture_output=True, text=True)
