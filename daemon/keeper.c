@@ -21,6 +21,7 @@
 #define TICK_MS (10 * 1000)
 #define TICK_SOON_MS 100
 #define SWEEP_MS (3600 * 1000)
+#define ERRORS_MAX 3U	/* one behind the other */
 #define REPLIES_A_TURN 1024U
 #define VALUES_A_TURN (1024U * 1024)
 /* Holds the answers to all messages that are taken in a turn, less than two
@@ -34,6 +35,7 @@ struct peer {
 	struct peer *before, *behind;
 	unsigned number;
 	int fd;				/* -1: it is gone */
+	unsigned n_errors;
 	struct loop_watch *watch;
 	struct packets out;
 	struct loop_deferred destroy;
@@ -110,6 +112,7 @@ leave(struct peer *p)
 	look_whether_done(s);
 }
 
+/* One that is gone may have said more before: its end of file comes last. */
 static void
 send_answers(struct peer *p)
 {
@@ -119,9 +122,8 @@ send_answers(struct peer *p)
 		return;
 	r = packets_send(&p->out, p->fd);
 	if (r < 0)
-		leave(p);
-	else
-		loop_want(p->watch, r == 0 ? LOOP_READ : LOOP_WRITE);
+		packets_clear(&p->out);
+	loop_want(p->watch, r <= 0 ? LOOP_READ : LOOP_WRITE);
 }
 
 /* Copies that no record has any more. */
@@ -234,8 +236,11 @@ take_next(struct peer *p)
 	uint8_t room[MEMORY_PACKET_MAX];
 	ssize_t n = recv(p->fd, room, sizeof(room), MSG_DONTWAIT | MSG_TRUNC);
 
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+	/* one that left answers unread is an error before what it said last */
+	if (n < 0 && (errno == EINTR || errno == EAGAIN ||
+	    ++p->n_errors < ERRORS_MAX))
 		return 0;
+	p->n_errors = 0;
 	if (n <= 0) {
 		leave(p);
 	} else if ((size_t)n > sizeof(room) ||

@@ -1,5 +1,9 @@
 #include "tests/daemon/memory_kit.h"
 
+#include <poll.h>
+
+#include "daemon/memory_wire.h"
+
 /* ---- tests --------------------------------------------------------------- */
 
 /* V8: what was delivered is answered with what it was delivered as. */
@@ -103,6 +107,74 @@ claims_of_the_dead_are_free(void **state)
 	} while (f->told[0].status == MEMORY_BUSY);
 	assert_int_equal(f->told[0].status, MEMORY_AGAIN);
 	assert_string_equal(f->told[0].value, "v1");
+}
+
+static void
+say(int fd, enum memory_op op)
+{
+	struct memory_request q = {.op = (uint8_t)op, .pair = 1, .sender = 2,
+	    .key = "a message"};
+
+	assert_int_equal(send(fd, &q, sizeof(q), 0), sizeof(q));
+}
+
+/* A worker that says a last word, and leaves while a question of it is not
+ * answered yet, or its answer was not read. */
+static void
+leave_with_a_word(struct fixture *f, bool is_answered)
+{
+	struct memory_hello hello;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(passfd_give(f->control, pair[0]), 0);
+	close(pair[0]);
+	assert_int_equal(recv(pair[1], &hello, sizeof(hello), 0),
+	    sizeof(hello));
+	if (!is_answered)
+		kill(f->pid, SIGSTOP);
+	say(pair[1], MEMORY_OP_LOOK);
+	if (is_answered) {
+		struct pollfd p = {pair[1], POLLIN, 0};
+
+		assert_int_equal(poll(&p, 1, 30 * 1000), 1);
+		kill(f->pid, SIGSTOP);
+	}
+	say(pair[1], MEMORY_OP_DELIVERED);
+	close(pair[1]);
+	kill(f->pid, SIGCONT);
+}
+
+/* V8: what one said that left is kept, whatever it did not hear. */
+static void
+v8_the_last_word_of_one_that_left_counts(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int is_answered = 0; is_answered < 2; is_answered++) {
+		struct memory_response a;
+		struct memory_hello hello;
+		int pair[2];
+
+		for (int k = 0; k < N_CLIENTS; k++)
+			if (f->clients[k].m != NULL)
+				end_client(f, k);
+		leave_with_a_word(f, is_answered != 0);
+		close(f->control);	/* it leaves behind the last word */
+		assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+		start_keeper(f);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair),
+		    0);
+		assert_int_equal(passfd_give(f->control, pair[0]), 0);
+		close(pair[0]);
+		assert_int_equal(recv(pair[1], &hello, sizeof(hello), 0),
+		    sizeof(hello));
+		say(pair[1], MEMORY_OP_CLAIM);
+		assert_int_equal(recv(pair[1], &a, sizeof(a), 0), sizeof(a));
+		say(pair[1], MEMORY_OP_FORGET);
+		close(pair[1]);
+		assert_int_equal(a.status, MEMORY_DELIVERED);
+	}
 }
 
 static void
@@ -470,6 +542,8 @@ main(void)
 		    start, stop),
 		cmocka_unit_test_setup_teardown(claims_of_the_dead_are_free,
 		    start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v8_the_last_word_of_one_that_left_counts, start, stop),
 		cmocka_unit_test_setup_teardown(a_look_tells_of_the_pair,
 		    start, stop),
 		cmocka_unit_test_setup_teardown(

@@ -231,15 +231,19 @@ def reports(sink, mid):
             f"<{mid}@one.example>".encode() in m.content]
 
 
+# A process that dies again and again is started again after up to a minute.
+RESTARTED = 90
+
+
 def failed(s, mid):
     """A message that fails; until its report is there, and nothing else."""
-    for _ in range(400):
+    for _ in range(2000):
         try:
             send(s.port, [BOB], message(mid))
             break
         except (Closed, OSError, AssertionError):
             time.sleep(0.05)        # its process was killed
-    until(lambda: reports(s.sink, mid), f"the report of {mid}")
+    until(lambda: reports(s.sink, mid), f"the report of {mid}", RESTARTED)
     s.wait_empty()
 
 
