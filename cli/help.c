@@ -312,8 +312,9 @@ ORDER_OPTIONS},
 "hopseal debug off [--client NET ...]\n"
 "\n"
 "Sessions of clients in NET (192.0.2.7, 192.0.2.0/24, 2001:db8::/32) have their\n"
-"dialogue in the log: commands (C:) and replies (S:), never content; of AUTH and\n"
-"of unknown commands only that they came.\n"
+"dialogue in the log, commands (C:) and replies (S:), and what the next hop\n"
+"replies to their mail; never content, and of AUTH and of unknown commands only\n"
+"that they came.\n"
 "\n"
 "  --for TIME         30s, 10m, 2h: it ends by itself. Without it 10m; at most 1d\n"
 ORDER_OPTIONS},

@@ -277,6 +277,34 @@ count_reply(const struct link *l, enum smtp_client_event what)
 		metrics_count(METRIC_REPLIES, classes[class], 0);
 }
 
+/* By order (orders.h): whom it answers, and what it says. */
+static void
+show_reply(const struct link *l, enum smtp_client_event what)
+{
+	static const char *const asked[] = {
+		[SMTP_CLIENT_READY] = "EHLO", [SMTP_CLIENT_REFUSED] = "EHLO",
+		[SMTP_CLIENT_STARTTLS] = "STARTTLS",
+		[SMTP_CLIENT_AUTH] = "AUTH", [SMTP_CLIENT_XCLIENT] = "XCLIENT",
+		[SMTP_CLIENT_MAIL] = "MAIL", [SMTP_CLIENT_RCPT] = "RCPT",
+		[SMTP_CLIENT_DATA] = "DATA", [SMTP_CLIENT_END] = "the dot",
+		[SMTP_CLIENT_RSET] = "RSET", [SMTP_CLIENT_QUIT] = "QUIT",
+		[SMTP_CLIENT_BROKEN] = NULL,
+	};
+	const struct smtp_reply *r = &l->client.reply;
+	char text[4 * 400 + 8];
+	struct buf b = BUF_ON(text);
+
+	if (!l->is_watched || asked[what] == NULL)
+		return;
+	if (r->enhanced.n != 0) {
+		buf_add_escaped(&b, r->enhanced, 12);
+		buf_add_octet(&b, ' ');
+	}
+	buf_add_escaped(&b, r->text, 380);
+	log_line(LOG_WATCHED_, "relay=%s: to %s: %d %.*s", l->relay,
+	    asked[what], r->code, BYTES_FMT(buf_bytes(&b)));
+}
+
 static void
 step(struct link *l)
 {
@@ -291,6 +319,7 @@ step(struct link *l)
 		if (what == SMTP_CLIENT_MORE)
 			break;
 		count_reply(l, what);
+		show_reply(l, what);
 		on_said(l, what);
 	}
 	if (l->conn != NULL)
@@ -387,6 +416,7 @@ link_open(struct hub *h, const struct link_way *way, link_call *call,
 	l->who = way->who;
 	l->login = way->login;
 	l->is_plain = way->is_plain;
+	l->is_watched = way->is_watched;
 	l->call = call;
 	l->arg = arg;
 	snprintf(l->host, sizeof(l->host), "%s", way->target->host);

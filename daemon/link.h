@@ -34,6 +34,7 @@ struct link_way {
 			is passed on, lives as long as the link; NULL: ours */
 	const struct login *login;	/* a client's, likewise; or NULL */
 	bool is_plain;		/* the policy is `may`, and TLS failed before */
+	bool is_watched;
 };
 
 enum link_state {
@@ -64,6 +65,7 @@ struct link {
 	bool is_resetting;	/* READY is due once more */
 	bool is_brief;		/* idle: one above max-idle */
 	bool is_tls_fault;	/* LOST in the handshake */
+	bool is_watched;	/* by order: what it is told is logged */
 	char host[256];
 	uint16_t port;
 	char relay[384];	/* "host[ip]:port" */

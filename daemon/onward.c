@@ -48,6 +48,9 @@ has_outbound(struct onward *o)
 		/* who logged in has one connection, and that one is lost */
 		o->outbound = outbound_new(r->hub, r->listener, &to);
 	}
+	if (o->outbound != NULL)
+		outbound_watch(o->outbound, orders_watches(r->hub->env->orders,
+		    to.client->addr.ip, loop_now_ms(r->hub->loop)));
 	return o->outbound != NULL;
 }
 

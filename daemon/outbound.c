@@ -194,6 +194,14 @@ outbound_free(struct outbound **op)
 }
 
 void
+outbound_watch(struct outbound *o, bool is_watched)
+{
+	o->is_watched = is_watched;
+	if (o->link != NULL)
+		o->link->is_watched = is_watched;
+}
+
+void
 outbound_owner(struct outbound *o, outbound_call *call, void *arg)
 {
 	o->call = call;

@@ -74,6 +74,9 @@ struct outbound *outbound_new(struct hub *h, const struct config_listener *l,
 bool outbound_leads(const struct outbound *o,
     const struct outbound_destination *to);
 
+/* Whether replies of the next hop are logged, from here on. */
+void outbound_watch(struct outbound *o, bool is_watched);
+
 /* Who hears of the transaction; NULL: nobody. */
 void outbound_owner(struct outbound *o, outbound_call *call, void *arg);
 

@@ -76,6 +76,7 @@ open_next(struct outbound *o)
 		    .who = o->identity == NULL ? NULL : &o->identity->who,
 		    .login = o->secret == NULL ? NULL : &o->login,
 		    .is_plain = o->is_plain,
+		    .is_watched = o->is_watched,
 		};
 
 		link_name(way.target, o->relay, sizeof(o->relay));
@@ -185,6 +186,8 @@ outbound_granted(struct outbound *o)
 	}
 	o->link = o->wait.link;
 	o->wait.link = NULL;
+	if (o->link != NULL)
+		o->link->is_watched = o->is_watched;
 	if (o->link == NULL)
 		resolve(o);
 	else if (o->link->is_resetting)

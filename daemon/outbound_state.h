@@ -82,6 +82,7 @@ struct outbound {
 	bool is_mail_refused;	/* answers to RCPT are still to come */
 	bool is_to_send;	/* outbound_send() came */
 	bool is_probe;		/* READY is all that is wanted */
+	bool is_watched;	/* as struct link has it */
 	unsigned reconnects;
 	struct bytes pieces[OUTBOUND_PIECES];
 	struct bytes left[OUTBOUND_PIECES];	/* of them, to be sent */

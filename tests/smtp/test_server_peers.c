@@ -207,6 +207,52 @@ t7_auth_at_every_split(void **state)
 	}
 }
 
+/* Who watches: the lines as they are shown, with "C " or "S ". */
+static struct buf shown;
+
+static void
+show(void *arg, bool is_reply, struct bytes line)
+{
+	assert_ptr_equal(arg, &shown);
+	buf_add_str(&shown, is_reply ? "S " : "C ");
+	buf_add(&shown, line);
+	buf_add_octet(&shown, '\n');
+}
+
+/* T7, also for who looks for a fault: no content, nothing that is secret. */
+static void
+t7_the_dialogue_is_shown_without_secrets(void **state)
+{
+	struct smtp_server_config watched = all;
+	uint8_t octets[4096];
+
+	(void)state;
+	watched.watch = show;
+	watched.watch_arg = &shown;
+	shown = BUF_ON(octets);
+	session_init(&t, &watched);
+	smtp_server_secured(&t.s);
+	session_feed(&t, BYTES_LIT("HELO c\r\nAUTH LOGIN\r\n" U "\r\nMjM1\r\n"
+	    "AUTH PLAIN " P235 "\r\nAUTH cram-md5\r\n" P535 "\r\n"
+	    "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"));
+	session_feed(&t, BYTES_LIT("content\r\n.\r\n"));
+	session_feed(&t, BYTES_LIT("QUIT\r\n"));
+	buf_add_octet(&shown, 0);
+	assert_string_equal(octets, "S 220 hop.example ESMTP\n"
+	    "C HELO c\nS 250 hop.example\n"
+	    "C AUTH LOGIN\nS 334 VXNlcm5hbWU6\n"
+	    "C (a response to AUTH)\nS 334 UGFzc3dvcmQ6\n"
+	    "C (a response to AUTH)\nS 235 x\n"
+	    "C AUTH PLAIN ***\nS 503 5.5.1 Error: already authenticated\n"
+	    "C AUTH (unknown)\nS 503 5.5.1 Error: already authenticated\n"
+	    "C (an unknown command of 8 octets)\n"
+	    "S 500 5.5.2 Error: command not recognized\n"
+	    "C MAIL FROM:<a@b>\nS 250 x\n"
+	    "C RCPT TO:<c@d>\nS 250 x\n"
+	    "C DATA\nS 354 x\nS 250 x\n"
+	    "C QUIT\nS 221 2.0.0 Bye\n");
+}
+
 static void
 replies_to_auth_say_what_and_why(void **state)
 {
@@ -505,6 +551,7 @@ main(void)
 		cmocka_unit_test(t1_nothing_comes_while_the_answer_is_due),
 		cmocka_unit_test(tls_is_demanded),
 		cmocka_unit_test(t7_auth_at_every_split),
+		cmocka_unit_test(t7_the_dialogue_is_shown_without_secrets),
 		cmocka_unit_test(replies_to_auth_say_what_and_why),
 		cmocka_unit_test(t7_f5_lines_of_auth_have_a_bound),
 		cmocka_unit_test(t7_secrets_are_overwritten),
