@@ -528,19 +528,15 @@ send_out(struct decision *d, const struct decide_facts *f)
 }
 
 /*
- * What may pass at all passes as it is. Without a chain another From hurts
- * nobody, and where it is wanted mail would be lost without it.
+ * What may pass at all passes, unsigned. Another From is for mail without a
+ * chain: none was verified that could be extended.
  */
 static void
-bypass(struct decision *d, const struct decide_facts *f)
+bypass(struct decision *d)
 {
-	struct bytes from = d->from;
-
-	if (d->kind == DECIDE_REFUSE && d->rule == NULL)
-		return;
-	*d = (struct decision){.kind = DECIDE_PASS, .rule = "bypass"};
-	if (!decide_has_chain(f->message))
-		d->from = from;
+	if (d->kind != DECIDE_REFUSE || d->rule != NULL)
+		*d = (struct decision){.kind = DECIDE_PASS, .rule = "bypass",
+		    .from = d->from};
 }
 
 void
@@ -560,5 +556,5 @@ decide(struct decision *d, const struct decide_facts *f)
 		*d = (struct decision){.kind = DECIDE_PASS,
 		    .rule = "the next hop is ours, and signs"};
 	if (f->is_bypassed)
-		bypass(d, f);
+		bypass(d);
 }
