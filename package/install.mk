@@ -31,6 +31,9 @@ install: all man install-lib
 	install -m 644 $(wildcard config/examples/*.yaml) \
 		$(B)/man/hopseal.yaml $(examples)/
 	install -m 644 $(wildcard docs/guide/*.md) $(doc)/guide/
+	install -d $(doc)/alerts $(doc)/runbook
+	install -m 644 $(wildcard docs/alerts/*.yml) $(doc)/alerts/
+	install -m 644 $(wildcard docs/runbook/*.md) $(doc)/runbook/
 	for page in $(MANUALS); do \
 		install -D -m 644 $$page \
 		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || \
