@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/version.h"
 #include "daemon/http.h"
+#include "daemon/keywatch.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/queue.h"
@@ -21,6 +22,7 @@ struct pages {
 	struct loop *loop;
 	const struct worker_env *env;
 	struct http *http;
+	struct keywatch *keys;
 	pid_t master;
 };
 
@@ -117,6 +119,9 @@ tell(void *arg, enum metric m, struct buf *out)
 	case METRIC_CERTIFICATE:
 		tell_certificates(p->env, out);
 		break;
+	case METRIC_KEY_PUBLISHED:
+		keywatch_tell(p->keys, out);
+		break;
 	case METRIC_START:
 		metrics_write_line(out, m, NULL, NULL, metrics_start_s());
 		break;
@@ -162,7 +167,8 @@ pages_new(struct loop *l, const struct worker_env *env)
 	p->env = env;
 	p->master = getppid();
 	p->http = http_new(l, env->config->hostname, write_page, p);
-	if (p->http != NULL)
+	p->keys = keywatch_new(l, env);
+	if (p->http != NULL && p->keys != NULL)
 		error = 0;
 	for (size_t k = 0; k < env->n_http && error == 0; k++)
 		error = http_listen(p->http, env->http_fds[k]);
@@ -183,5 +189,6 @@ pages_free(struct pages **pp)
 	if (p == NULL)
 		return;
 	http_free(&p->http);
+	keywatch_free(&p->keys);
 	free(p);
 }

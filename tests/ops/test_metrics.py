@@ -266,3 +266,39 @@ def test_ten_slow_ones_and_no_more_P8(site):
     until(is_served, "the slow ones to be hung up on", 60)
     for s in slow:
         s.close()
+
+
+# ---- keys ----------------------------------------------------------------------
+
+
+def test_a_key_that_is_not_published_is_an_alarm(folder, keys, hopseald, sink):
+    """The record is missing, another one, and then right."""
+    keys.add("one.example")
+    name = "ed._domainkey.one.example"
+    right = keys.records[name]
+    keys.records.pop(name)
+    other = keys.records["rsa._domainkey.one.example"]
+    keys.write()
+    site = with_metrics(egress(folder, sink.port))
+    daemon = hopseald(site.config)
+    seen = Scraper(site.metrics)
+
+    def published(selector, value):
+        until(lambda: len(seen.read().values) and any(
+            n == "hopseal_key_published" and f'selector="{selector}"' in text
+            and v == value for (n, text), v in seen.values.items()),
+            f"{selector} to be {value}")
+
+    published("rsa", 1)
+    published("ed", 0)
+    daemon.wait_log(r"ALARM: the record of key ed of one\.example is not in")
+    keys.records[name] = other
+    keys.write()
+    assert reload(daemon) == " ready: "
+    daemon.wait_log(r"ALARM: the record of key ed of one\.example in the DNS "
+                    r"is that of another key")
+    keys.records[name] = right
+    keys.write()
+    assert reload(daemon) == " ready: "
+    published("ed", 1)
+    assert len(re.findall("ALARM", daemon.log())) == 2
