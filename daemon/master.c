@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
+#include "daemon/summary.h"
 #include "daemon/reload.h"
 #include "daemon/status.h"
 #include "daemon/tls_watch.h"
@@ -535,7 +536,7 @@ static int
 tick(struct master *m)
 {
 	int64_t t = now(), next = INT64_MAX, keeper_ms, queue_ms;
-	int64_t control_ms, alive_ms;
+	int64_t control_ms, alive_ms, summary_ms;
 
 	if (m->is_stopping && m->kill_ms <= t) {
 		log_line(LOG_WARNING_, "killing what would not stop");
@@ -565,6 +566,9 @@ tick(struct master *m)
 	control_ms = tick_control(m, t);
 	if (control_ms < next)
 		next = control_ms;
+	summary_ms = t + summary_tick((int64_t)time(NULL), false) * 1000;
+	if (summary_ms < next)
+		next = summary_ms;
 	alive_ms = tick_watchdog(m, t);
 	if (alive_ms < next)
 		next = alive_ms;
@@ -652,6 +656,7 @@ master_run(const char *path, struct config *c)
 	notify_watchdog_begin(&m.watchdog);
 	m.signal_fd = open_signals();
 	if (s == NULL || m.signal_fd < 0 || metrics_open() != 0 ||
+	    summary_open() != 0 ||
 	    pipe2(m.ready, O_NONBLOCK | O_CLOEXEC) != 0) {
 		log_line(LOG_ERROR_, "cannot start: %m");
 		if (s != NULL)
@@ -663,6 +668,7 @@ master_run(const char *path, struct config *c)
 	if (status == 0) {
 		loop(&m);
 		status = m.status;
+		(void)summary_tick((int64_t)time(NULL), true);
 		log_line(LOG_NOTICE_, "stopped");
 	}
 	keeper_fini(&m.keeper);

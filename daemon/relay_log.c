@@ -3,6 +3,7 @@
 #include "base/logline.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
+#include "daemon/summary.h"
 
 void
 relay_escape(struct bytes octets, char *out, size_t n)
@@ -98,9 +99,14 @@ void
 relay_count_verdict(const struct relay *r, const struct dkim2_result *result)
 {
 	enum dkim2_state state = result->full.state;
+	bool would = decide_would_refuse(r->verify_as, r->policy, state);
+	struct bytes d = {NULL, 0};
 
+	if (result->n_signatures != 0)
+		d = result->signatures[result->n_signatures - 1].d;
 	metrics_count(METRIC_VERDICTS, r->listener->role, state);
-	if (!decide_would_refuse(r->verify_as, r->policy, state))
+	summary_count(d, state, would);
+	if (!would)
 		return;
 	metrics_count(METRIC_WOULD_REFUSE, state, 0);
 	log_line(LOG_NOTICE_, "%s: would-refuse=%s verdict=%s listener=%s "

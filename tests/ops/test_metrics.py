@@ -106,6 +106,11 @@ def test_inbound_counts_verdicts_and_what_it_would_refuse(folder, keys,
     assert seen.of("hopseal_would_refuse_total") == 1
     daemon.wait_log(r"would-refuse=550 verdict=fail listener=l "
                     r"verify=observe")
+    daemon.stop()               # or at midnight
+    assert re.search(r"summary: without DKIM2: 1, domains with: 1\n.*"
+                     r"summary: domain=one\.example pass=1 fail=1 "
+                     r"permerror=0 temperror=0 would-refuse=1\n",
+                     daemon.log())
 
 
 def test_counts_outlive_workers_and_reloads(folder, keys, hopseald, sink):
