@@ -238,8 +238,10 @@ summary_tick(int64_t now_s, bool is_last)
 		summary_write(&b);
 	self.day = now_s / DAY_S;
 	rest = buf_bytes(&b);
-	while (rest.n != 0)
-		log_line(LOG_NOTICE_, "%.*s", BYTES_FMT(bytes_cut(&rest,
-		    '\n')));
+	while (rest.n != 0) {
+		struct bytes line = bytes_cut(&rest, '\n');
+
+		log_line(LOG_NOTICE_, "%.*s", BYTES_FMT(line));
+	}
 	return DAY_S - now_s % DAY_S;
 }
