@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "daemon/metrics.h"
+
 /* stderr, while a test looks at it: a file without a name. */
 static int saved, file;
 
@@ -212,6 +214,8 @@ test_q16_a_full_pipe(void **state)
 	text[n + more] = '\0';
 	assert_true(count(text, "m: 000") > 0);
 	assert_true(lost_lines(text) > 0);
+	assert_int_equal(metrics_get(METRIC_LOST_LINES, 0, 0),
+	    lost_lines(text));
 	assert_int_equal(count(text, "m: 000") + lost_lines(text), 2000);
 	assert_non_null(strstr(text, "m: again\n"));
 	close(ends[0]);

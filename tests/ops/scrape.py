@@ -88,8 +88,8 @@ class Scraper:
         self.values, self.types = parse(text)
         return self
 
-    def of(self, name, **labels):
+    def of(self, metric, /, **labels):
         """The sum of what has these labels."""
         self.read()
-        return sum(v for (n, text), v in self.values.items() if n == name
+        return sum(v for (n, text), v in self.values.items() if n == metric
                    and labels.items() <= labels_of(text).items())

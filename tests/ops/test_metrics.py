@@ -4,15 +4,18 @@ import os
 import re
 import signal
 import socket
+import ssl
 import time
+from pathlib import Path
 
 import pytest
 
 import harness
+from certs import Authority
 from configs import egress, inbound
 from harness import until
 from scrape import Scraper, get, http
-from smtptools import Client, Sink
+from smtptools import Client, Closed, Sink
 from test_process import children, reload
 
 ALICE, BOB = "alice@one.example", "bob@two.example"
@@ -307,3 +310,119 @@ def test_a_key_that_is_not_published_is_an_alarm(folder, keys, hopseald, sink):
     assert reload(daemon) == " ready: "
     published("ed", 1)
     assert len(re.findall("ALARM", daemon.log())) == 2
+
+
+# ---- what else is counted ------------------------------------------------------
+
+
+def test_the_queue_is_counted(folder, keys, hopseald):
+    """What waits, how old it is, how tries end, and the report of a failure."""
+    def rcpt(path):
+        return {"a": "250 ok", "c": "451 4.2.0 later", "d": "550 5.1.1 who"}[
+            path.strip("<>")[0]]
+
+    keys.add("one.example", rsa2048=None)
+    with Sink(rcpt=rcpt) as sink:
+        site = with_metrics(egress(
+            folder, sink.port, "delivery: queue", common=[
+                "keys: keys", "keys-file: dns.json", "queue-retry: 1h"]))
+        hopseald(site.config)
+        seen = Scraper(site.metrics)
+        for number, to in enumerate(("a@two.example", "c@two.example",
+                                     "d@two.example")):
+            send(site.port, letter(number), to=to, mail_from="a@one.example")
+        assert seen.of("hopseal_recipients_total", fate="queued") == 3
+        for result in ("delivered", "deferred", "failed"):
+            until(lambda: seen.of("hopseal_queue_results_total",
+                                  result=result) >= 1, result)
+        until(lambda: seen.of("hopseal_dsns_total", what="made") == 1,
+              "the report")
+        until(lambda: seen.of("hopseal_queue_messages", state="deferred") == 1
+              and seen.of("hopseal_queue_messages", state="waiting") == 0,
+              "a look at the queue")
+        assert seen.of("hopseal_queue_octets") > 50
+        until(lambda: seen.of("hopseal_queue_oldest_age_seconds") >= 1,
+              "it to grow older")
+        until(lambda: get(site.metrics, "/readyz")[0] == 200, "ready")
+
+
+def test_tls_is_counted(folder, hopseald, sink):
+    """Handshakes, good and bad, and the end of the certificate."""
+    pair = Authority(folder).pair("hop", "hop.example.net", days=30)
+    os.chmod(pair.key, 0o600)
+    site = with_metrics(inbound(folder, sink.port, f"tls: {pair}", common=[]))
+    hopseald(site.config)
+    seen = Scraper(site.metrics)
+    ends = seen.of("hopseal_certificate_expiry_timestamp_seconds",
+                   listener="l", name="1")
+    assert 29 < (ends - time.time()) / 86400 < 31
+    context = ssl._create_unverified_context()
+    with Client(site.port) as c:
+        assert c.command("STARTTLS")[0] == 220
+        with context.wrap_socket(c.sock):
+            pass
+    with Client(site.port) as c:
+        assert c.command("STARTTLS")[0] == 220
+        c.send(b"no handshake\r\n" * 20)
+        with pytest.raises((Closed, AssertionError)):
+            c.reply()
+    until(lambda: seen.of("hopseal_tls_handshakes_total", side="client",
+                          result="failed") == 1, "the bad one")
+    assert seen.of("hopseal_tls_handshakes_total", side="client",
+                   result="ok") == 1
+
+
+def test_troubles_are_counted(folder, keys, hopseald, sink):
+    """A keeper that hangs, a resolver that is not there, too many sessions,
+    mail that may not be signed."""
+    keys.add("one.example", rsa2048=None)
+    out = with_metrics(egress(folder, sink.port, "max-connections: 2"))
+    out.config = out.config.replace("senders: [", "senders: [other.example, ")
+    site = with_metrics(inbound(folder, sink.port, common=[
+        f"resolver: ['127.0.0.1:{harness.free_port()}']",
+        "resolver-timeout: 100ms"]))
+    daemon = hopseald(out.config, name="out")
+    hopseald(site.config)
+    seen, there = Scraper(out.metrics), Scraper(site.metrics)
+    (keeper,) = children(daemon, "hopseald-keeper")
+    os.kill(keeper, signal.SIGSTOP)
+    send(out.port, letter(1))
+    until(lambda: seen.of("hopseal_outages_total", what="keeper") >= 1, "it")
+    os.kill(keeper, signal.SIGCONT)
+    send(site.port, sink.mails[-1].content)
+    until(lambda: there.of("hopseal_dns_answers_total", answer="timeout") +
+          there.of("hopseal_dns_answers_total", answer="failed") >= 1, "it")
+    assert there.of("hopseal_would_refuse_total", verdict="temperror") == 1
+    other = b"From: x@other.example\r\n\r\nx\r\n"
+    send(out.port, other, mail_from="x@other.example")
+    assert seen.of("hopseal_unsigned_total", rule="no-key") == 1
+    clients = [Client(out.port), Client(out.port)]
+    with pytest.raises((Closed, AssertionError, ConnectionError)):
+        assert Client(out.port).banner[0] == 220
+    assert seen.of("hopseal_sessions_refused_total", reason="full") == 1
+    for c in clients:
+        c.close()
+    assert seen.of("hopseal_processes", process="signer") == 1
+    assert seen.of("hopseal_start_timestamp_seconds") > time.time() - 600
+    assert seen.of("hopseal_build_info", version="0.1.0") == 1
+
+
+# Where a test moves what no test here does.
+ELSEWHERE = {
+    "hopseal_log_lines_lost_total": "tests/daemon/test_log.c",
+    "hopseal_orders_active": "tests/ops/test_orders.py",
+    "hopseal_hung_total": "tests/e2e/test_guard.py",
+    "hopseal_copies_octets": "tests/e2e/test_lists.py",
+}
+# What no test can move.
+NEVER = {
+    "hopseal_proofs_failed_total": "it counts bugs; there is none to be had",
+}
+
+
+def test_each_metric_is_moved_by_a_test():
+    told = harness.run(harness.BUILD / "hopseald", "--metrics").decode()
+    ours = Path(__file__).read_text()
+    for name in re.findall(r"^\.It Va (\S+)", told, re.M):
+        assert name in NEVER or name in ELSEWHERE or re.search(
+            rf'"{name}(_count)?"', ours), f"no test moves {name}"
