@@ -86,3 +86,13 @@ def test_a_page_says_what_to_do(page):
     assert re.search(r"^## How to see it\n\n    \S", text, re.M)
     assert re.search(r"^## What to do\n\n- \S", text, re.M)
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_pages_name_commands_that_there_are():
+    told = subprocess.run([B / "hopseal", "help"], check=True,
+                          capture_output=True, text=True).stdout
+    verbs = set(re.findall(r"^  (\S+)  +\S", told, re.M))
+    for page in PAGES.iterdir():
+        text = page.read_text().replace("\n", " ")
+        for verb in re.findall(r"(?:`|    )hopseal +([a-z-]+)", text):
+            assert verb in verbs, f"{page.name}: hopseal {verb}"
