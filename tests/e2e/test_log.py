@@ -1,7 +1,10 @@
 """P7: what comes from outside can not write lines of the log, nor anything but
 visible ASCII into them."""
 
+import json
 import re
+
+import pytest
 
 import configs
 import harness
@@ -16,15 +19,31 @@ FORGED = "2026-11-26T00:00:00.000Z hopseald[1] worker/1: forged: status=sent"
 
 def check(log):
     for line in log.decode("latin-1").split("\n")[:-1]:
+        if line.startswith("{"):
+            check_object(line)
+            continue
         assert LINE.match(line), f"{line!r}"
         # what is forged stands within a line, never at its beginning
         assert not line.startswith(FORGED), line
 
 
-def test_clients_can_not_write_the_log(folder, hopseald, keys):
+def check_object(line):
+    """One object of strings in ASCII, each key once; its own keys are ours."""
+    pairs = json.loads(line, object_pairs_hook=list)
+    keys = [k for k, _ in pairs]
+    assert len(set(keys)) == len(keys) and keys[:4] == ["time", "level", "process", "pid"]
+    assert dict(pairs)["level"] in ("info", "warning", "error"), line
+    for key, value in pairs:
+        assert re.fullmatch("[a-z][a-z0-9_-]*", key), line
+        assert re.fullmatch(r"[\x20-\x7e]*", str(value)), line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_clients_can_not_write_the_log(folder, hopseald, keys, form):
     keys.add("one.example")
     with Sink() as sink:
-        site = configs.egress(folder, sink.port)
+        site = configs.egress(folder, sink.port, common=[
+            "keys: keys", "keys-file: dns.json", f"log: {form}"])
         daemon = hopseald(site.config)
         evil = EVIL.encode("utf-8", "replace")
         for line in (b"EHLO " + evil, b"EHLO a\rb", b"MAIL FROM:<" + evil + b"@one.example>",
@@ -61,18 +80,22 @@ def test_next_hops_can_not_write_the_log(folder, hopseald, keys):
                 daemon.stop()
 
 
-def test_messages_can_not_write_the_log(folder, hopseald, keys):
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_messages_can_not_write_the_log(folder, hopseald, keys, form):
     """Tags of a signature and the like are shown with their verdict."""
     keys.add("two.example")
     with Sink() as sink:
-        site = configs.inbound(folder, sink.port)
+        site = configs.inbound(folder, sink.port, common=[
+            "keys: keys", "keys-file: dns.json", f"log: {form}"])
         daemon = hopseald(site.config)
         for field in (f"DKIM2-Signature: i=1; m=1; d={EVIL}.example; s=x:y:z;",
                       f"DKIM2-Signature: i=1; m=1; t={FORGED}; d=a.example;",
-                      f"Message-Instance: m=1; h=sha256:{EVIL}:x;"):
+                      f"Message-Instance: m=1; h=sha256:{EVIL}:x;",
+                      f"Message-ID: <{EVIL}@x> to=<a@b>, status=sent (no)"):
             content = field.encode() + b"\r\n" + message(
                 1, 1, "a@one.example", "b@two.example")
             with Client(site.port) as c:
                 c.mail("a@one.example", "b@two.example", content)
-        harness.until(lambda: daemon.log().count("status=") >= 3, "the fates")
+        fate = "status=" if form == "text" else '"status": "'
+        harness.until(lambda: daemon.log().count(fate) >= 4, "the fates")
         check(daemon.log_file.read_bytes())
