@@ -133,6 +133,25 @@ look(void *arg, struct bytes line)
 	return true;
 }
 
+/* Reports that came back about the message that is asked for. */
+static bool
+look_about(void *arg, struct bytes line)
+{
+	struct trace *t = arg;
+	struct trace_message *m;
+	struct logline l;
+
+	arena_reset(t->line);
+	if (bytes_find(line, BYTES_LIT("about")) == line.n ||
+	    !logline_parse(line, t->line, &l) || l.id.n == 0 ||
+	    !bytes_eq(trace_family(logline_get(&l, "about")), t->id))
+		return true;
+	m = find_or_add(t, l.id);
+	if (m != NULL)
+		m->found = t->wanted;
+	return m != NULL;
+}
+
 /* ---- all that is told of them ---- */
 
 static bool
@@ -214,8 +233,7 @@ set_source(struct trace *t, const struct args *a, size_t n_words)
 		files[n++] = a->words[k];
 	}
 	t->source = (struct trace_source){.files = files, .n_files = n,
-	    .unit = unit == NULL ? "hopseald" : unit, .since_ms = -1,
-	    .is_twice = t->wanted != 0};
+	    .unit = unit == NULL ? "hopseald" : unit, .since_ms = -1};
 	if (since == NULL)
 		return 0;
 	t->source.since_ms = trace_since(since, (int64_t)time(NULL) * 1000);
@@ -289,6 +307,10 @@ trace(struct trace *t, bool is_json)
 			    m = m->next)
 				if (m->found == t->wanted)
 					t->id = trace_family(m->id);
+	}
+	if (code == 0 && t->id.n != 0) {
+		(void)find_or_add(t, t->id);	/* it is told first */
+		code = trace_source_read(&t->source, look_about, t);
 	}
 	if (code == 0 && (t->wanted == 0 || t->n_found != 0))
 		code = trace_source_read(&t->source, gather, t);

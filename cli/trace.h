@@ -12,8 +12,7 @@ struct trace_source {
 	size_t n_files;		/* 0: the journal */
 	const char *unit;
 	int64_t since_ms;	/* -1: all */
-	bool is_twice;		/* it is read more than once */
-	void *kept;		/* what came from standard input then */
+	void *kept;		/* what came from standard input */
 };
 
 /* One line of the log; false ends the reading. */

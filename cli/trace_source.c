@@ -93,15 +93,13 @@ read_all(FILE *f, const char *name, trace_line_fn *line, void *arg)
 	    strerror(errno)) : 0;
 }
 
-/* Standard input, in a file without a name where it is read twice. */
+/* Standard input, in a file without a name: it is read twice. */
 static int
 read_stdin(struct trace_source *s, trace_line_fn *line, void *arg)
 {
 	char block[65536];
 	size_t n;
 
-	if (!s->is_twice)
-		return read_all(stdin, "standard input", line, arg);
 	if (s->kept == NULL) {
 		s->kept = tmpfile();
 		if (s->kept == NULL)

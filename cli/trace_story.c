@@ -108,6 +108,7 @@ read_story(const struct trace_message *m, struct story *s)
 		take(&s->client, &k->l, "client");
 		take(&s->listener, &k->l, "listener");
 		take(&s->size, &k->l, "size");
+		take(&s->report_on, &k->l, "about");
 		take_fate(s, &k->l);
 		if (report.n != 0 && s->n_reports < 16)
 			s->reports[s->n_reports++] = report;

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/ascii.h"
+#include "base/logline.h"
 
 void
 received_date(int64_t time_s, struct buf *out)
@@ -70,4 +71,28 @@ received_write(const struct received *r, struct buf *out)
 	buf_add_str(out, ";\r\n\t");
 	received_date(r->time_s, out);
 	buf_add_str(out, "\r\n");
+}
+
+/* Behind what stands there; empty where it does not. */
+static struct bytes
+behind(struct bytes b, const char *what)
+{
+	return bytes_skip(b, bytes_find(b, bytes_of(what)) + strlen(what));
+}
+
+bool
+received_id(struct bytes value, const char *hostname, struct bytes *id)
+{
+	struct bytes b = behind(value, "by ");
+	size_t n = strlen(hostname);
+
+	if (!bytes_case_eq(bytes_first(b, n), bytes_of(hostname)) ||
+	    !bytes_starts(bytes_skip(b, n), BYTES_LIT(" (hopseal) with ")))
+		return false;
+	b = behind(b, " id ");
+	n = 0;
+	while (n < b.n && ascii_is_alnum(b.p[n]))
+		n++;
+	*id = bytes_first(b, n);
+	return logline_is_id(*id);
 }

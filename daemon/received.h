@@ -31,4 +31,13 @@ void received_write(const struct received *r, struct buf *out);
 /* Adds a date as RFC 5322 3.3 has it, in UTC. */
 void received_date(int64_t time_s, struct buf *out);
 
+/*
+ * The id of a message of ours, in a Received field that is said to be ours.
+ *
+ * value    of the field, folds and all; whoever returns a message may have
+ *          written it: the id has its form, and is for the log alone
+ * Returns  false where the field is none of this host
+ */
+bool received_id(struct bytes value, const char *hostname, struct bytes *id);
+
 #endif

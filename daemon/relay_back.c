@@ -299,6 +299,8 @@ judge(struct relay *r)
 	log_line(LOG_NOTICE_, "%s: returned=%s%s%.*s", r->id,
 	    dkim2_state_name(result->state), text.n == 0 ? "" : " reason=",
 	    BYTES_FMT(buf_bytes(&text)));
+	if (result->report != NULL)
+		relay_log_about(r, &result->report->returned);
 	if (result->state == DKIM2_PASS)
 		believe(r, result->report);
 	else

@@ -450,6 +450,7 @@ lack_answer(struct relay *r)
 void
 relay_bounce_found(struct relay *r, const struct arrival_reply *reply)
 {
+	relay_log_about(r, &r->bounce->report.returned);
 	if (reply->status == ARRIVAL_NONE)
 		without_record(r, "no record of the message that it returns");
 	else if (reply->status != ARRIVAL_FOUND)

@@ -2,6 +2,7 @@
 
 #include "base/logline.h"
 #include "daemon/log.h"
+#include "daemon/received.h"
 #include "daemon/metrics.h"
 #include "daemon/summary.h"
 
@@ -52,6 +53,22 @@ relay_log_envelope(const struct relay *r)
 	log_line(LOG_NOTICE_, "%s: from=%s, size=%zu, nrcpt=%u", r->id, from,
 	    content_header(&r->content).n + content_body(&r->content).n,
 	    r->n_said);
+}
+
+void
+relay_log_about(const struct relay *r, const struct dkim2_message *returned)
+{
+	struct bytes id;
+
+	for (size_t k = 0; k < returned->n_fields; k++) {
+		const struct dkim2_field *f = &returned->fields[k];
+
+		if (!bytes_case_eq(f->name, BYTES_LIT("received")) ||
+		    !received_id(f->value, r->hub->config->hostname, &id))
+			continue;
+		log_line(LOG_NOTICE_, "%s: about=%.*s", r->id, BYTES_FMT(id));
+		return;
+	}
 }
 
 void

@@ -476,6 +476,10 @@ void relay_log_message(const struct relay *r);
 /* MAIL FROM, octets, recipients: our queue says it of what it has. */
 void relay_log_envelope(const struct relay *r);
 
+/* Which message of ours is returned, as its top Received of ours says. */
+void relay_log_about(const struct relay *r,
+    const struct dkim2_message *returned);
+
 /* A refusal of ours; stage is MAIL, RCPT or DATA. */
 void relay_log_reject(const struct relay *r, const char *stage,
     const struct relay_answer *a, struct bytes to);

@@ -111,6 +111,43 @@ a_long_name_is_cut(void **state)
 	assert_true(strlen(written(&r)) < 255 + 200);
 }
 
+/* Of what is returned, the id of ours; of what others wrote, none. */
+static void
+an_id_of_ours_is_found_again(void **state)
+{
+	static const struct {
+		const char *value, *id;
+	} row[] = {
+		{" from a ([192.0.2.1])\r\n\tby mx.example.org (hopseal) with "
+		    "ESMTP id 4qk2xbcdfghj\r\n\tfor <a@b>;\r\n\tdate",
+		    "4qk2xbcdfghj"},
+		{" from a\r\n\tby MX.example.org (hopseal) with SMTP id "
+		    "4qk2xbcdfghj", "4qk2xbcdfghj"},
+		{" from a by mx.example.org (hopseal) with SMTP id 4qk2", NULL},
+		{" from a by mx.example.org (hopseal) with SMTP id "
+		    "4QK2XBCDFGHJ;", NULL},
+		{" from a by mx.example.org (hopseal) with SMTP", NULL},
+		{" from a by mx.example.org.evil (hopseal) with SMTP id "
+		    "4qk2xbcdfghj", NULL},
+		{" from a by mx.example.org (Postfix) with SMTP id "
+		    "4qk2xbcdfghj", NULL},
+		{" from a by other.example (hopseal) with SMTP id "
+		    "4qk2xbcdfghj", NULL},
+		{"", NULL},
+	};
+	struct bytes id;
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++) {
+		bool is_ours = received_id(bytes_of(row[k].value),
+		    "mx.example.org", &id);
+
+		assert_int_equal(is_ours, row[k].id != NULL);
+		if (is_ours)
+			assert_true(bytes_eq(id, bytes_of(row[k].id)));
+	}
+}
+
 int
 main(void)
 {
@@ -118,6 +155,7 @@ main(void)
 		cmocka_unit_test(the_field_says_what_is_known),
 		cmocka_unit_test(the_protocol_has_its_word),
 		cmocka_unit_test(a_long_name_is_cut),
+		cmocka_unit_test(an_id_of_ours_is_found_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,22 @@ def test_trace_reads_every_form(life, tmp_path):
     assert "--log" in trace(ids["bounced"], env={"PATH": "/nowhere"}, code=66)
 
 
+def test_trace_follows_what_comes_back(tmp_path):
+    """A bounce that names its message is told with it, from its beginning."""
+    first, back, other = "4qk2xbcdfghj", "5qk2xbcdfghj", "6qk2xbcdfghj"
+    lines = [(first, "from=<a@b>, size=1, nrcpt=1"), (back, "client=[::1]:1, listener=l, from=<>"),
+             (other, "from=<c@d>, size=1, nrcpt=1"), (back, f"about={first}"),
+             (other, f"about={back}"), (back, "returned=pass"), (other, "the client is gone: about="
+             + first)]
+    log = "".join(f"2026-11-26T00:00:0{k}.000Z hopseald[1] worker/1: {id}: {text}\n"
+                  for k, (id, text) in enumerate(lines))
+    got = traced(first, "--log", "-", stdin=log)
+    assert [(m["id"], m.get("report_on"), len(m["lines"])) for m in got] == [
+        (first, None, 1), (back, first, 3)]
+    assert f"  {back}, a report on {first}\n" in trace(first, "--log", "-", stdin=log)
+    assert [m["id"] for m in traced("--from", "a@b", "--log", "-", stdin=log)] == [first, back]
+
+
 def test_P7_trace_believes_nothing_of_a_log(life, tmp_path):
     """Octets that move a terminal are not shown, lines of others not told."""
     id = "4qk2xbcdfghj"
