@@ -70,6 +70,14 @@ $(B)/hopseal: $(call obj,cli) $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
+# Every system call that the headers know, with its name.
+$(B)/syscalls.h: Makefile
+	@mkdir -p $(@D)
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | LC_ALL=C sort | \
+		sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/{SYS_\1, "\1"},/p' >$@
+$(B)/daemon/guard_seccomp.o: CPPFLAGS += -I$(B)
+$(B)/daemon/guard_seccomp.o: $(B)/syscalls.h
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)

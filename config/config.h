@@ -249,6 +249,8 @@ struct config {
 	bool has_user;			/* said, not the default */
 	unsigned log;			/* enum config_log */
 	uint32_t workers;		/* 0: one a core */
+	bool is_sandboxed;
+	uint32_t watchdog_s;		/* of a worker */
 	const char *keys;		/* absolute or NULL */
 	const char *keys_file;		/* absolute or NULL */
 	const char *secrets;		/* absolute or NULL */

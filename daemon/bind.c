@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 
 #define TRY_AGAIN_MS 100
 #define TRIES 30
+#define GIVEN_FIRST 3
+#define GIVEN_MAX 1024
 
 static bool
 is_same(const struct config_addr *a, const struct config_addr *b)
@@ -93,6 +96,109 @@ open_patiently(const struct config_addr *a)
 	return fd;
 }
 
+/* ---- what systemd gives -------------------------------------------------- */
+
+/* A number of the environment; 0 where it is not there, or none. */
+static long
+number_of(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long n = text == NULL ? 0 : strtol(text, &end, 10);
+
+	return text == NULL || end == text || *end != '\0' ? 0 : n;
+}
+
+static bool
+option_is(int fd, int level, int option, int value)
+{
+	int is;
+	socklen_t n = sizeof(is);
+
+	return getsockopt(fd, level, option, &is, &n) == 0 && is == value;
+}
+
+/* Where it listens; false where it does not, or not for TCP. */
+static bool
+look_at(int fd, struct config_addr *a)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr *sa = (struct sockaddr *)&ss;
+	socklen_t n = sizeof(ss);
+	static const uint8_t any[sizeof(a->ip)];
+
+	*a = (struct config_addr){.port = 0};
+	if (getsockname(fd, sa, &n) != 0 ||
+	    !option_is(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) ||
+	    !option_is(fd, SOL_SOCKET, SO_ACCEPTCONN, 1) ||
+	    !addr_from_system(sa, a))
+		return false;
+	a->is_any = ss.ss_family == AF_INET6 &&
+	    memcmp(a->ip, any, sizeof(any)) == 0 &&
+	    option_is(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+void
+bind_take_given(struct bind_set *s)
+{
+	long pid = number_of("LISTEN_PID"), n = number_of("LISTEN_FDS");
+	struct config_addr a;
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	if (pid != getpid() || n <= 0 || n > GIVEN_MAX)
+		return;
+	s->given = calloc((size_t)n, sizeof(*s->given));
+	for (int fd = GIVEN_FIRST; fd < GIVEN_FIRST + (int)n; fd++) {
+		if (s->given != NULL && look_at(fd, &a)) {
+			s->given[s->n_given++] = (struct bind_socket){a, fd,
+			    false};
+			continue;
+		}
+		log_line(LOG_WARNING_, "descriptor %d of systemd is no socket "
+		    "that listens for TCP: closed", fd);
+		close(fd);
+	}
+}
+
+/* -1: none was given for that address. */
+static int
+use_given(struct bind_set *s, const struct config_addr *a)
+{
+	for (size_t k = 0; k < s->n_given; k++) {
+		int fd = s->given[k].fd;
+
+		if (!is_same(&s->given[k].addr, a))
+			continue;
+		s->given[k] = s->given[--s->n_given];
+		return fd;
+	}
+	return -1;
+}
+
+static void
+drop_given(struct bind_set *s)
+{
+	char text[64];
+
+	while (s->n_given != 0) {
+		struct bind_socket *g = s->given + --s->n_given;
+		struct buf b = BUF_ON(text);
+
+		addr_add(&g->addr, &b);
+		log_line(LOG_WARNING_, "systemd listens on %.*s, and no "
+		    "listener does: closed", BYTES_FMT(buf_bytes(&b)));
+		close(g->fd);
+	}
+	free(s->given);
+	s->given = NULL;
+}
+
+/* ---- a set --------------------------------------------------------------- */
+
 static int
 add(struct bind_set *s, const struct config_addr *a)
 {
@@ -105,7 +211,9 @@ add(struct bind_set *s, const struct config_addr *a)
 	if (more == NULL)
 		return -E_NOMEM;
 	s->sockets = more;
-	fd = open_patiently(a);
+	fd = use_given(s, a);
+	if (fd < 0)
+		fd = open_patiently(a);
 	if (fd < 0) {
 		addr_add(a, &b);
 		log_line(LOG_ERROR_, "cannot listen on %.*s: %s",
@@ -167,6 +275,7 @@ bind_trim(struct bind_set *s)
 {
 	size_t kept = 0;
 
+	drop_given(s);
 	for (size_t k = 0; k < s->n; k++) {
 		if (s->sockets[k].is_wanted)
 			s->sockets[kept++] = s->sockets[k];
@@ -183,4 +292,8 @@ bind_fini(struct bind_set *s)
 		close(s->sockets[--s->n].fd);
 	free(s->sockets);
 	s->sockets = NULL;
+	while (s->n_given != 0)
+		close(s->given[--s->n_given].fd);
+	free(s->given);
+	s->given = NULL;
 }

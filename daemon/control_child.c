@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "daemon/control.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 
@@ -104,7 +105,8 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	env.spool_fd = env.state_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;
-	if (priv_drop(&k->priv, parent, 0) != 0)
+	if (priv_drop(&k->priv, parent, 0) != 0 ||
+	    guard_enter(GUARD_CONTROL, NULL, 0) != 0)
 		return EXIT_FAILURE;
 	return control_serve(&env, certificates, k->orders, k->place.fd,
 	    master);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/arrival.h"
+#include "daemon/priv.h"
 
 #define NAME_SIZE (2 * STORE_KEY_SIZE + 1)
 #define AHEAD_S 3600		/* past it a file is from a wrong clock */
@@ -33,35 +34,9 @@ copies_are_used(const struct config *c)
 int
 copies_open(int state, bool is_root, uid_t uid, gid_t gid)
 {
-	bool is_new = mkdirat(state, COPIES_NAME, 0700) == 0;
-	struct stat st;
-	int fd;
+	const struct priv owner = {is_root, uid, gid};
 
-	if (!is_new && errno != EEXIST)
-		return -1;
-	fd = openat(state, COPIES_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	if (is_new && is_root && fchown(fd, uid, gid) != 0)
-		goto fail;
-	if (fstat(fd, &st) != 0)
-		goto fail;
-	if (st.st_uid != uid) {
-		errno = EPERM;
-		goto fail;
-	}
-	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) != 0)
-		goto fail;
-	return fd;
-fail:
-	{
-		int was = errno;
-
-		close(fd);
-		errno = was;
-	}
-	return -1;
+	return priv_folder(&owner, state, COPIES_NAME);
 }
 
 struct copies *

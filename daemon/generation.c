@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 
 #include "base/err.h"
 #include "daemon/copies.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/passfd.h"
@@ -78,6 +80,12 @@ signer_main(const struct generation *g, int control)
 	}
 	log_copy(-1);
 	is_locked = priv_lock_memory();
+	if (guard_enter(GUARD_SIGNER, NULL, 0) != 0) {
+		failed.status = EX_OSERR;
+		(void)!send(control, &failed, sizeof(failed), MSG_NOSIGNAL);
+		signer_keys_free(&keys);
+		return EX_OSERR;
+	}
 	if (!is_locked && g->number == 1)	/* once is enough */
 		log_line(LOG_NOTICE_, "RLIMIT_MEMLOCK is too low to lock "
 		    "more memory than that of the keys themselves");
@@ -131,6 +139,8 @@ close_others(const struct worker_start *s, int *keep)
 		keep[n++] = s->env.signer_fd;
 	if (s->env.spool_fd >= 0)
 		keep[n++] = s->env.spool_fd;
+	if (s->env.state_fd >= 0)
+		keep[n++] = s->env.state_fd;
 	if (s->env.queue_fd >= 0)
 		keep[n++] = s->env.queue_fd;
 	if (s->env.copies_fd >= 0)
@@ -196,6 +206,12 @@ fork_worker(struct generation *g, struct child *c, struct worker_start *s)
 	return pid;
 }
 
+static int64_t
+watchdog_ms(const struct generation *g)
+{
+	return (int64_t)g->shared->config->watchdog_s * 1000;
+}
+
 static int
 start_worker(struct generation *g, size_t at)
 {
@@ -208,6 +224,7 @@ start_worker(struct generation *g, size_t at)
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
 	c->is_ready = false;
+	watchdog_begin(&c->watchdog, c->started_ms, watchdog_ms(g));
 	tls_tickets_turn(c->started_ms);
 	if (g->control >= 0) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
@@ -365,8 +382,8 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->inventory = &g->inventory;
 	env->signer_fd = -1;
 	env->queue_fd = env->copies_fd = -1;
-	env->spool_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	env->state_fd = env->spool_fd;
+	env->state_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	env->spool_fd = priv_folder(&g->start.priv, env->state_fd, WORKER_TMP);
 	if (copies_are_used(c))
 		open_copies(g);
 	g->n_children = c->workers != 0 ? c->workers : count_cores();
@@ -430,6 +447,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 		goto out;
 	g->control = -1;
 	g->start.env.spool_fd = g->start.env.copies_fd = -1;
+	g->start.env.state_fd = -1;
 	g->number = number;
 	g->keeper = keeper;
 	g->queue = queue;
@@ -470,6 +488,8 @@ generation_free(struct generation **gp)
 		close(g->control);
 	if (g->start.env.spool_fd >= 0)
 		close(g->start.env.spool_fd);
+	if (g->start.env.state_fd >= 0)
+		close(g->start.env.state_fd);
 	if (g->start.env.copies_fd >= 0)
 		close(g->start.env.copies_fd);
 	tls_free(&g->start.env.tls);
@@ -565,11 +585,32 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 	return GENERATION_NOT_OURS;
 }
 
+/* Returns when to come again. */
+static int64_t
+look_at_children(struct generation *g, int64_t now_ms)
+{
+	int64_t next = INT64_MAX, at;
+	char who[32];
+
+	for (size_t k = 0; k < g->n_children; k++) {
+		struct child *c = g->children + k;
+
+		if (c->pid == 0)
+			continue;
+		snprintf(who, sizeof(who), "worker/%zu", k + 1);
+		at = watchdog_look(&c->watchdog, c->pid, who,
+		    metrics_beaten(c->pid), now_ms, watchdog_ms(g));
+		if (at < next)
+			next = at;
+	}
+	return next;
+}
+
 int64_t
 generation_tick(struct generation *g, int64_t now_ms)
 {
 	bool needs_signer = g->shared->config->keys != NULL;
-	int64_t next = INT64_MAX;
+	int64_t next = look_at_children(g, now_ms);
 
 	/* without its signer it is being replaced as a whole */
 	if (g->is_leaving || (needs_signer && g->control < 0))

@@ -8,6 +8,7 @@
 #include "daemon/bind.h"
 #include "daemon/keeper.h"
 #include "daemon/queue.h"
+#include "daemon/watchdog.h"
 #include "daemon/worker.h"
 
 /* A configuration, and how many generations use it. */
@@ -22,6 +23,7 @@ struct child {
 	int64_t started_ms;
 	int64_t restart_ms;	/* not before */
 	unsigned n_restarts;	/* ends that nobody asked for */
+	struct watchdog watchdog;
 	int channel;		/* for its sockets to keepers; -1: none */
 	int queue_channel;	/* likewise to queue processes */
 };
@@ -78,9 +80,9 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
     int status, int64_t now_ms);
 
 /*
- * Starts workers again that are due.
+ * Starts workers again that are due, and ends those that hang.
  *
- * Returns  when the next one is due; INT64_MAX: none
+ * Returns  when there is something to do again; INT64_MAX: nothing
  */
 int64_t generation_tick(struct generation *g, int64_t now_ms);
 

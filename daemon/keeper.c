@@ -53,6 +53,7 @@ struct serving {
 	const char *folder;
 	uint8_t secret[STORE_SECRET_SIZE];
 	bool has_secret;		/* it is in the folder too */
+	bool was_absent;		/* the folder, when we were shut in */
 	struct store *store;
 	struct copies *copies;
 	struct claims *claims;
@@ -336,13 +337,16 @@ static void
 find_secret(struct serving *s)
 {
 	uint8_t secret[STORE_SECRET_SIZE];
+	bool is_next;
 
 	memcpy(secret, s->secret, sizeof(secret));
 	s->has_secret = store_secret(s->folder, secret) == 0;
-	if (!s->has_secret)
+	/* it is there; we may not open it, and the next keeper may */
+	is_next = !s->has_secret && s->was_absent && errno == EACCES;
+	if (!s->has_secret && !is_next)
 		return;
 	log_line(LOG_NOTICE_, "%s can be used now", s->folder);
-	if (memcmp(secret, s->secret, sizeof(secret)) != 0)
+	if (is_next || memcmp(secret, s->secret, sizeof(secret)) != 0)
 		loop_stop(s->loop);	/* the next keeper has the right one */
 }
 
@@ -387,6 +391,7 @@ setup(struct serving *s, const struct store_limits *limits)
 {
 	randombytes_buf(s->secret, sizeof(s->secret));
 	s->has_secret = store_secret(s->folder, s->secret) == 0;
+	s->was_absent = !s->has_secret && errno == ENOENT;
 	if (!s->has_secret)
 		log_line(LOG_WARNING_, "the delivered memory can not be kept "
 		    "in %s (%m): a retry may arrive twice", s->folder);

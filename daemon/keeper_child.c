@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/guard.h"
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
@@ -21,6 +22,8 @@
 static int
 keeper_main(const struct keeper *k, pid_t parent, int control)
 {
+	const struct guard_path files = {k->folder, NULL, GUARD_FILES, -1};
+
 	log_open("keeper");
 	metrics_begin(METRIC_PROCESS_KEEPER);
 	prctl(PR_SET_NAME, "hopseald-keeper");
@@ -31,7 +34,8 @@ keeper_main(const struct keeper *k, pid_t parent, int control)
 	if (k->in_child != NULL)
 		k->in_child(k->arg);
 	umask(077);	/* what is kept says who wrote to whom */
-	if (priv_drop(&k->priv, parent, 0) != 0)
+	if (priv_drop(&k->priv, parent, 0) != 0 ||
+	    guard_enter(GUARD_KEEPER, &files, 1) != 0)
 		return EXIT_FAILURE;
 	return keeper_serve(k->folder, &k->limits, control);
 }

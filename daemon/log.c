@@ -67,6 +67,7 @@ log_open(const char *process)
 
 	snprintf(self.process, sizeof(self.process), "%s", process);
 	self.is_journal = is_journal();
+	tzset();	/* its file, while files can be opened */
 	self.fd = STDERR_FILENO;
 	self.copy = -1;
 	if (fstat(STDERR_FILENO, &st) != 0)

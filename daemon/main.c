@@ -12,6 +12,7 @@
 
 #include "base/version.h"
 #include "config/keysfile.h"
+#include "daemon/crash.h"
 #include "daemon/log.h"
 #include "daemon/master.h"
 #include "daemon/metrics.h"
@@ -178,10 +179,12 @@ check(const char *path)
 
 /* A session is a few descriptors: as many as we may have. */
 static void
-raise_limits(void)
+set_limits(void)
 {
+	const struct rlimit none = {0, 0};
 	struct rlimit r;
 
+	setrlimit(RLIMIT_CORE, &none);	/* with keys in it */
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
 	r.rlim_cur = r.rlim_max;
@@ -195,7 +198,7 @@ run(const char *path)
 
 	if (c == NULL)
 		return EX_CONFIG;
-	raise_limits();
+	set_limits();
 	return master_run(path, c);
 }
 
@@ -253,6 +256,7 @@ main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	log_open("master");
+	crash_catch();
 	signal(SIGPIPE, SIG_IGN);
 	if (sodium_init() < 0) {
 		log_line(LOG_ERROR_, "libsodium does not start");

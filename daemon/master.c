@@ -16,6 +16,7 @@
 #include "daemon/addr.h"
 #include "daemon/control.h"
 #include "daemon/generation.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
@@ -94,7 +95,8 @@ start(struct master *m, struct shared_config *s)
 	s->uses++;	/* ours, for as long as this takes */
 	log_json(s->config->log == LOG_JSON);
 	tls_watch_begin(&m->certificates, s->config, now());
-	g = bind_update(&m->sockets, s->config) != 0 ? NULL :
+	g = guard_begin(s->config->is_sandboxed) != 0 ||
+	    bind_update(&m->sockets, s->config) != 0 ? NULL :
 	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->orders,
 	    m->count + 1, m->ready[1], &status);
 	if (--s->uses == 0) {
@@ -280,15 +282,16 @@ renew(struct master *m)
 }
 
 /*
- * Certificates were replaced: new workers read them, the old ones finish
- * their sessions with theirs.
+ * Certificates, or how names are looked up: new workers read them, the old
+ * ones finish their sessions with theirs.
  */
 static void
 renew_certificates(struct master *m)
 {
 	struct shared_config *s = serving(m)->shared;
 
-	log_line(LOG_NOTICE_, "certificates have changed: reading them again");
+	log_line(LOG_NOTICE_, "certificates or resolvers have changed: "
+	    "reading them again");
 	reload_begin(&m->reload);	/* counted, and told by status */
 	if (start(m, s) != 0) {
 		end_reload(m, false);
@@ -664,6 +667,7 @@ master_run(const char *path, struct config *c)
 		free(s);
 		return EX_OSERR;
 	}
+	bind_take_given(&m.sockets);
 	status = start(&m, s);
 	if (status == 0) {
 		loop(&m);

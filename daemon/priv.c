@@ -1,6 +1,7 @@
 #include "daemon/priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -8,22 +9,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "daemon/log.h"
-
-/* The leak checker of a sanitizer build looks into the process. */
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_DUMPABLE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define IS_DUMPABLE 1
-#endif
-#endif
-#ifndef IS_DUMPABLE
-#define IS_DUMPABLE 0
-#endif
+#include "daemon/sanitizer.h"
 
 int
 priv_find(struct priv *p, const struct config *c)
@@ -81,7 +72,8 @@ priv_drop(const struct priv *p, pid_t parent, int death_signal)
 		return failed("setrlimit");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed("PR_SET_NO_NEW_PRIVS");
-	if (prctl(PR_SET_DUMPABLE, IS_DUMPABLE, 0, 0, 0) != 0)
+	/* the leak checker of a sanitizer build looks into the process */
+	if (prctl(PR_SET_DUMPABLE, IS_SANITIZED, 0, 0, 0) != 0)
 		return failed("PR_SET_DUMPABLE");
 	/* last: a change of user takes it back */
 	if (death_signal != 0) {
@@ -91,6 +83,40 @@ priv_drop(const struct priv *p, pid_t parent, int death_signal)
 			raise(death_signal);	/* it went before we asked */
 	}
 	return 0;
+}
+
+int
+priv_folder(const struct priv *p, int at, const char *name)
+{
+	bool is_new = mkdirat(at, name, 0700) == 0;
+	struct stat st;
+	int fd;
+
+	if (!is_new && errno != EEXIST)
+		return -1;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (is_new && p->is_root && fchown(fd, p->uid, p->gid) != 0)
+		goto fail;
+	if (fstat(fd, &st) != 0)
+		goto fail;
+	if (st.st_uid != p->uid) {
+		errno = EPERM;
+		goto fail;
+	}
+	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) != 0)
+		goto fail;
+	return fd;
+fail:
+	{
+		int was = errno;
+
+		close(fd);
+		errno = was;
+	}
+	return -1;
 }
 
 bool

@@ -32,6 +32,15 @@ int priv_find(struct priv *p, const struct config *c);
 int priv_drop(const struct priv *p, pid_t parent, int death_signal);
 
 /*
+ * Opens a folder for its user alone, and makes it where it is missing.
+ *
+ * at       descriptor of the folder it is in
+ * Returns  a descriptor, the caller's; -1 with errno, EPERM for a folder of
+ *          somebody else
+ */
+int priv_folder(const struct priv *p, int at, const char *name);
+
+/*
  * Keeps memory out of swap. Returns false where the system does not let us;
  * may be called again.
  */

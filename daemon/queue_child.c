@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/passfd.h"
 #include "daemon/queue.h"
-#include "daemon/spool.h"
+#include "daemon/spool_state.h"
 
 #define WAIT_MIN_MS 100
 #define WAIT_MAX_MS (60 * 1000)
@@ -107,6 +108,7 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
     int control, int channel, int signer)
 {
 	struct worker_env env = *of;
+	const struct guard_path files = {q->state, SPOOL_NAME, GUARD_FILES, -1};
 
 	log_open("queue");
 	metrics_begin(METRIC_PROCESS_QUEUE);
@@ -121,13 +123,14 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 	umask(077);
 	/* the lock is its parent's and its own: no other master has it while
 	 * one of them lives, and the two go together */
-	if (priv_drop(&q->priv, parent, SIGKILL) != 0)
+	if (priv_drop(&q->priv, parent, SIGKILL) != 0 ||
+	    guard_enter(GUARD_QUEUE, &files, 1) != 0)
 		return EXIT_FAILURE;
 	logins_lock(env.logins);
 	secrets_free(&env.secrets);	/* it makes no return address */
 	env.keeper_fd = channel;
 	env.signer_fd = signer;
-	env.queue_fd = env.copies_fd = -1;
+	env.queue_fd = env.copies_fd = env.spool_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;
 	return queue_serve(&env, control);
@@ -145,8 +148,8 @@ child(const struct queue *q, const struct worker_env *env, pid_t parent,
 	keep[n++] = q->lock;
 	if (signer >= 0)
 		keep[n++] = signer;
-	if (env->spool_fd >= 0)
-		keep[n++] = env->spool_fd;
+	if (env->state_fd >= 0)
+		keep[n++] = env->state_fd;
 	priv_close_others(keep, (size_t)n);
 	exit(queue_main(q, env, parent, control, channel,
 	    signer));

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/priv.h"
 #include "daemon/queue.h"
+#include "daemon/spool_state.h"
 
 #define DEATHS_MAX 2U		/* of one batch; then the loop's own process */
 
@@ -68,6 +70,7 @@ serve(const char *state, int fd, pid_t parent)
 {
 	static struct spool_commit all[QUEUE_BATCH_MAX];
 	struct told out[QUEUE_BATCH_MAX];
+	const struct guard_path files = {state, SPOOL_NAME, GUARD_FILES, -1};
 	struct spool *s;
 	size_t n;
 
@@ -77,7 +80,8 @@ serve(const char *state, int fd, pid_t parent)
 		_exit(0);
 	signal(QUEUE_LEAVE, SIG_IGN);
 	priv_close_others(&fd, 1);
-	if (spool_open(&s, state) != 0)
+	if (guard_enter(GUARD_COMMIT, &files, 1) != 0 ||
+	    spool_open(&s, state) != 0)
 		_exit(EX_OSERR);
 	(void)spool_work_beside(s);
 	while ((n = hear(fd, all)) != 0) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/priv.h"
 #include "daemon/spool_state.h"
@@ -75,6 +76,8 @@ obey(int mail, const struct order *o)
 static _Noreturn void
 serve(int mail, int socket, pid_t parent)
 {
+	const struct guard_path files = {.fd = mail,
+	    .may = GUARD_READ | GUARD_REMOVE_FILES};
 	struct order o;
 	int keep[2] = {mail, socket};
 	ssize_t n;
@@ -85,6 +88,8 @@ serve(int mail, int socket, pid_t parent)
 		_exit(0);
 	signal(SIGUSR1, SIG_IGN);	/* QUEUE_LEAVE is its parent's */
 	priv_close_others(keep, 2);
+	if (guard_enter(GUARD_REMOVE, &files, 1) != 0)
+		_exit(1);
 	while ((n = recv(socket, &o, sizeof(o), 0)) > 0 || (n < 0 &&
 	    errno == EINTR))
 		if (n == sizeof(o))

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/priv.h"
 
@@ -77,6 +78,8 @@ serve(int socket, pid_t parent)
 	if (getppid() != parent)
 		_exit(0);
 	priv_close_others(&socket, 1);
+	if (guard_enter(GUARD_SYNC, NULL, 0) != 0)
+		_exit(1);
 	while ((n = take(socket, fds)) != 0) {
 		sync_here(fds, n, errors);
 		for (size_t k = 0; k < n; k++)

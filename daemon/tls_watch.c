@@ -31,9 +31,23 @@ add_file(crypto_generichash_state *h, const char *path)
 	crypto_generichash_update(h, (const uint8_t *)&f, sizeof(f));
 }
 
+/* A file that landlock let a worker open is that one, not its name. */
+static bool
+add_system(crypto_generichash_state *h, const struct tls_watch *w,
+    const struct config *c)
+{
+	if (!c->is_sandboxed)
+		return false;
+	add_file(h, w->hosts != NULL ? w->hosts : "/etc/hosts");
+	if (c->n_resolver == 0)
+		add_file(h, w->resolvers != NULL ? w->resolvers :
+		    "/etc/resolv.conf");
+	return true;
+}
+
 /* False where there are no files. */
 static bool
-stamp(const struct config *c, struct tls_stamp *s)
+stamp(const struct tls_watch *w, const struct config *c, struct tls_stamp *s)
 {
 	crypto_generichash_state h;
 	bool has_any = false;
@@ -50,6 +64,7 @@ stamp(const struct config *c, struct tls_stamp *s)
 			add_file(&h, l->tls_ca);
 		has_any = has_any || l->n_tls != 0 || l->tls_ca != NULL;
 	}
+	has_any = add_system(&h, w, c) || has_any;
 	crypto_generichash_final(&h, s->octets, sizeof(s->octets));
 	return has_any;
 }
@@ -57,7 +72,7 @@ stamp(const struct config *c, struct tls_stamp *s)
 void
 tls_watch_begin(struct tls_watch *w, const struct config *c, int64_t now_ms)
 {
-	bool has_any = stamp(c, &w->tried);
+	bool has_any = stamp(w, c, &w->tried);
 
 	w->seen = w->tried;
 	w->next_ms = has_any ? now_ms + TLS_WATCH_MS : INT64_MAX;
@@ -71,7 +86,7 @@ tls_watch_look(struct tls_watch *w, const struct config *c, int64_t now_ms)
 	if (now_ms < w->next_ms)
 		return false;
 	w->next_ms = now_ms + TLS_WATCH_MS;
-	stamp(c, &w->seen);
+	stamp(w, c, &w->seen);
 	return memcmp(&w->seen, &w->tried, sizeof(was)) != 0 &&
 	    memcmp(&w->seen, &was, sizeof(was)) == 0;
 }

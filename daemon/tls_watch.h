@@ -1,4 +1,7 @@
-/* Notices that certificates, keys or CA files were replaced. */
+/*
+ * Notices that certificates, keys or CA files were replaced; and, of workers
+ * that can not open what was put in its place, where names are looked up.
+ */
 #ifndef DAEMON_TLS_WATCH_H
 #define DAEMON_TLS_WATCH_H
 
@@ -16,6 +19,7 @@ struct tls_watch {
 	struct tls_stamp tried;	/* what was loaded last, or could not be */
 	struct tls_stamp seen;	/* at the last look */
 	int64_t next_ms;	/* of the next look; INT64_MAX: none */
+	const char *hosts, *resolvers;	/* NULL: those in /etc */
 };
 
 /* The files are about to be read: call before that. */

@@ -8,9 +8,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/copies.h"
+#include "daemon/guard.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
+#include "daemon/spool_state.h"
+#include "daemon/watchdog.h"
 
 #define STOP_MS (30 * 1000)
 #define LEAVE_MS (3600 * 1000)	/* of sessions that are never silent */
@@ -94,13 +98,33 @@ on_part(void *arg)
 	close_sockets(w);
 }
 
+/* The master ends us where none comes (watchdog.h). */
 static void
 on_pulse(void *arg)
 {
 	struct worker *w = arg;
+	int64_t ms = (int64_t)w->env.config->watchdog_s * 1000 /
+	    (2 * WATCHDOG_LOOKS);
 
 	metrics_beat(loop_now_ms(w->env.loop));
-	loop_timer_start(w->pulse, METRICS_BEAT_MS);
+	loop_timer_start(w->pulse, ms < METRICS_BEAT_MS ? ms :
+	    METRICS_BEAT_MS);
+}
+
+/* What comes is written, to go on: what others wrote is not read. */
+int
+worker_shut_in(const char *state)
+{
+	const struct guard_path paths[] = {
+	    {state, WORKER_TMP, GUARD_READ | GUARD_WRITE, -1},
+	    {state, COPIES_NAME, GUARD_READ | GUARD_WRITE | GUARD_MAKE |
+		GUARD_REMOVE_FILES, -1},
+	    {state, SPOOL_NAME, GUARD_LIST, -1},
+	    {state, SPOOL_NAME "/new", GUARD_WRITE | GUARD_MAKE |
+		GUARD_REMOVE_FILES, -1}};
+
+	return guard_enter(GUARD_WORKER, paths, sizeof(paths) /
+	    sizeof(paths[0]));
 }
 
 /* A folder is of use only where this user may make files in it. */
@@ -118,7 +142,8 @@ check_spool(struct worker_env *env, unsigned number)
 	}
 	env->spool_fd = -1;
 	if (number == 1)	/* once is enough */
-		log_line(LOG_NOTICE_, "no files can be made in %s: "
+		log_line(LOG_NOTICE_, "no files can be made in %s/"
+		    WORKER_TMP ": "
 		    "large messages are kept in memory", env->config->state);
 }
 
@@ -191,7 +216,8 @@ worker_main(const struct worker_start *start)
 	log_open(name);
 	metrics_begin(METRIC_PROCESS_WORKER);
 	prctl(PR_SET_NAME, "hopseald-worker");
-	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0)
+	if (priv_drop(&start->priv, start->parent, SIGTERM) != 0 ||
+	    worker_shut_in(w.env.config->state) != 0)
 		return EX_OSERR;
 	check_spool(&w.env, start->number);
 	logins_lock(w.env.logins);

@@ -15,6 +15,9 @@
 #include "daemon/signer.h"
 #include "daemon/tls.h"
 
+/* Of STATE: bodies without a name. */
+#define WORKER_TMP "tmp"
+
 /* One listening descriptor, and whose it is. */
 struct worker_socket {
 	int fd;			/* non-blocking */
@@ -34,7 +37,7 @@ struct worker_env {
 	int signer_fd;				/* -1: no signer */
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
-	int state_fd;	/* the same folder, also where that does not work */
+	int state_fd;	/* the folder STATE */
 	int copies_fd;	/* folder of copies of messages; -1: none */
 	int queue_fd;	/* where sockets to queue processes come; -1: no
 			   listener queues */
@@ -63,6 +66,9 @@ struct worker_start {
 	pid_t parent;
 	int ready_fd;		/* gets a worker's pid once it accepts */
 };
+
+/* What of guard.h a worker gives up. 0 or -E_SYSTEM (logged). */
+int worker_shut_in(const char *state);
 
 /* Runs a worker in a process of its own. Returns what to exit with. */
 int worker_main(const struct worker_start *start);

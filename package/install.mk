@@ -42,6 +42,8 @@ install: all man install-lib
 	sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/hopseald.service \
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/hopseald.service
+	install -m 644 systemd/hopseald.socket \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -D -m 644 systemd/hopseal.sysusers \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/hopseal.conf
 	install -D -m 644 systemd/hopseal.tmpfiles \

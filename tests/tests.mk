@@ -31,6 +31,8 @@ $(DAEMON_TESTS): $(B)/%: $(B)/%.o $(B)/parts-daemon.a $(CORES)
 SPOOL_WRAPPED = writev sync_file_range fdatasync fsync renameat2 unlinkat \
 	ftruncate flock fstatfs nanosleep
 $(filter $(B)/tests/daemon/test_spool%,$(TESTS)): LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(SPOOL_WRAPPED))
+# What the kernel has is as the test says.
+$(B)/tests/daemon/test_guard: LDFLAGS += -Wl$(comma)--wrap=guard_seccomp_is_there -Wl$(comma)--wrap=guard_landlock_abi
 $(CLI_TESTS): $(B)/%: $(B)/%.o $(B)/parts-cli.a $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CMOCKA) $(ALL_LIBS)

@@ -71,7 +71,7 @@ test_update_and_trim(void **state)
 	struct config_addr addrs[3];
 	struct config_listener listener = {.listen = addrs, .n_listen = 2};
 	struct config c = {.listeners = &listener, .n_listeners = 1};
-	struct bind_set set = {NULL, 0};
+	struct bind_set set = {.n = 0};
 	int one, two, taken, first, flag;
 	socklen_t n = sizeof(flag);
 
@@ -113,7 +113,7 @@ static void
 test_any_is_another(void **state)
 {
 	struct bind_socket s = {addr("::", 25), 7, true};
-	struct bind_set set = {&s, 1};
+	struct bind_set set = {.sockets = &s, .n = 1};
 	struct config_addr any = addr("*", 25), zero = addr("::", 25);
 
 	(void)state;

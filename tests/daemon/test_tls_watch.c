@@ -149,6 +149,31 @@ test_the_ca_file_counts_too(void **state)
 	assert_true(look(f));
 }
 
+/* A worker may open the file that was there, and not what replaced it. */
+static void
+test_resolvers_count_for_those_shut_in(void **state)
+{
+	struct files *f = *state;
+
+	f->listener.n_tls = 0;
+	f->config.is_sandboxed = true;
+	f->watch.hosts = f->cert;
+	f->watch.resolvers = f->key;
+	tls_watch_begin(&f->watch, &f->config, f->now_ms);
+	assert_false(look(f));
+	put(f->key, "nameserver 192.0.2.1");
+	assert_false(look(f));
+	assert_true(look(f));
+	f->config.n_resolver = 1;	/* the system's are not asked */
+	tls_watch_begin(&f->watch, &f->config, f->now_ms);
+	put(f->key, "nameserver 192.0.2.129");
+	assert_false(look(f));
+	assert_false(look(f));
+	put(f->cert, "192.0.2.1 a.example");
+	assert_false(look(f));
+	assert_true(look(f));
+}
+
 static void
 test_without_files_nothing_is_awaited(void **state)
 {
@@ -175,6 +200,8 @@ main(void)
 		    test_a_file_that_is_gone_is_a_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_ca_file_counts_too,
 		    setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_resolvers_count_for_those_shut_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_without_files_nothing_is_awaited, setup, teardown),
 	};
