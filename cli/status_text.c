@@ -375,6 +375,7 @@ put_keys(const struct status *s, struct arena *a)
 	    "STATE"};
 	static const char *const fields[] = {"domain", "selector",
 	    "algorithm", "state"};
+	const struct status_line *keys = status_line(s, "keys", 0);
 	size_t n = count(s, "key");
 	struct table t = table_new(heads, 4, n < KEYS_SHOWN ? n : KEYS_SHOWN,
 	    a);
@@ -388,7 +389,9 @@ put_keys(const struct status *s, struct arena *a)
 	}
 	table_put(&t);
 	if (n > KEYS_SHOWN)
-		printf("and %zu more: hopseal key status\n", n - KEYS_SHOWN);
+		printf("and %" PRId64 " more: hopseal key status\n",
+		    status_number(keys, "active") +
+		    status_number(keys, "retired") - KEYS_SHOWN);
 	return !t.is_full;
 }
 
