@@ -42,6 +42,7 @@ MASKS = [
     (r"[A-Za-z0-9+/]{40,}={0,2}", "BASE64"),
     (r"\bSRS0=[^=]+=[^=]+=", "SRS0=HASH=DAY="),
     (r'(BASE64)("\s+"BASE64)+', "BASE64"),
+    (r"\b\d{14}\.\d{6}\b", "ID"),
     (r"\b[0-9A-F]{7,}\b", "ID"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( UTC|Z)?", "TIME"),
     (r"\b\d{4}-\d\d-\d\d\b", "TIME"),
@@ -52,13 +53,18 @@ MASKS = [
     (r"\[(\d+)\]: ", "[PID]: "),
     (r"\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b", "ID"),
     (r"\bworker/\d+", "worker/N"),
-    (r"(?<=id )[0-9a-z]{12}\b|(?<=queued as )[0-9a-z]{12}\b|"
-     r"\b[0-9a-z]{12}(?=: )|^[0-9a-z]{12}(?= )", "ID"),
+    (r"\b(id|queued as|trace) [0-9a-z]{12}\b", r"\1 ID"),
+    (r"\b[0-9a-z]{12}(?=: )|^[0-9a-z]{12}(?= )", "ID"),
     (r"\b[A-Z][a-z][a-z] [A-Z][a-z][a-z] +\d+ [\d:]{8}\b", "TIME"),
     (r"\bsize=\d+", "size=N"),
+    (r"\b\d+ workers?\b", "N workers"),
     (r"\b\d+ octets\b|\bS=\d+", "N octets"),
     (r"\b\d+ seconds\b", "N seconds"),
     (r"\b(pid|port)[= ]\d+", r"\1 N"),
+    (r"^(worker/N|signer|keeper|queue|control) +\d+ +\d+ s +", r"\1 PID UP "),
+    (r"\b[\d.]+ s\b", "N s"),
+    (r"(?<=  )[0-9a-z]{12}$", "ID"),
+    (r" {2,}", " "),
     (r"(?<=[\d\]]):[3-6]\d{4}\b", ":PORT"),
 ]
 FENCE = re.compile(r"^(```+)(.*)$")

@@ -12,8 +12,7 @@ start() {
 	install -d -m "$(of StateDirectoryMode)" -o hopseal -g hopseal /var/lib/hopseal
 	touch $log
 	before=$(wc -l <$log)
-	# with the journal's own stream, as far as it can see
-	JOURNAL_STREAM=$(stat -c %d:%i $log) setpriv --reuid "$(of User)" --regid "$(of Group)" --init-groups \
+	setpriv --reuid "$(of User)" --regid "$(of Group)" --init-groups \
 	    --bounding-set -all,+net_bind_service \
 	    --inh-caps -all,+net_bind_service \
 	    --ambient-caps -all,+net_bind_service \
