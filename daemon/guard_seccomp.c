@@ -110,6 +110,11 @@ static const struct {
 	    "setgroups setfsuid setfsgid setuid32 setgid32 setresuid32 setresgid32 setgroups32 "
 	    "setrlimit mlockall munlockall mkdir mkdirat chown "
 	    "fchownat chown32 lchown capget capset"},
+	/* what libc's modules for users are known to call */
+	{K(MASTER), "name_to_handle_at inotify_init1 inotify_add_watch "
+	    "inotify_rm_watch sched_getparam sched_getscheduler "
+	    "sched_get_priority_max sched_get_priority_min getpgrp getpgid "
+	    "getsid sendfile"},
 };
 
 /* What fails, and need not kill whoever asks. */
