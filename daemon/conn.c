@@ -145,11 +145,15 @@ receive(struct conn *c)
 	else
 		got = c->tls == NULL ? receive_plain(c) : conn_tls_read(c);
 	c->is_eof = got == CONN_GOT_END;
-	interest(c);
+	/* a full buffer stops the reading only where nobody takes from it */
+	if (c->is_eof || c->in.n < c->in.cap)
+		interest(c);
 	if (c->in.n != had)
 		c->call(c->arg, CONN_IN);
 	if (c->is_dying)
 		return;
+	if (c->in.n == c->in.cap && !is_securing(c))
+		interest(c);
 	if (got == CONN_GOT_END)
 		c->call(c->arg, CONN_EOF);
 	else if (got == CONN_GOT_BROKEN)

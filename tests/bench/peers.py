@@ -147,8 +147,8 @@ class Postfix(Peer):
         return self
 
     def stop(self):
-        self.instance.stop()
         stop(self.milter)
+        self.instance.stop()
 
     def pids(self):
         own = harness.session_pids(self.milter.pid) if self.milter else []

@@ -20,6 +20,7 @@ import mmap
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -172,11 +173,11 @@ class Managed:
 
     def __init__(self, mail):
         self.path, self.n = mail.path.with_name(mail.path.name + "-list"), mail.n
-        rest, out = (mail.path.with_suffix(".heads")).read_bytes(), []
-        while rest:
-            line, rest = rest.split(b"\n", 1) if len(rest) < 65536 else \
-                (rest[:rest.index(b"\n")], rest[rest.index(b"\n") + 1:])
-            head, rest = rest[:int(line)], rest[int(line):]
+        heads, at, out = mail.path.with_suffix(".heads").read_bytes(), 0, []
+        while at < len(heads):
+            start = heads.index(b"\n", at) + 1
+            end = start + int(heads[at:start])
+            head, at = heads[start:end], end
             head = head.replace(b"\r\nSubject: ", b"\r\nSubject: [l] ", 1)
             head = head[:-2] + (b"List-Id: <l.hop2.bench.example>\r\n"
                                 b"Precedence: list\r\n\r\n")
@@ -222,6 +223,7 @@ class Bench:
                     self.relays.append(relay)
                     continue
                 except (AssertionError, OSError) as fault:
+                    relay.stop()
                     why = " ".join(str(fault).split())[:300]
             self.missing.append((relay, why))
             print(f"NOT RUN {relay.name}: {why}", flush=True)
@@ -332,29 +334,54 @@ def idle_kib(relay, mail, n, *words):
     return kib / stood if stood else None
 
 
-def rest_mb(relay):
-    """Of the largest worker."""
-    def is_worker(pid):
-        return "worker" in Path(f"/proc/{pid}/comm").read_text()
-    found = [memory_of([pid]) for pid in relay.pids() if is_worker(pid)]
-    return max(found) / 1024 if found else None
+def workers(relay):
+    return [pid for pid in relay.pids()
+            if "worker" in Path(f"/proc/{pid}/comm").read_text()]
 
 
-def idle(bench):
-    """What only a fresh daemon tells: a worker at rest, idle sessions."""
-    relay = sites.quiet()
-    relay.start(bench.folder / "idle", bench.sink.port, bench.dns.port)
+class Workers:
+    """A daemon of its own, and of it what Peak asks: the workers."""
+
+    def __init__(self, bench, name):
+        self.relay = sites.quiet()
+        self.relay.start(bench.folder / name, bench.sink.port, bench.dns.port)
+
+    def pids(self):
+        return workers(self.relay)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.relay.stop()
+
+
+def memory(bench):
+    """What only fresh daemons tell: a worker at rest, idle sessions, and what
+    is in flight."""
     mail = bench.mail(CASES[CHOSEN[0]][0], 0)
-    try:
-        facts = {"rest": rest_mb(relay)}
+    with Workers(bench, "idle") as fresh:
+        relay = fresh.relay
+        facts = {"rest": max(memory_of([pid]) for pid in fresh.pids()) / 1024}
         # What a worker has from its first sessions is no session's own.
         idle_kib(relay, mail, 50)
         facts["idle"] = idle_kib(relay, mail, 1000)
         idle_kib(relay, mail, 50, "-s")
         facts["idle_tls"] = idle_kib(relay, mail, 1000, "-s")
-    finally:
-        relay.stop()
+    if "1m" in CHOSEN:
+        facts["flight"] = flight(bench)
     return {k: v for k, v in facts.items() if v is not None}
+
+
+def flight(bench):
+    """Memory of the workers under load, by the octets under way."""
+    size, sessions = CASES["1m"][:2]
+    with Workers(bench, "flight") as fresh:
+        relay, before = fresh.relay, memory_of(fresh.pids())
+        peak = Peak(fresh)
+        load(relay.port, sessions, bench.mail(size, 0), relay.sender,
+             relay.rcpt, "-d", SECONDS)
+        return (peak.stop() - before / 1024) / (size * sessions / (1 << 20))
 
 
 def bare_ms():
@@ -367,7 +394,7 @@ def bare_ms():
     return None
 
 
-def facts_of(rows, rest):
+def facts_of(rows):
     facts = {}
     row = rows.get(("4k", "sign-rsa"))
     if row and row["rate"]:
@@ -378,11 +405,6 @@ def facts_of(rows, rest):
             if case == "alone" and name in ours]
     if slow:
         facts["stall"] = max(slow)
-    row = rows.get(("1m", "pass"))
-    if row and "pass" in rest:
-        size, sessions = CASES["1m"][:2]
-        facts["flight"] = (row["mb"] - rest["pass"]) / (
-            size * sessions / (1 << 20))
     return facts
 
 
@@ -452,13 +474,15 @@ def main():
     if unknown:
         sys.exit(f"relay.py: no case {' '.join(unknown)}; there are: "
                  f"{' '.join(CASES)}")
+    # as an interrupt does: what was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = harness.open_folder(f"bench-{os.getpid()}")
     KEPT.mkdir(parents=True, exist_ok=True)
     bench = Bench(folder)
     try:
         bench.start()
         told = describe(bench)
-        facts, rows = idle(bench) if bench.has("pass") else {}, {}
+        facts, rows = memory(bench) if bench.has("pass") else {}, {}
         rest = {r.name: memory_of(r.pids()) / 1024 for r in bench.relays}
         for case in CHOSEN:
             for relay, runs in bench.case(case).items():
@@ -466,7 +490,7 @@ def main():
             print_case(case, bench.relays, rows)
     finally:
         bench.close()
-    facts |= facts_of(rows, rest)
+    facts |= facts_of(rows)
     judged = table.judge(rows, facts)
     print("\nMB at rest: " + ", ".join(f"{k} {v:.1f}" for k, v in rest.items()
                                        if v))
