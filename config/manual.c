@@ -26,7 +26,7 @@ static const struct {
 	[K_MILLIS] = {"time", "1s"},
 	[K_WORD] = {NULL, NULL},
 	[K_FLAGS] = {NULL, NULL},
-	[K_ADDRS] = {"address, ...", "[\"127.0.0.1:8025\"]"},
+	[K_ADDRS] = {"address, ...", "[\"127.0.0.1:2525\"]"},
 	[K_RESOLVERS] = {"address, ...", "[127.0.0.1]"},
 	[K_NETS] = {"network, ...", "[192.0.2.0/24]"},
 	[K_DOMAINS] = {"domain, ...", "[example.org]"},
@@ -50,7 +50,7 @@ static const char listener_text[] =
     "listeners:\n"
     "  in:\n"
     "    role: inbound\n"
-    "    listen: [\"127.0.0.1:8025\"]\n"
+    "    listen: [\"127.0.0.1:2525\"]\n"
     "    domains: [example.org]\n"
     "    next-hop: \"smtp://127.0.0.1:25\"\n";
 
