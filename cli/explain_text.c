@@ -1,12 +1,12 @@
 #include "cli/explain.h"
 
 #include "base/ascii.h"
+#include "cli/colour.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #define WIDTH 80U		/* columns of the screen */
 #define INDENT 18U		/* where the second column begins */
@@ -16,23 +16,7 @@
 #define FIELDS 6U		/* fields that differ */
 #define BEFORE 24U		/* octets shown before one that differs */
 
-#define GREEN "\033[32m"
-#define RED "\033[31m"
-#define YELLOW "\033[33m"
-#define BOLD "\033[1m"
-#define OFF "\033[0m"
-
 /* ---- words -------------------------------------------------------------- */
-
-/* A code for the terminal; nothing where there is none, or NO_COLOR is. */
-static const char *
-colour(const char *code)
-{
-	const char *no = getenv("NO_COLOR");
-
-	return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') ?
-	    code : "";
-}
 
 /*
  * Octets from the message never reach the terminal as they are.

@@ -243,7 +243,8 @@ LOOKUP_OPTIONS
 "  --state DIR        STATE itself\n"
 "  --json             one line with all of it: hopseald reload reload-error[]\n"
 "                     listener[] mail[] (by role; lately-... in the last window\n"
-"                     seconds) queue copies key[] certificate[] process[]; times\n"
+"                     seconds) queue copies keys key[] (1000 of a state at\n"
+"                     most) order[] certificate[] process[]; times\n"
 "                     in seconds of 1970\n"
 "\n"
 "exit: 0, 75 hopseald is not running, 66 only root and its user may ask\n"},

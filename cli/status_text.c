@@ -2,34 +2,18 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "cli/colour.h"
 
 #define COLUMNS 8U
 #define CELL_MAX 300U		/* octets */
 #define KEYS_SHOWN 12U
 #define WARN_S (14 * 24 * 3600)	/* before a certificate ends */
 
-#define RED "\033[31m"
-#define YELLOW "\033[33m"
-#define BOLD "\033[1m"
-#define OFF "\033[0m"
-
 /* ---- words --------------------------------------------------------------- */
-
-/* A code for the terminal; nothing where there is none, or NO_COLOR is. */
-static const char *
-colour(const char *code)
-{
-	const char *no = getenv("NO_COLOR");
-
-	return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') ?
-	    code : "";
-}
 
 /* "3 d 4 h", "12 min", "5 s". */
 static void
@@ -391,6 +375,7 @@ put_keys(const struct status *s, struct arena *a)
 	    "STATE"};
 	static const char *const fields[] = {"domain", "selector",
 	    "algorithm", "state"};
+	const struct status_line *keys = status_line(s, "keys", 0);
 	size_t n = count(s, "key");
 	struct table t = table_new(heads, 4, n < KEYS_SHOWN ? n : KEYS_SHOWN,
 	    a);
@@ -404,7 +389,9 @@ put_keys(const struct status *s, struct arena *a)
 	}
 	table_put(&t);
 	if (n > KEYS_SHOWN)
-		printf("and %zu more: hopseal key status\n", n - KEYS_SHOWN);
+		printf("and %" PRId64 " more: hopseal key status\n",
+		    status_number(keys, "active") +
+		    status_number(keys, "retired") - KEYS_SHOWN);
 	return !t.is_full;
 }
 

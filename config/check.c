@@ -159,6 +159,19 @@ check_egress(const struct look *k)
 		    "their domains, or remove it");
 }
 
+/* Why mail of a listener can not wait in the queue; NULL: it can. */
+static const char *
+needs_client(const struct config_listener *l)
+{
+	if (l->auth == AUTH_PASS)
+		return "the next hop is not there when a client logs in; "
+		    "remove `auth`";
+	if (l->pass_client != PASS_NONE)
+		return "the client is gone when mail is delivered; remove "
+		    "`pass-client`";
+	return NULL;
+}
+
 /*
  * The queue takes what it can deliver later, or tell somebody here about, and
  * delivers it when the client is gone (attacks.md Q20).
@@ -169,6 +182,10 @@ check_queue(const struct look *k)
 	const struct config_listener *l = k->listener;
 	const char *why = NULL;
 
+	if (l->legacy_bounce_out == BOUNCE_OUT_HOLD && needs_client(l) != NULL)
+		config_fault_add(&k->l->faults,
+		    place_of(k, "legacy-bounce-out"),
+		    "legacy-bounce-out: hold: %s", needs_client(l));
 	if (l->delivery != DELIVERY_QUEUE ||
 	    is_bad(&k->own->said, "delivery"))
 		return;
@@ -180,12 +197,8 @@ check_queue(const struct look *k)
 	else if (l->role == ROLE_FORWARD && lacks(&k->l->said, "keys"))
 		why = "signs what it reports; write the folder of the keys "
 		    "at top level";
-	else if (l->auth == AUTH_PASS)
-		why = "the next hop is not there when a client logs in; "
-		    "remove `auth`";
-	else if (l->pass_client != PASS_NONE)
-		why = "the client is gone when mail is delivered; remove "
-		    "`pass-client`";
+	else if (needs_client(l) != NULL)
+		why = needs_client(l);
 	else if (l->role != ROLE_FORWARD && lacks(&k->own->said, "senders") &&
 	    lacks(&k->l->said, "keys"))
 		why = "takes only mail from domains of ours; write `senders`, "
@@ -275,9 +288,17 @@ check_return(const struct look *k)
 	const struct config_listener *l = k->listener;
 	const char *why = NULL;
 
-	if (l->role != ROLE_EGRESS || l->mail_from == MAIL_FROM_KEEP ||
-	    is_bad(&k->own->said, "mail-from"))
+	if (l->role != ROLE_EGRESS || is_bad(&k->own->said, "mail-from"))
 		return;
+	if (l->mail_from == MAIL_FROM_KEEP) {
+		if (k->own->said.is_own[config_row_of("legacy-bounce-in")])
+			config_fault_add(&k->l->faults,
+			    place_of(k, "legacy-bounce-in"),
+			    "legacy-bounce-in: no address is made here that "
+			    "could bounce; write `mail-from: srs` or token, or "
+			    "remove it");
+		return;
+	}
 	if (l->mail_from == MAIL_FROM_FIXED)
 		why = "bounces could not be told apart here; write keep, srs "
 		    "or token";

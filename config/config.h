@@ -57,7 +57,8 @@ enum config_legacy_bounce_in {
 	LEGACY_BOUNCE_IN_REFUSE,
 };
 enum config_bounce_out { BOUNCE_OUT_ALIGNED, BOUNCE_OUT_DISCARD,
-    BOUNCE_OUT_PASS };
+    BOUNCE_OUT_PASS, BOUNCE_OUT_HOLD };
+enum config_dsn_return { DSN_RETURN_HEADERS, DSN_RETURN_FULL };
 enum config_replay { REPLAY_ONCE, REPLAY_REFUSE, REPLAY_OFF };
 enum config_mixed { MIXED_DEFER, MIXED_ONE_RCPT };
 enum config_scheme { SCHEME_SMTP, SCHEME_SMTPS, SCHEME_LMTP, SCHEME_MX };
@@ -190,6 +191,9 @@ struct config_listener {
 	enum config_on_failure on_failure;
 	const char *pair_name;		/* NULL: none */
 	const struct config_listener *pair;	/* the same */
+	const struct config_listener *returns;	/* an egress that has it as its
+					   pair, and makes return addresses:
+					   what comes to them goes its way */
 	bool is_paired;			/* it is the pair of others, */
 	bool is_copied;			/* and one of them writes recipes */
 	enum config_recipes recipes;
@@ -266,6 +270,8 @@ struct config {
 	uint32_t queue_expire_s;	/* no try after this */
 	uint32_t queue_connections;	/* of the queue, at once */
 	uint64_t queue_min_free;	/* octets that stay free for others */
+	enum config_dsn_return dsn_return;	/* what goes back in a DSN */
+	uint64_t dsn_return_max;	/* octets of a body that goes back */
 	const struct config_listener *listeners;
 	size_t n_listeners;
 	struct arena *arena;		/* all of the above lives here */

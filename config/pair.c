@@ -82,6 +82,8 @@ config_check_pairs(struct load *l)
 		}
 		out->pair = in;
 		in->is_paired = true;
+		if (out->mail_from != MAIL_FROM_KEEP && in->returns == NULL)
+			in->returns = out;
 		in->is_copied |= out->recipes != RECIPES_NONE;
 	}
 	for (size_t no = 0; no < l->n; no++)

@@ -43,8 +43,6 @@ static const struct preset refusals[] = {
 	{ROLE_EGRESS, "aliases", "it leaves the envelope as it came"},
 	{ROLE_EGRESS, "from-rewrite", "what it sends is of its own senders"},
 	{ROLE_EGRESS, "domains", "strangers could have mail signed there"},
-	{ROLE_EGRESS, "legacy-bounce-in", "bounces are taken where mail is "
-	    "forwarded"},
 	{ROLE_EGRESS, "policy", "mail of its own clients is what it signs"},
 	{ROLE_EGRESS, "recipient-delimiter", "it has no aliases"},
 	{ROLE_EGRESS, "unsigned", "mail without DKIM2 is what it signs"},

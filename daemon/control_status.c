@@ -8,6 +8,8 @@
 #include "daemon/queue.h"
 #include "daemon/status.h"
 
+#define KEYS_MAX 1000U		/* of a state that are listed */
+
 /* ---- mail ---------------------------------------------------------------- */
 
 static const struct {
@@ -204,8 +206,38 @@ write_key(const struct signer_key *k, const char *state, struct buf *out)
 }
 
 static void
-write_certificates(const struct control *c, struct buf *out)
+say(const struct control_call *c, struct buf *out)
 {
+	control_peer_text(c->peer, buf_bytes(out));
+	out->n = 0;
+	out->full = false;
+}
+
+/* How many, and the first of them. */
+static void
+say_keys(const struct control_call *c, struct buf *out)
+{
+	const struct signer_inventory *keys = c->control->env->inventory;
+
+	buf_add_str(out, "keys");
+	status_number(out, "active", (int64_t)keys->n);
+	status_number(out, "retired", (int64_t)keys->n_retired);
+	buf_add_octet(out, '\n');
+	for (size_t k = 0; k < keys->n && k < KEYS_MAX; k++) {
+		write_key(keys->keys + k, "active", out);
+		say(c, out);
+	}
+	for (size_t k = 0; k < keys->n_retired && k < KEYS_MAX; k++) {
+		write_key(keys->retired + k, "retired", out);
+		say(c, out);
+	}
+	say(c, out);
+}
+
+static void
+say_certificates(const struct control_call *call, struct buf *out)
+{
+	const struct control *c = call->control;
 	const struct config *config = c->env->config;
 	const int64_t *ends = c->certificates;
 
@@ -219,14 +251,8 @@ write_certificates(const struct control *c, struct buf *out)
 			if (ends != NULL)
 				status_number(out, "ends", *ends++);
 			buf_add_octet(out, '\n');
+			say(call, out);
 		}
-}
-
-static void
-say(const struct control_call *c, struct buf *out)
-{
-	control_peer_text(c->peer, buf_bytes(out));
-	out->n = 0;
 }
 
 void
@@ -234,7 +260,6 @@ control_status(const struct control_call *call)
 {
 	const struct control *c = call->control;
 	const struct config *config = c->env->config;
-	const struct signer_inventory *keys = c->env->inventory;
 	static char room[16384];	/* of one line, or those of mail */
 	struct buf out = BUF_ON(room);
 
@@ -251,15 +276,7 @@ control_status(const struct control_call *call)
 	status_number(&out, "limit", (int64_t)config->copies.size);
 	buf_add_octet(&out, '\n');
 	say(call, &out);
-	for (size_t k = 0; k < keys->n; k++) {
-		write_key(keys->keys + k, "active", &out);
-		say(call, &out);
-	}
-	for (size_t k = 0; k < keys->n_retired; k++) {
-		write_key(keys->retired + k, "retired", &out);
-		say(call, &out);
-	}
-	write_certificates(c, &out);
-	say(call, &out);
+	say_keys(call, &out);
+	say_certificates(call, &out);
 	control_ask_master(call, CONTROL_OP_STATUS);
 }

@@ -89,7 +89,8 @@ on_sweep(void *arg)
 
 /*
  * evhttp has neither a bound of connections nor one of their time. Who comes
- * too many is hung up on at once.
+ * too many is hung up on at once. The descriptor is closed with our use of the
+ * socket and not before: until then the loop knows it.
  */
 static struct bufferevent *
 on_connect(struct event_base *base, void *arg)
@@ -100,7 +101,7 @@ on_connect(struct event_base *base, void *arg)
 
 	if (v == NULL)
 		return NULL;
-	v->socket = bufferevent_socket_new(base, -1, 0);
+	v->socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	if (v->socket == NULL) {
 		free(v);
 		return NULL;

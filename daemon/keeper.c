@@ -78,6 +78,13 @@ struct serving {
 static void on_peer(void *arg, unsigned what);
 
 static void
+say_copies(const struct serving *s)
+{
+	metrics_set(METRIC_COPIES_OCTETS, 0,
+	    (int64_t)store_copies(s->store));
+}
+
+static void
 destroy(void *arg)
 {
 	struct peer *p = arg;
@@ -169,6 +176,7 @@ end_turn(struct serving *s)
 		if (p->out.head != p->out.tail)
 			send_answers(p);
 	}
+	say_copies(s);
 	remove_copies(s);
 }
 
@@ -375,8 +383,7 @@ on_tick(void *arg)
 		find_secret(s);
 	metrics_beat(loop_now_ms(s->loop));
 	metrics_ready(s->has_secret);
-	metrics_set(METRIC_COPIES_OCTETS, 0,
-	    (int64_t)store_copies(s->store));
+	say_copies(s);
 	if (s->has_secret && !s->is_turn) {
 		is_more = store_tick(s->store, loop_time_s(s->loop));
 		remove_copies(s);

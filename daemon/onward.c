@@ -20,7 +20,9 @@ onward_new(struct relay *r, const struct onward *like)
 	if (o == NULL)
 		return NULL;
 	o->relay = r;
+	o->way = like->way;
 	o->hop = like->hop;
+	o->is_return = like->is_return;
 	o->domain = like->domain;
 	o->mail_from = like->mail_from;
 	o->identity = like->identity;
@@ -46,7 +48,7 @@ has_outbound(struct onward *o)
 		r->spare = NULL;
 	} else if (!to.client->is_authenticated) {
 		/* who logged in has one connection, and that one is lost */
-		o->outbound = outbound_new(r->hub, r->listener, &to);
+		o->outbound = outbound_new(r->hub, o->way, &to);
 	}
 	if (o->outbound != NULL)
 		outbound_watch(o->outbound, orders_watches(r->hub->env->orders,
@@ -57,14 +59,15 @@ has_outbound(struct onward *o)
 static void
 begin(struct onward *o, uint64_t size)
 {
+	static const struct bytes none = {NULL, 0};
 	const struct relay *r = o->relay;
 	const struct outbound_mail mail = {
 	    .mail_from = o->mail_from,
 	    .size = size,
 	    .is_8bit = r->is_8bit,
 	    .is_utf8 = r->mail.is_utf8,
-	    .ret = r->mail.ret,
-	    .envid = r->mail.envid,
+	    .ret = o->is_return ? none : r->mail.ret,
+	    .envid = o->is_return ? none : r->mail.envid,
 	};
 
 	o->state = ONWARD_OPEN;

@@ -80,6 +80,7 @@ struct onward {
 	uint32_t hash;
 	enum onward_state state;
 	/* where it goes, and as whom: who differs has another */
+	const struct config_listener *way;	/* whose next hop it is */
 	const struct config_next_hop *hop;
 	struct bytes domain;		/* of the recipients, for mx */
 	struct bytes mail_from;		/* with brackets */
@@ -91,6 +92,8 @@ struct onward {
 	struct outbound *outbound;	/* NULL: none */
 	size_t n_asked;			/* recipients, in what is open */
 	size_t n_accepted;
+	bool is_return;			/* to an address of ours: what its
+					   sender wants to hear is not asked */
 	bool is_8bit;			/* said at its MAIL */
 	struct decision decision;	/* once the message is there */
 	unsigned n_sharing;		/* recipients that may share a copy */

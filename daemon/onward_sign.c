@@ -290,7 +290,7 @@ onward_sign(struct onward *o)
 	}
 	if (error == 0)
 		error = sign_next(o);
-	if (error != 0 || o->sign == NULL || !r->listener->is_dkim1)
+	if (error != 0 || o->sign == NULL || !o->way->is_dkim1)
 		return error;
 	return sign_beside(o);
 }

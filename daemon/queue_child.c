@@ -27,7 +27,8 @@ bool
 queue_is_used(const struct config *c)
 {
 	for (size_t k = 0; k < c->n_listeners; k++)
-		if (c->listeners[k].delivery == DELIVERY_QUEUE)
+		if (c->listeners[k].delivery == DELIVERY_QUEUE ||
+		    c->listeners[k].legacy_bounce_out == BOUNCE_OUT_HOLD)
 			return true;
 	return false;
 }

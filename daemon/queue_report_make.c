@@ -14,8 +14,6 @@
 #include "dsn/report.h"
 #include "smtp/xtext.h"
 
-/* Octets of a body that is returned whole; of a longer one the header is. */
-#define RETURN_MAX (1U << 20)
 /* Beside what is returned: its header and the report, some copies of each. */
 #define ROOM (16U << 20)
 
@@ -102,7 +100,8 @@ list_failed(const struct queue_message *m, struct arena *a,
 /* The header as it came, without its empty line; the body where it is asked
  * for and not too long. */
 static void
-return_message(const struct spool_file *f, struct dsn_made *d)
+return_message(const struct config *c, const struct spool_file *f,
+    struct dsn_made *d)
 {
 	const struct queue_message *m = &f->m;
 	struct bytes content = spool_file_content(f);
@@ -116,7 +115,9 @@ return_message(const struct spool_file *f, struct dsn_made *d)
 	if (header.n == 0)	/* it came without: what we put on top */
 		header = spool_file_added(f, &m->copies[0]);
 	d->returned_header = header;
-	if (!bytes_case_eq(m->ret, BYTES_LIT("FULL")) || body.n > RETURN_MAX)
+	if (!(m->ret.n == 0 ? c->dsn_return == DSN_RETURN_FULL
+	    : bytes_case_eq(m->ret, BYTES_LIT("FULL"))) ||
+	    body.n > c->dsn_return_max)
 		return;
 	d->returned_body = body;
 	d->has_returned_body = true;
@@ -141,7 +142,7 @@ write_report(struct queue_report *q)
 
 	if (error != 0)
 		return error;
-	return_message(f, &d);
+	return_message(c, f, &d);
 	return dsn_report_write(&d, q->arena, &q->header, &q->body,
 	    &q->is_8bit);
 }
@@ -164,7 +165,8 @@ describe(const struct queue_report *q, const struct bytes pieces[2],
 {
 	int64_t now = loop_time_s(q->run->hub->loop);
 
-	*rcpt = (struct queue_rcpt){.due_s = now, .path = q->to, .to = q->to};
+	*rcpt = (struct queue_rcpt){.due_s = now, .path = q->to, .to = q->to,
+	    .notify = BYTES_LIT("NEVER")};
 	*c = (struct queue_copy){
 	    .mail_from = BYTES_LIT("<>"),
 	    .signed_as = bytes_of(signed_as),
@@ -313,8 +315,8 @@ queue_report_make(struct queue_report *q)
 	enum dkim2_refusal why = DKIM2_MAY_SIGN;
 	int error;
 
-	q->arena = arena_new(ROOM + (m->n_content < RETURN_MAX
-	    ? (size_t)m->n_content : RETURN_MAX) * 2);
+	q->arena = arena_new(ROOM + 2 *
+	    (size_t)q->run->hub->config->dsn_return_max);
 	if (q->arena == NULL) {
 		queue_report_later(q, "no memory");
 		return;

@@ -49,9 +49,13 @@ destroy(void *arg)
 
 /* Octets that a message may take beside its content. */
 static size_t
-room_for(const struct config_listener *l)
+room_for(const struct config *c, const struct config_listener *l)
 {
 	size_t room = (16U << 20) + 4 * (size_t)l->max_header;
+
+	/* what comes back may go on, whole, in a report of ours */
+	if (l->role == ROLE_FORWARD || l->returns != NULL)
+		room += 2 * (size_t)c->dsn_return_max;
 
 	/* each may have another header, with its table of fields */
 	if (l->from_rewrite != FROM_REWRITE_NEVER)
@@ -59,7 +63,7 @@ room_for(const struct config_listener *l)
 	/* each recipient may have a copy of its own */
 	if (l->delivery == DELIVERY_QUEUE)
 		room += (size_t)l->max_recipients * QUEUED_COPY;
-	if (l->is_dkim1)
+	if (l->is_dkim1 || l->returns != NULL)
 		room += DKIM1_COPY * (size_t)(l->delivery == DELIVERY_QUEUE
 		    ? l->max_recipients : l->max_copies);
 	return room;
@@ -85,7 +89,7 @@ relay_new(struct hub *h, const struct config_listener *l, struct inbound *s,
 	r->begun_ms = loop_now_ms(h->loop);
 	content_init(&r->content, h->env->spool_fd);
 	make_id(r);
-	r->arena = arena_new(room_for(l));
+	r->arena = arena_new(room_for(h->config, l));
 	r->timer = loop_timer_new(h->loop, too_late, r);
 	if (r->arena == NULL || r->timer == NULL ||
 	    !slots_take(&h->slots, r, &r->tag)) {

@@ -149,7 +149,7 @@ relay_arrival_write(struct relay *r)
 	struct arrival *a;
 
 	if (!r->listener->is_paired || r->copies == NULL ||
-	    !key_of(r, r->listener, chain, &key))
+	    relay_is_return(r) || !key_of(r, r->listener, chain, &key))
 		return false;
 	a = arena_alloc(r->arena, sizeof(*a));
 	if (a == NULL || list_rcpts(r, &a->rcpts) != 0) {

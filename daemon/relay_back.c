@@ -71,8 +71,9 @@ first_failed(const struct dsn_report *report)
 	return NULL;
 }
 
-static bool
-has_failed(const struct dsn_report *report, struct bytes address)
+/* The failure of an address; NULL: the report tells of none. */
+static const struct dsn_recipient *
+failure_of(const struct dsn_report *report, struct bytes address)
 {
 	for (size_t k = 0; k < report->n_recipients; k++) {
 		const struct dsn_recipient *f = &report->recipients[k];
@@ -80,20 +81,20 @@ has_failed(const struct dsn_report *report, struct bytes address)
 		if (f->action == DSN_FAILED &&
 		    (bytes_case_eq(f->final, address) ||
 		    bytes_case_eq(f->original, address)))
-			return true;
+			return f;
 	}
-	return false;
+	return NULL;
 }
 
 /*
- * Whether an alias leads to one of those who failed.
+ * The failure that an address of the hop before has come to, by our aliases.
  *
  * address  local@domain
- * found    which failure, where it is one
+ * found    NULL: they lead to none
  */
 static int
-leads_to_failed(struct relay *r, const struct dsn_report *report,
-    struct bytes address, bool *found)
+find_failure(struct relay *r, const struct dsn_report *report,
+    struct bytes address, const struct dsn_recipient **found)
 {
 	const struct config_aliases *t = &r->listener->aliases;
 	const struct config_alias *row;
@@ -101,10 +102,10 @@ leads_to_failed(struct relay *r, const struct dsn_report *report,
 	size_t n, at = address.n;
 	int error;
 
-	*found = has_failed(report, address);
+	*found = failure_of(report, address);
 	while (at != 0 && address.p[at - 1] != '@')
 		at--;
-	if (*found || !r->listener->has_aliases || at < 2)
+	if (*found != NULL || !r->listener->has_aliases || at < 2)
 		return 0;
 	row = config_alias_find(t, bytes_first(address, at - 1),
 	    bytes_skip(address, at));
@@ -113,8 +114,8 @@ leads_to_failed(struct relay *r, const struct dsn_report *report,
 	error = config_alias_expand(t, row, r->arena, &ends, &n);
 	if (error != 0)
 		return error == -E_NOMEM ? error : 0;
-	for (size_t k = 0; k < n && !*found; k++)
-		*found = has_failed(report, ends[k]);
+	for (size_t k = 0; k < n && *found == NULL; k++)
+		*found = failure_of(report, ends[k]);
 	return 0;
 }
 
@@ -140,12 +141,12 @@ list_failed(struct relay *r, const struct dsn_report *report,
 	if (list == NULL)
 		return -E_NOMEM;
 	for (size_t k = 0; k < n && error == 0; k++) {
-		bool is_led = false;
+		const struct dsn_recipient *its = NULL;
 
-		error = leads_to_failed(r, report, told[k], &is_led);
-		if (is_led)
+		error = find_failure(r, report, told[k], &its);
+		if (its != NULL)
 			list[n_led++] = (struct dsn_failed){.final = told[k],
-			    .status = why->status};
+			    .status = its->status};
 	}
 	for (size_t k = 0; k < n && n_led == 0; k++)
 		list[k] = (struct dsn_failed){.final = told[k],
@@ -194,9 +195,15 @@ tell(struct relay *r, const struct dsn_report *report,
 	    .hostname = bytes_of(r->hub->config->hostname),
 	    .returned_header = u->header,
 	};
+	const struct config *c = r->hub->config;
 	int error = dsn_route_domain(&made.domain, u->rcpts, u->n_rcpts,
 	    has_key, r, r->arena);
 
+	if (c->dsn_return == DSN_RETURN_FULL && u->has_body &&
+	    u->body.n <= c->dsn_return_max) {
+		made.returned_body = u->body;
+		made.has_returned_body = true;
+	}
 	if (error == 0 && made.domain.n == 0) {
 		refuse(r, 550, "5.7.1", "There is no key any more of a domain "
 		    "that the message was sent to");
@@ -219,7 +226,7 @@ tell(struct relay *r, const struct dsn_report *report,
 static void
 tell_legacy(struct relay *r)
 {
-	if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
+	if (relay_return_way(r)->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
 		refuse(r, 550, "5.7.1", "Bounces of mail without DKIM2 are "
 		    "not taken");
 		return;
@@ -318,8 +325,8 @@ record_of(const struct signer_key *keys, size_t n, struct bytes name)
 	return NULL;
 }
 
-/* The public half of a key of ours, which the DNS may have lost; a retired one
- * signed what may still come back (B7). */
+/* The public half of a key of ours: what we signed is known to us, whatever
+ * the DNS has by now; a retired key signed what may still come back (B7). */
 static const struct bytes *
 own_record(const struct relay *r, struct bytes name)
 {
@@ -333,16 +340,13 @@ own_record(const struct relay *r, struct bytes name)
 void
 relay_back_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 {
-	const struct bytes *names, *own = NULL;
+	const struct bytes *names;
 	int error;
 
 	if (r->state != RELAY_CHECKING ||
 	    k >= dsn_check_wants(r->check, &names))
 		return;
-	if (txt->found == DKIM2_KEY_ABSENT)
-		own = own_record(r, names[k]);
-	error = own != NULL ? dsn_check_answer(r->check, k, DKIM2_KEY_TXT,
-	    own, 1) : dsn_check_answer(r->check, k, txt->found, txt->records,
+	error = dsn_check_answer(r->check, k, txt->found, txt->records,
 	    txt->n);
 	if (error != 0)
 		relay_dsn_fail(r, error);
@@ -350,22 +354,49 @@ relay_back_key(struct relay *r, size_t k, const struct resolve_txt *txt)
 		judge(r);
 }
 
+/* Answers what we know ourselves, and asks the DNS for the rest. */
+static void
+ask_keys(struct relay *r)
+{
+	const struct bytes *names, *own;
+	size_t n = dsn_check_wants(r->check, &names);
+	bool is_asked = false;
+	int error = 0;
+
+	for (size_t k = 0; k < n && error == 0; k++) {
+		own = own_record(r, names[k]);
+		if (own != NULL) {
+			error = dsn_check_answer(r->check, k, DKIM2_KEY_TXT,
+			    own, 1);
+			continue;
+		}
+		is_asked = true;
+		resolve_ask_txt(r->hub->resolve, names[k],
+		    r->tag | (RELAY_BACK_PART + k));
+	}
+	if (error != 0)
+		relay_dsn_fail(r, error);
+	else if (!is_asked)
+		judge(r);
+}
+
 bool
 relay_back(struct relay *r)
 {
-	struct dkim2_limits limits;
+	struct dkim2_limits limits, returned;
 	const struct dsn_check_options opts = {
 	    .now_s = loop_time_s(r->hub->loop),
 	    .envelope = &r->arrived,
 	    .limits = &limits,
+	    .returned_limits = &returned,
 	};
-	const struct bytes *names;
-	size_t n;
 	int error;
 
 	if (!r->rcpts->out.is_return || !decide_has_chain(&r->message))
 		return false;
 	relay_limits(r, &limits);
+	returned = limits;
+	returned.max_age_s = INT64_MAX;	/* the address says how old it may be */
 	error = dsn_check_new(&r->check, r->arena, &r->message,
 	    content_body(&r->content), &opts);
 	if (error != 0) {
@@ -373,11 +404,6 @@ relay_back(struct relay *r)
 		return true;
 	}
 	r->state = RELAY_CHECKING;
-	n = dsn_check_wants(r->check, &names);
-	for (size_t k = 0; k < n; k++)
-		resolve_ask_txt(r->hub->resolve, names[k],
-		    r->tag | (RELAY_BACK_PART + k));
-	if (n == 0)
-		judge(r);
+	ask_keys(r);
 	return true;
 }

@@ -129,6 +129,19 @@ pass(struct relay *r)
 	go_on(r);
 }
 
+/* Nobody is told, or the postmaster decides. */
+static void
+swallow(struct relay *r, const char *why)
+{
+	if (r->listener->legacy_bounce_out != BOUNCE_OUT_HOLD) {
+		relay_discard(r, why);
+		return;
+	}
+	r->is_queued = true;
+	r->held_why = why;
+	pass(r);
+}
+
 /* Whether an address is one that mail of ours is sent from. */
 static bool
 is_own(const struct relay *r, const struct relay_rcpt *rcpt)
@@ -148,10 +161,16 @@ is_own(const struct relay *r, const struct relay_rcpt *rcpt)
 static void
 without_record(struct relay *r, const char *why)
 {
-	bool any = false;
+	bool any = false, all = true;
 
 	if (r->listener->legacy_bounce_out == BOUNCE_OUT_PASS) {
 		pass(r);
+		return;
+	}
+	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		all = all && is_own(r, k);
+	if (!all && r->listener->legacy_bounce_out == BOUNCE_OUT_HOLD) {
+		swallow(r, why);
 		return;
 	}
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next) {
@@ -215,11 +234,11 @@ tell_legacy(struct relay *r, const struct arrival *record)
 	} else if (how == BOUNCE_OUT_DISCARD) {
 		relay_discard(r, "legacy-bounce-out: discard");
 	} else if (!record->is_dkim1_aligned) {
-		relay_discard(r, "no signature shows who sent the message");
+		swallow(r, "no signature shows who sent the message");
 	} else if (rcpt == NULL) {
-		relay_discard(r, "not to who sent the message");
+		swallow(r, "not to who sent the message");
 	} else if (!is_same) {
-		relay_discard(r, "what it returns is not what came in");
+		swallow(r, "what it returns is not what came in");
 	} else {
 		for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
 			if (k != rcpt)

@@ -13,7 +13,7 @@ _Static_assert(crypto_hash_sha256_BYTES == 32, "SHA-256");
 
 /* What two reports on the same failure have in common. 0 or -E_NOMEM. */
 static int
-make_digest(struct relay *r, struct relay_dsn *d, struct bytes signature)
+make_digest(struct relay *r, struct relay_failure *f, struct bytes signature)
 {
 	uint8_t octets[crypto_hash_sha256_BYTES];
 	crypto_hash_sha256_state state;
@@ -21,15 +21,48 @@ make_digest(struct relay *r, struct relay_dsn *d, struct bytes signature)
 
 	crypto_hash_sha256_init(&state);
 	crypto_hash_sha256_update(&state, signature.p, signature.n);
-	for (size_t k = 0; k < d->made.n_rcpts; k++) {
-		struct bytes path = d->made.rcpts[k].final;
-
-		crypto_hash_sha256_update(&state, &end, 1);
-		crypto_hash_sha256_update(&state, path.p, path.n);
-	}
+	crypto_hash_sha256_update(&state, &end, 1);
+	crypto_hash_sha256_update(&state, f->told.final.p, f->told.final.n);
 	crypto_hash_sha256_final(&state, octets);
-	d->digest = (struct bytes){octets, sizeof(octets)};
-	return relay_keep(r, &d->digest);
+	f->digest = (struct bytes){octets, sizeof(octets)};
+	return relay_keep(r, &f->digest);
+}
+
+/* 0 or -E_NOMEM. */
+static int
+list_failures(struct relay *r, struct relay_dsn *d, struct bytes signature)
+{
+	int error = 0;
+
+	d->failures = arena_array(r->arena, d->made.n_rcpts,
+	    sizeof(*d->failures));
+	d->left = arena_array(r->arena, d->made.n_rcpts, sizeof(*d->left));
+	if (d->failures == NULL || d->left == NULL)
+		return -E_NOMEM;
+	for (; d->n_failures < d->made.n_rcpts && error == 0;
+	    d->n_failures++) {
+		struct relay_failure *f = &d->failures[d->n_failures];
+
+		f->told = d->made.rcpts[d->n_failures];
+		error = make_digest(r, f, signature);
+	}
+	return error;
+}
+
+bool
+relay_dsn_narrow(struct relay *r)
+{
+	struct relay_dsn *d = r->dsn;
+	size_t n = 0;
+
+	for (size_t k = 0; k < d->n_failures; k++)
+		if (!d->failures[k].is_known)
+			d->left[n++] = d->failures[k].told;
+	if (n != d->made.n_rcpts)
+		d->written = NULL;	/* it told of more */
+	d->made.rcpts = d->left;
+	d->made.n_rcpts = n;
+	return n != 0;
 }
 
 /* The hashes of the header and body that were written. */
@@ -118,7 +151,7 @@ relay_dsn_put(struct relay *r, struct relay_rcpt *rcpt,
 	if (d == NULL)
 		return -E_NOMEM;
 	d->made = *made;
-	error = make_digest(r, d, signature);
+	error = list_failures(r, d, signature);
 	if (error != 0)
 		return error;
 	r->dsn = d;

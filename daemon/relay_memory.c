@@ -41,10 +41,6 @@ make_digest(struct relay *r)
 	const struct dkim2_digests *d = dkim2_verify_digests(r->verify);
 	struct buf b;
 
-	if (r->dsn != NULL) {
-		r->digest = r->dsn->digest;
-		return 0;
-	}
 	if (arena_buf(r->arena, 64, &b) != 0)
 		return -E_NOMEM;
 	buf_add(&b, (struct bytes){d->header[DKIM2_SHA256], 32});
@@ -53,17 +49,53 @@ make_digest(struct relay *r)
 	return 0;
 }
 
+/* Returns whether an answer comes. */
+static bool
+claim_as(struct relay *r, const struct relay_rcpt *rcpt,
+    const struct memory_key *key, unsigned number)
+{
+	uint8_t octets[MEMORY_VALUE_MAX];
+	struct buf value = BUF_ON(octets);
+	bool is_asked;
+
+	relay_value_write(&rcpt->value, &value);
+	is_asked = memory_claim(r->hub->memory, key, buf_bytes(&value),
+	    r->is_short, r->tag | CLAIM(number)) == 0;
+	r->n_claims += is_asked;
+	return is_asked;
+}
+
 static void
 claim(struct relay *r, struct relay_rcpt *rcpt)
 {
 	struct memory_key key = key_of(r, rcpt);
-	uint8_t octets[MEMORY_VALUE_MAX];
-	struct buf value = BUF_ON(octets);
 
-	relay_value_write(&rcpt->value, &value);
-	rcpt->is_claiming = memory_claim(r->hub->memory, &key,
-	    buf_bytes(&value), r->is_short, r->tag | CLAIM(rcpt->number)) == 0;
-	r->n_claims += rcpt->is_claiming;
+	rcpt->is_claiming = claim_as(r, rcpt, &key, rcpt->number);
+}
+
+/*
+ * A DSN of ours: the memory is asked for each failure that it tells of, so
+ * that none is told twice by reports which name others beside.
+ */
+static struct memory_key
+key_of_failure(const struct relay *r, const struct relay_rcpt *rcpt,
+    const struct relay_failure *f)
+{
+	struct memory_key key = key_of(r, rcpt);
+
+	key.content = f->digest;
+	return key;
+}
+
+static void
+claim_failures(struct relay *r, const struct relay_rcpt *rcpt)
+{
+	for (unsigned k = 0; k < r->dsn->n_failures; k++) {
+		struct relay_failure *f = &r->dsn->failures[k];
+		struct memory_key key = key_of_failure(r, rcpt, f);
+
+		f->is_claiming = claim_as(r, rcpt, &key, k);
+	}
 }
 
 /* Whether the memory is to be asked of a recipient at all. */
@@ -86,8 +118,12 @@ relay_memory_claim(struct relay *r)
 	}
 	r->state = RELAY_CLAIMING;
 	for (struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
-		if (relay_remembers(r) && k->twin == NULL && is_asked(k))
-			claim(r, k);
+		if (relay_remembers(r) && k->twin == NULL && is_asked(k)) {
+			if (r->dsn != NULL)
+				claim_failures(r, k);
+			else
+				claim(r, k);
+		}
 	if (r->n_claims == 0)
 		relay_deliver(r);
 }
@@ -133,12 +169,64 @@ delivered_before(struct relay *r, struct relay_rcpt *rcpt, struct bytes value)
 	relay_settle(r, rcpt, &a);
 }
 
+static const struct relay_answer busy = {451, "4.4.5",
+    {(const uint8_t *)"Another session is delivering this message", 42}};
+
+/* The one whom the DSN is for; the others are settled. */
+static struct relay_rcpt *
+told_by_dsn(const struct relay *r)
+{
+	struct relay_rcpt *rcpt = r->rcpts;
+
+	while (rcpt != NULL && (rcpt->twin != NULL ||
+	    rcpt->state == RCPT_SETTLED))
+		rcpt = rcpt->next;
+	return rcpt;
+}
+
+/* Each failure is another's, or ours to tell, or was told before. */
+static void
+end_failures(struct relay *r, struct relay_rcpt *rcpt, struct bytes value)
+{
+	bool is_busy = false;
+
+	for (size_t k = 0; k < r->dsn->n_failures; k++)
+		is_busy = is_busy || r->dsn->failures[k].is_busy;
+	if (is_busy)
+		relay_settle(r, rcpt, &busy);
+	else if (!relay_dsn_narrow(r))
+		delivered_before(r, rcpt, value);
+	relay_deliver(r);
+}
+
+static bool
+reply_failure(struct relay *r, unsigned part, const struct memory_reply *reply)
+{
+	struct relay_rcpt *rcpt = told_by_dsn(r);
+	struct relay_failure *f;
+
+	if ((part & 1U) == 0 || part >> 1 >= r->dsn->n_failures ||
+	    rcpt == NULL)
+		return false;
+	f = &r->dsn->failures[part >> 1];
+	if (!f->is_claiming)
+		return false;
+	f->is_claiming = false;
+	if (reply->status == MEMORY_AGAIN)
+		repeat(r, rcpt, reply->value);
+	f->is_known = reply->status == MEMORY_DELIVERED;
+	f->is_busy = reply->status == MEMORY_BUSY;
+	f->is_claimed = !f->is_known && !f->is_busy;
+	rcpt->is_claimed = rcpt->is_claimed || f->is_claimed;
+	if (--r->n_claims == 0)
+		end_failures(r, rcpt, reply->value);
+	return true;
+}
+
 bool
 relay_memory_reply(struct relay *r, unsigned part,
     const struct memory_reply *reply)
 {
-	static const struct relay_answer busy = {451, "4.4.5",
-	    {(const uint8_t *)"Another session is delivering this message", 42}};
 	struct relay_rcpt *rcpt = r->rcpts;
 
 	if (part == RELAY_RETURN_PART) {
@@ -150,6 +238,8 @@ relay_memory_reply(struct relay *r, unsigned part,
 		relay_rcpt_looked(r, reply);
 		return true;
 	}
+	if (r->dsn != NULL)
+		return reply_failure(r, part, reply);
 	while (rcpt != NULL && CLAIM(rcpt->number) != part)
 		rcpt = rcpt->next;
 	if (rcpt == NULL || !rcpt->is_claiming)
@@ -168,6 +258,19 @@ relay_memory_reply(struct relay *r, unsigned part,
 	return true;
 }
 
+/* What is claimed is delivered, or may be, or is anybody's again. */
+static void
+let_go(const struct relay *r, const struct relay_rcpt *rcpt,
+    const struct memory_key *key)
+{
+	if (rcpt->answer.code / 100 == 2)
+		memory_delivered(r->hub->memory, key);
+	else if (rcpt->is_unsure)
+		memory_unsure(r->hub->memory, key);
+	else
+		memory_release(r->hub->memory, key);
+}
+
 void
 relay_memory_settle(struct relay *r, struct relay_rcpt *rcpt)
 {
@@ -176,12 +279,19 @@ relay_memory_settle(struct relay *r, struct relay_rcpt *rcpt)
 	if (!rcpt->is_claimed)
 		return;
 	rcpt->is_claimed = false;
-	if (rcpt->answer.code / 100 == 2)
-		memory_delivered(r->hub->memory, &key);
-	else if (rcpt->is_unsure)
-		memory_unsure(r->hub->memory, &key);
-	else
-		memory_release(r->hub->memory, &key);
+	if (r->dsn == NULL) {
+		let_go(r, rcpt, &key);
+		return;
+	}
+	for (size_t k = 0; k < r->dsn->n_failures; k++) {
+		struct relay_failure *f = &r->dsn->failures[k];
+
+		if (!f->is_claimed)
+			continue;
+		f->is_claimed = false;
+		key = key_of_failure(r, rcpt, f);
+		let_go(r, rcpt, &key);
+	}
 }
 
 void

@@ -98,6 +98,10 @@ find_report(struct relay *r, const struct dkim2_result *result,
 		return dsn_bar_text(bar);
 	*to = facts.mail_from;
 	*as = keydir_cover(&r->hub->inventory->domains, &domain, 1);
+	if (as->n == 0) {	/* nobody signed what it returns: any may */
+		domain = bytes_of(r->hub->config->hostname);
+		*as = keydir_cover(&r->hub->inventory->domains, &domain, 1);
+	}
 	return NULL;
 }
 
@@ -283,6 +287,7 @@ describe(struct relay *r, struct queue_message *m, struct buf *text,
 	    .digest = r->digest,
 	    .is_8bit = r->is_8bit,
 	    .is_utf8 = r->mail.is_utf8,
+	    .is_held = r->held_why != NULL,
 	};
 	m->signed_s = m->arrived_s;
 	for (const struct onward *o = r->copies; o != NULL; o = o->next)
@@ -435,6 +440,10 @@ relay_queue_answer(struct relay *r, enum queue_answer answer)
 		    "The message can not be queued now");
 		return;
 	}
+	if (r->held_why != NULL)
+		log_line(LOG_WARNING_, "%s: ALARM: a bounce of the server "
+		    "behind us is held: %s; hopseal queue show %s", r->id,
+		    r->held_why, r->id);
 	buf_printf(&text, "Ok: queued as %s", r->id);
 	buf_add_octet(&text, '\0');
 	kept = arena_copy(r->arena, buf_bytes(&text));

@@ -148,6 +148,14 @@ relay_rewrite_with(const struct relay *r, int64_t now_s)
 	    r->hub->memory};
 }
 
+/* Whether what is sent may be a report, on which there is none: one that we make of it, or pass on. */
+static bool
+may_report(const struct relay *r, const struct relay_rcpt *rcpt)
+{
+	return rcpt->out.is_return || (r->mail.from.is_null &&
+	    config_role_originates(r->listener->role));
+}
+
 /* Keeps what RCPT said. Returns NULL without memory. */
 static struct relay_rcpt *
 take_down(struct relay *r, const struct smtp_server_rcpt *said)
@@ -171,6 +179,8 @@ take_down(struct relay *r, const struct smtp_server_rcpt *said)
 	rcpt->said.path = rcpt->out.rcpt_to;
 	if (rcpt->out.is_return)
 		rcpt->said.orcpt = (struct bytes){NULL, 0};	/* it is ours */
+	if (may_report(r, rcpt))
+		rcpt->said.notify = BYTES_LIT("NEVER");
 	rcpt->number = r->n_rcpts;
 	return spread(r, rcpt) != 0 ? NULL : rcpt;
 }
@@ -210,9 +220,13 @@ find_onward(struct relay *r, const struct relay_rcpt *rcpt,
     struct onward **onward)
 {
 	const struct config_listener *l = r->listener;
+	const struct config_listener *way = rcpt->out.is_return
+	    ? relay_return_way(r) : l;
 	struct bytes domain = dkim2_path_domain(rcpt->out.rcpt_to);
 	struct onward like = {
-	    .hop = nexthop_route(l, domain),
+	    .way = way,
+	    .hop = nexthop_route(way, domain),
+	    .is_return = rcpt->out.is_return,
 	    .domain = domain,
 	    .mail_from = rcpt->out.mail_from,
 	    .identity = decide_identity(l, &r->hub->inventory->domains,

@@ -9,6 +9,13 @@ relay_is_return(const struct relay *r)
 	return r->rcpts != NULL && r->rcpts->out.is_return;
 }
 
+const struct config_listener *
+relay_return_way(const struct relay *r)
+{
+	return r->listener->returns != NULL ? r->listener->returns
+	    : r->listener;
+}
+
 void
 relay_return_ask(struct relay *r)
 {
@@ -29,7 +36,7 @@ relay_return_decide(const struct relay *r, struct decision *d)
 {
 	*d = (struct decision){.kind = DECIDE_REFUSE, .code = 550,
 	    .enhanced = "5.7.1"};
-	if (r->listener->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
+	if (relay_return_way(r)->legacy_bounce_in == LEGACY_BOUNCE_IN_REFUSE) {
 		snprintf(d->text, sizeof(d->text),
 		    "Bounces without DKIM2 are not taken for this address");
 	} else {

@@ -48,8 +48,18 @@ struct relay_replaced {
 /* What leaves in the place of what came: a DSN built anew (relay_dsn.c). */
 struct relay_dsn {
 	struct dsn_made made;		/* but for its time and id */
-	struct bytes digest;		/* of what it reports on, for the
-					   memory */
+	/* the failures that it tells of, made.rcpts among them */
+	struct relay_failure {
+		struct dsn_failed told;
+		struct bytes digest;	/* for the memory: of the message, and
+					   who did not get it */
+		bool is_claiming;	/* the memory has not answered yet */
+		bool is_claimed;	/* for us */
+		bool is_busy;		/* another session tells of it */
+		bool is_known;		/* it was told before */
+	} *failures;
+	size_t n_failures;
+	struct dsn_failed *left;	/* room for made.rcpts */
 	struct relay_replaced *written;
 };
 
@@ -105,6 +115,8 @@ struct relay {
 	/* the content */
 	struct content content;
 	bool is_queued;			/* it goes into the queue */
+	const char *held_why;		/* and waits there for the postmaster;
+					   NULL: it does not */
 	bool is_unasked;		/* it was to, and goes through: no next
 					   hop was asked before its dot */
 	bool is_8bit;			/* said at MAIL, or found */
@@ -220,6 +232,9 @@ struct rewrite_with relay_rewrite_with(const struct relay *r, int64_t now_s);
 
 /* Whether the one recipient is a return address of ours. */
 bool relay_is_return(const struct relay *r);
+
+/* The listener that made the address, whose next hops lead back. */
+const struct config_listener *relay_return_way(const struct relay *r);
 
 /* Asks the memory where the token leads that is said: relay_rcpt_returned()
  * comes. */
@@ -373,6 +388,14 @@ int relay_dsn_put(struct relay *r, struct relay_rcpt *rcpt,
  */
 int relay_dsn_write(struct relay *r, const struct relay_value *value,
     const struct relay_replaced **out);
+
+/*
+ * The memory knows which failures were told before: the DSN is about the
+ * others.
+ *
+ * Returns  false where there are none
+ */
+bool relay_dsn_narrow(struct relay *r);
 
 /* 250, and nobody gets it: each recipient, or one alone, who is not settled
  * yet. why goes to the client, and into the log. */

@@ -162,7 +162,7 @@ static int
 take_returned(struct rewrite *out, const struct config_listener *l,
     const struct smtp_path *from, struct bytes path, struct arena *a)
 {
-	if (l->role != ROLE_FORWARD) {
+	if (l->role != ROLE_FORWARD && l->returns == NULL) {
 		/* what is behind it leads nowhere but to this site */
 		refuse(out, 550, "5.7.1",
 		    "Bounces to this address are not taken here");

@@ -298,6 +298,8 @@ verify_both(struct dsn_check *c, const struct dkim2_message *m,
 	if (r != 0)
 		return r;
 	o.envelope = NULL;
+	if (opts->returned_limits != NULL)
+		o.limits = opts->returned_limits;
 	o.scope = c->report.has_returned_body ? DKIM2_LAST_HOP :
 	    DKIM2_LAST_HOP_HEADER;
 	return verify(&c->returned, c->a, &c->report.returned,

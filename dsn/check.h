@@ -13,6 +13,8 @@ struct dsn_check_options {
 	int64_t now_s;				/* seconds since 1970 */
 	const struct dkim2_envelope *envelope;	/* of the DSN; not NULL */
 	const struct dkim2_limits *limits;	/* NULL: the default */
+	const struct dkim2_limits *returned_limits;	/* of what it returns;
+						   NULL: the same */
 };
 
 /* Everything that may be wrong, in the order in which it is reported. */

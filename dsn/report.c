@@ -242,17 +242,6 @@ add_status(struct buf *out, const struct dsn_made *d)
 
 /* ---- what is returned, and the whole ------------------------------------- */
 
-/* A header in UTF-8 makes it a message of another kind (RFC 6533 4). */
-static const char *
-returned_type(const struct dsn_made *d)
-{
-	if (report_is_8bit(d->returned_header) && is_utf8(d->returned_header))
-		return d->has_returned_body ? "message/global" :
-		    "message/global-headers";
-	return d->has_returned_body ? "message/rfc822" :
-	    "text/rfc822-headers";
-}
-
 static void
 add_part(struct buf *out, struct bytes boundary, const char *type,
     bool is_8bit)
@@ -274,7 +263,10 @@ write_body(const struct dsn_made *d, struct bytes boundary, bool is_8bit,
 	add_part(out, boundary, "message/delivery-status", false);
 	add_status(out, d);
 	buf_add_str(out, "\r\n");
-	add_part(out, boundary, returned_type(d), is_8bit);
+	/* these two (draft 16.2), whatever the header is in: other hops read
+	 * no message/global */
+	add_part(out, boundary, d->has_returned_body ? "message/rfc822" :
+	    "text/rfc822-headers", is_8bit);
 	buf_add(out, d->returned_header);
 	if (!bytes_ends(d->returned_header, BYTES_LIT("\r\n")))
 		buf_add_str(out, "\r\n");
@@ -307,21 +299,23 @@ room_for(const struct dsn_made *d)
 }
 
 int
-dsn_report_write(const struct dsn_made *d, struct arena *a,
+dsn_report_write(const struct dsn_made *made, struct arena *a,
     struct bytes *header, struct bytes *body, bool *is_8bit)
 {
 	char room[2 * BOUNDARY_OCTETS + 8];
 	struct buf boundary = BUF_ON(room), h, b;
+	struct dsn_made seven = *made, *d = &seven;
 	int r;
 
+	if (report_is_8bit(d->returned_body))
+		d->has_returned_body = false;
 	if (d->n_rcpts == 0 || d->n_rcpts > DSN_RECIPIENTS_MAX ||
 	    d->returned_header.n == 0)
 		return -E_LIMIT;
 	if (arena_room(a, FIXED_MAX + 2 * d->domain.n + d->to.n + d->id.n,
 	    &h) != 0 || arena_room(a, room_for(d), &b) != 0)
 		return -E_NOMEM;
-	*is_8bit = report_is_8bit(d->returned_header) ||
-	    (d->has_returned_body && report_is_8bit(d->returned_body));
+	*is_8bit = report_is_8bit(d->returned_header);
 	r = write_boundary(d, &boundary);
 	if (r != 0)
 		return r;

@@ -37,7 +37,8 @@ struct dsn_made {
 	size_t n_rcpts;		/* 1 to DSN_RECIPIENTS_MAX */
 	struct bytes returned_header;	/* octets as they came, without the
 					   empty line; not empty */
-	struct bytes returned_body;	/* all of it, or: */
+	struct bytes returned_body;	/* all of it; one of 8 bits is not
+					   returned, lest a hop converts it */
 	bool has_returned_body;		/* false: text/rfc822-headers */
 };
 
@@ -49,8 +50,8 @@ struct dsn_made {
  * d        what it says; its octets are copied
  * header   set: the header block with CRLF line ends, without the empty line
  * body     set
- * is_8bit  set: what is returned needs BODY=8BITMIME (a body or a header with
- *          8-bit octets)
+ * is_8bit  set: the header that is returned has 8-bit octets, and the DSN
+ *          needs BODY=8BITMIME
  * Returns  0, -E_NOMEM, -E_CRYPTO, or -E_LIMIT where there are no recipients,
  *          more than DSN_RECIPIENTS_MAX, or nothing is returned
  * Lifetime of header and body: the arena's

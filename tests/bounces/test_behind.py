@@ -1,8 +1,11 @@
 """What a server behind us may make of bounces: whatever it says, one that it
 can not show the message for leaves to nobody (B9)."""
 
+import json
+
 import pytest
 
+import harness
 import hops
 import strangers
 from forged import part
@@ -16,7 +19,7 @@ RCPT = f"u@{TWO}"
 class Behind:
     """An inbound and an egress listener; the server between is the test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *more):
         self.dns = hops.Answers()
         self.dns.add(strangers.records())
         self.inner, self.world = Sink(), Sink()
@@ -26,7 +29,7 @@ class Behind:
             "in", "inbound", f"domains: [{TWO}]", "verify: observe",
             f'next-hop: "smtp://127.0.0.1:{self.inner.port} none"')
         self.out = self.site.listener(
-            "out", "egress", "clients: [127.0.0.1]", "pair: in",
+            "out", "egress", "clients: [127.0.0.1]", "pair: in", *more,
             f'next-hop: "smtp://127.0.0.1:{self.world.port} none"')
         self.number = 0
 
@@ -138,6 +141,8 @@ def test_the_world_is_there(behind):
                       b"Subject: hello\r\n\r\nText\r\n")[0] == 250
     assert len(behind.world.mails) == n + 1
     assert isinstance(behind.world.mails[-1], Mail)
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_B9_old_forms_of_bounces(behind, number):
     """Without a sender, and no report of any standard."""
@@ -149,3 +154,27 @@ def test_B9_old_forms_of_bounces(behind, number):
                 rcpt.encode(), [b"", b"Auto-Submitted: auto-replied\r\n",
                                 b"Precedence: bulk\r\n"][number]) + octets)
     none(behind, rcpt, text)
+
+
+def test_B9_what_is_held_waits_for_the_postmaster(folder, started):
+    """legacy-bounce-out: hold. It is in the queue, and leaves when released."""
+    (folder / "hold").mkdir()
+    behind = started(Behind(folder / "hold", "legacy-bounce-out: hold"))
+
+    def queue(*words):
+        return harness.run(harness.HOPSEAL, "queue", *words, "--spool",
+                           behind.site.folder / "state" / "queue").decode()
+
+    sent, octets = behind.arrives("unsigned")
+    code, text = behind.bounces(sent.mail_from, report(sent.mail_from, octets))
+    assert code == 250 and "queued as" in text
+    listed, = map(json.loads, queue("list", "--json").splitlines())
+    assert listed["held"]
+    behind.site.daemon.wait_log(f"{listed['id']}: ALARM: a bounce of the "
+                                "server behind us is held: no signature shows")
+    assert behind.world.mails == []
+    queue("release", listed["id"])
+    harness.until(lambda: behind.world.mails, behind.site.log)
+    mail, = behind.world.mails
+    assert (mail.mail_from, mail.rcpt_to) == ("", [sent.mail_from])
+    assert b"DKIM2-Signature: i=1; m=1;" not in mail.content[:200]

@@ -89,12 +89,12 @@ class Daemon:
         self.site.daemon.stop()
 
 
-def forwarder(folder, domain, dns_port, how, alias):
-    site = hops.Administration(folder, domain, dns_port)
+def forwarder(folder, domain, dns_port, how, alias, more=(), common=()):
+    site = hops.Administration(folder, domain, dns_port, *common)
     site.listener("fwd", "forward", f"domains: [{domain}]", "verify: enforce",
                   f'aliases: {{"{alias[0]}": "{alias[1]}"}}',
                   f"mail-from: {how}", 'routes: "file:routes"',
-                  'next-hop: "smtp://127.0.0.1:1 none"')
+                  'next-hop: "smtp://127.0.0.1:1 none"', *more)
     return site
 
 

@@ -265,7 +265,16 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		{"no word of it", IN "replay: twice\n", "8:9: replay: `twice` is none of once, refuse or off"},
 		{"xclient", IN "    pass-client: xclient\n", ""},
 		{"bounces of the server behind us", OUT "    legacy-bounce-out: discard\n", ""},
-		{"held", OUT "    legacy-bounce-out: hold\n", "8:24: legacy-bounce-out: hold: not built yet; write aligned, discard or pass"},
+		{"held", OUT "    legacy-bounce-out: hold\n", ""},
+		{"held, without the client", OUT "    legacy-bounce-out: hold\n    pass-client: xclient\n",
+		    "8:24: legacy-bounce-out: hold: the client is gone when mail is delivered; remove `pass-client`"},
+		{"held, without a login", OUT "    legacy-bounce-out: hold\n    auth: pass\n",
+		    "8:24: legacy-bounce-out: hold: the next hop is not there when a client logs in; remove `auth`\n"
+		    "9:11: auth: pass: passwords could go in the clear; write `encrypt` or `verify` behind the next hop"},
+		{"what is returned", IN "dsn-return: full\ndsn-return-max: 16M\n", ""},
+		{"what is returned, too much", IN "dsn-return: body\ndsn-return-max: 17M\n",
+		    "8:13: dsn-return: `body` is none of headers or full\n"
+		    "9:17: dsn-return-max: `17M` is out of range; write 0 to 16M"},
 		{"no server behind it", IN "    legacy-bounce-out: pass\n", "8:5: legacy-bounce-out: a listener of role inbound has no use for it: no server behind us sends through it; remove it"},
 		{"at top level", IN "store: redis://a\nnormalize: a\n",
 		    "8:1: store: not built yet; remove it\n"
@@ -355,6 +364,11 @@ pairs_must_fit(void **state)
 		{"a return path", TOP "keys: k\nsecrets: s\nlisteners:\n"
 		    "  in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d}\n"
 		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, pair: in, mail-from: token}\n", ""},
+		{"what bounces to it", TOP "keys: k\nsecrets: s\nlisteners:\n"
+		    "  in: {role: inbound, listen: 25, domains: a.b, next-hop: smtp://c.d}\n"
+		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, pair: in, mail-from: srs, legacy-bounce-in: refuse}\n", ""},
+		{"bounces to no address of ours", OUT "    legacy-bounce-in: refuse\n",
+		    "8:23: legacy-bounce-in: no address is made here that could bounce; write `mail-from: srs` or token, or remove it"},
 		{"of new mail", TOP "keys: k\nsecrets: s\nlisteners:\n"
 		    "  out: {role: egress, listen: 26, clients: 10.0.0.1, next-hop: mx, mail-from: srs}\n",
 		    "5:79: mail-from: at egress, it is for mail that came in before, and nobody could say which that is; write `pair`, or keep"},

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "config/value.h"
+#include "daemon/metrics.h"
 #include "daemon/orders.h"
 #include "daemon/orders_command.h"
 #include "daemon/orders_tell.h"
@@ -285,6 +286,8 @@ a_bypass_is_alarmed_while_it_lasts(void **state)
 	snprintf(line, sizeof(line), "%s(30m 0s)\n", begins);
 	assert_int_equal(told(t, f, 0, line), ORDERS_ALARM_MS);
 	assert_int_equal(told(t, f, 1000, ""), ORDERS_ALARM_MS);
+	assert_int_equal(metrics_get(METRIC_ORDERS, ORDER_BYPASS, 0), 1);
+	assert_int_equal(metrics_get(METRIC_ORDERS, ORDER_PAUSE, 0), 0);
 	snprintf(line, sizeof(line), "%s(20m 0s)\n", begins);
 	assert_int_equal(told(t, f, 600000, line), 1200000);
 	/* the next process goes on */
@@ -294,6 +297,7 @@ a_bypass_is_alarmed_while_it_lasts(void **state)
 	assert_true(told(t, f, 1800000, "error: ALARM: bypass: over: mail of "
 	    "listener out is signed and judged again\n") == INT64_MAX);
 	assert_true(told(t, f, 9000000, "") == INT64_MAX);
+	assert_int_equal(metrics_get(METRIC_ORDERS, ORDER_BYPASS, 0), 0);
 	free(t);
 }
 

@@ -112,6 +112,8 @@ hear_rcpt(struct queue_hop *h, struct talk *t, struct bytes line)
 
 	h->n_rcpts++;
 	copy(path, h->last_path, sizeof(h->last_path));
+	copy(bytes_first(line, line.n - 2), h->last_rcpt,
+	    sizeof(h->last_rcpt));
 	if (h->refused_rcpt != NULL && !bytes_eq(bytes_of(h->refused_rcpt),
 	        path))
 		reply = NULL;

@@ -22,6 +22,7 @@ struct queue_hop {
 	unsigned n_connections, n_mails, n_rcpts, n_taken;
 	unsigned n_open, most_open;	/* connections */
 	char last_path[300];		/* of RCPT */
+	char last_rcpt[300];		/* the whole line */
 	char last_mail[300];		/* of MAIL, the whole line */
 	size_t n_content;
 	char content[4096];		/* of the last message taken */

@@ -54,6 +54,57 @@ a_failure_is_reported_and_removed(void **state)
 	queue_site_end();
 }
 
+/* Nobody is to report on a report (B8). */
+static void
+a_report_asks_for_none(void **state)
+{
+	(void)state;
+	begin("", TO_HOP);
+	refuse_bob();
+	queue_hop[0].can = "250-8BITMIME\r\n250-DSN\r\n";
+	put(&told);
+	queue_site_work();
+	assert_string_equal(queue_hop[0].last_rcpt, "RCPT TO:" ALICE
+	    " NOTIFY=NEVER");
+	queue_site_end();
+}
+
+/* B6: what is returned where the sender does not say, and of what length. */
+static void
+what_is_returned(void **state)
+{
+	static const struct {
+		const char *top, *ret;
+		bool is_full;
+	} row[] = {
+		{"", NULL, false},
+		{"", "FULL", true},
+		{"dsn-return: full\n", NULL, true},
+		{"dsn-return: full\n", "HDRS", false},
+		{"dsn-return: full\ndsn-return-max: 6\n", NULL, false},
+		{"dsn-return: full\ndsn-return-max: 7\n", NULL, true},
+		{"dsn-return-max: 6\n", "FULL", false},
+		{"dsn-return-max: 0\n", "full", false},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++) {
+		struct queue_site_mail m = told;
+
+		begin(row[k].top, TO_HOP);
+		refuse_bob();
+		m.ret = row[k].ret;
+		put(&m);
+		queue_site_work();
+		assert_int_equal(queue_hop[0].n_taken, 1);
+		assert_int_equal(strstr(queue_hop[0].content,
+		    "\r\nhello\r\n") != NULL, row[k].is_full);
+		assert_non_null(strstr(queue_hop[0].content, row[k].is_full
+		    ? "message/rfc822\r\n" : "text/rfc822-headers\r\n"));
+		queue_site_end();
+	}
+}
+
 /* RFC 3461 4.3: the whole where it is asked for. */
 static void
 what_the_sender_asked_for(void **state)
@@ -317,6 +368,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_failure_is_reported_and_removed),
+		cmocka_unit_test(a_report_asks_for_none),
+		cmocka_unit_test(what_is_returned),
 		cmocka_unit_test(what_the_sender_asked_for),
 		cmocka_unit_test(nobody_who_does_not_want_it_is_told),
 		cmocka_unit_test(one_report_for_all_of_a_message),

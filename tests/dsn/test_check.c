@@ -56,6 +56,7 @@ struct run {
 	const char *rcpt_to[3];	/* none: alice */
 	const char *tempfail[2], *absent;
 	int64_t later_s;
+	bool is_old_good;	/* what is returned may be of any age */
 };
 
 static int
@@ -148,6 +149,7 @@ begin(struct arena *a, struct arena *to, const struct run *run,
 	struct bytes *rcpt = arena_array(a, 3, sizeof(*rcpt));
 	struct dsn_check_options o = {.envelope = e,
 	    .now_s = CRAFT_TIME + 60 + run->later_s};
+	struct dkim2_limits old;
 	struct bytes body = kit_split(octets, m, a);
 
 	e->mail_from = bytes_of(run->mail_from == NULL ? "<>" :
@@ -159,6 +161,10 @@ begin(struct arena *a, struct arena *to, const struct run *run,
 		rcpt[e->n_rcpt_to] = bytes_of(run->rcpt_to[e->n_rcpt_to]);
 	if (e->n_rcpt_to == 0)
 		e->n_rcpt_to = 1;
+	dkim2_limits_default(&old);
+	old.max_age_s = INT64_MAX;
+	if (run->is_old_good)
+		o.returned_limits = &old;
 	return dsn_check_new(c, to, m, body, &o);
 }
 
@@ -408,6 +414,11 @@ a_returned_message_expires(void **state)
 	run.later_s++;
 	expect(&run, "fail Returned message DKIM2-Signature i=1 signature "
 	    "expired");
+	/* B7: who knows his keys needs no age of it */
+	run.is_old_good = true;
+	expect(&run, "pass");
+	run.dsn = NULL;
+	expect(&run, "fail DSN DKIM2-Signature i=1 signature expired");
 }
 
 /* ---- (c) who signed the DSN, (d) whom it goes to ------------------------ */

@@ -382,21 +382,25 @@ unicode_recipients(void **state)
 	arena_free(&a);
 }
 
-/* What is returned says what it is (attacks.md B6). */
+/* What is returned says what it is; a body of 8 bits is not, so that no hop
+ * converts a DSN and breaks its signature (attacks.md B6). */
 static void
 octets_of_8_bit(void **state)
 {
 	static const struct {
 		const char *header, *body, *type;
-		bool is_8bit;
+		bool is_8bit, has_body;
 	} row[] = {
-		{"A: b\r\n", NULL, "text/rfc822-headers", false},
-		{"A: b\r\n", "c\r\n", "message/rfc822", false},
-		{"A: b\r\n", "\xe9\r\n", "message/rfc822", true},
-		{"A: \xc3\xa9\r\n", "c", "message/global", true},
-		{"A: \xc3\xa9\r\n", NULL, "message/global-headers", true},
-		{"A: \xe9\r\n", "", "message/rfc822", true},
-		{"A: \xe9", NULL, "text/rfc822-headers", true},
+		{"A: b\r\n", NULL, "text/rfc822-headers", false, false},
+		{"A: b\r\n", "c\r\n", "message/rfc822", false, true},
+		{"A: b\r\n", "\xe9\r\n", "text/rfc822-headers", false, false},
+		{"A: b\r\n", "\xc3\xa9\r\n", "text/rfc822-headers", false,
+		    false},
+		{"A: \xc3\xa9\r\n", "c", "message/rfc822", true, true},
+		{"A: \xc3\xa9\r\n", NULL, "text/rfc822-headers", true,
+		    false},
+		{"A: \xe9\r\n", "", "message/rfc822", true, true},
+		{"A: \xe9", NULL, "text/rfc822-headers", true, false},
 	};
 	struct arena *a = arena_new(KIT_ARENA);
 	char type[100];
@@ -421,8 +425,8 @@ octets_of_8_bit(void **state)
 		assert_true(bytes_starts(s.report.returned.header,
 		    d.returned_header));
 		assert_int_equal(s.report.has_returned_body,
-		    row[k].body != NULL);
-		if (row[k].body != NULL)
+		    row[k].has_body);
+		if (row[k].has_body)
 			kit_assert_bytes(s.report.returned_body, row[k].body);
 	}
 	arena_free(&a);

@@ -284,9 +284,10 @@ where_our_block_is_not_found(void **state)
 		/* far moved ours up */
 		RECEIVED S2 "X-A: 1\r\n",
 		S2 "Received: from x by mx.lists.example; x\r\n",
-		S2 "Received: from x by y.mx.lists.example (hopseal); x\r\n",
+		S2 "Received: from x by mx.lists.example (Postfix) with x\r\n",
+		S2 "Received: from x by y.mx.lists.example (hopseal) x\r\n",
 		S2 "Received: from mx.lists.example (hopseal) by x; x\r\n",
-		S2 "X-Received: x by mx.lists.example (hopseal); x\r\n",
+		S2 "X-Received: x by mx.lists.example (hopseal) x\r\n",
 	};
 	struct bytes came = craft(*state, CAME), rest;
 	struct dsn_undone u;

@@ -243,6 +243,8 @@ def test_a_worker_that_does_not_start(folder, keys, hopseald):
 
 def test_status(folder, keys, hopseald):
     pair = certs.Authority(folder).pair("hop", "hop.example.net")
+    for k in range(13):
+        keys.add(f"x{k:02}.example", rsa2048=None)
     with Sink() as sink:
         site = Site(folder, keys, hopseald, sink.port,
                     f"    tls: {pair}\n")
@@ -259,7 +261,9 @@ def test_status(folder, keys, hopseald):
     assert listener["name"] == "out" and listener["delivery"] == "through"
     assert listener["verify"] == "observe"
     assert listener["listen"] == f"127.0.0.1:{site.port}"
-    (key,) = status["key"]
+    assert status["keys"] == {"active": 14, "retired": 0}
+    assert len(status["key"]) == 14
+    key = status["key"][0]
     assert (key["domain"], key["selector"]) == ("one.example", "ed")
     assert key["state"] == "active"
     (certificate,) = status["certificate"]
@@ -271,7 +275,8 @@ def test_status(folder, keys, hopseald):
     shown = site.hopseal("status")
     assert shown.returncode == 0
     for text in (listener["listen"], "one.example", pair.cert.name, "worker/1",
-                 "is running", "never reloaded"):
+                 "is running", "never reloaded",
+                 "and 2 more: hopseal key status"):
         assert text in shown.stdout, shown.stdout
     assert "\033" not in shown.stdout
 

@@ -10,7 +10,7 @@
 #define ROOM (8U << 20)
 
 struct wanted {
-	struct bytes to, original, also;
+	struct bytes to, original, also, as;
 	bool is_delayed, is_whole, is_changed, is_bare, is_text, is_blind,
 	    is_read;
 	struct bytes envelope;		/* p == NULL: it is not signed */
@@ -27,6 +27,7 @@ read_words(struct bytes words, struct wanted *w)
 		{"to", offsetof(struct wanted, to), true},
 		{"original", offsetof(struct wanted, original), true},
 		{"also", offsetof(struct wanted, also), true},
+		{"as", offsetof(struct wanted, as), true},
 		{"delayed", offsetof(struct wanted, is_delayed), false},
 		{"whole", offsetof(struct wanted, is_whole), false},
 		{"changed", offsetof(struct wanted, is_changed), false},
@@ -36,7 +37,8 @@ read_words(struct bytes words, struct wanted *w)
 		{"read", offsetof(struct wanted, is_read), false},
 	};
 
-	*w = (struct wanted){.to = BYTES_LIT("bob@two.example")};
+	*w = (struct wanted){.to = BYTES_LIT("bob@two.example"),
+	    .as = BYTES_LIT("one.example")};
 	while (words.n != 0) {
 		struct bytes word = bytes_cut(&words, ' ');
 		size_t k = 0;
@@ -62,17 +64,19 @@ read_words(struct bytes words, struct wanted *w)
 static void
 put_header(const struct wanted *w, const char *type, struct buf *out)
 {
-	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n"
+	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n"
 	    "To: <alice@one.example>\r\n"
 	    "Date: Thu, 26 Nov 2026 00:00:00 +0000\r\n"
 	    "Message-ID: <bounce.1@inside.example>\r\n"
 	    "Subject: Undelivered mail\r\nAuto-Submitted: auto-replied\r\n"
 	    "MIME-Version: 1.0\r\nContent-Type: %s\r\n\r\n",
-	    w->envelope.p != NULL ? "one.example" : "two.example", type);
+	    BYTES_FMT(w->envelope.p != NULL ? w->as :
+	    BYTES_LIT("two.example")), type);
 }
 
 static void
-put_recipient(const struct wanted *w, struct bytes to, struct buf *out)
+put_recipient(const struct wanted *w, struct bytes to, const char *status,
+    struct buf *out)
 {
 	if (to.n == 0)
 		return;
@@ -84,7 +88,7 @@ put_recipient(const struct wanted *w, struct bytes to, struct buf *out)
 	    "Status: %s\r\nDiagnostic-Code: smtp; 550 %.*s has moved to "
 	    "secret.example\r\n", BYTES_FMT(to),
 	    w->is_delayed ? "delayed" : "failed",
-	    w->is_delayed ? "4.4.7" : "5.1.1", BYTES_FMT(to));
+	    w->is_delayed ? "4.4.7" : status, BYTES_FMT(to));
 }
 
 static void
@@ -119,8 +123,8 @@ put_report(const struct wanted *w, struct bytes m, struct buf *out)
 	    "inside.example.\r\n\r\n--edge\r\n"
 	    "Content-Type: message/delivery-status\r\n\r\n"
 	    "Reporting-MTA: dns; inside.example\r\n");
-	put_recipient(w, w->to, out);
-	put_recipient(w, w->also, out);
+	put_recipient(w, w->to, "5.1.1", out);
+	put_recipient(w, w->also, "5.2.2", out);
 	if (!w->is_blind) {
 		buf_printf(out, "\r\n--edge\r\nContent-Type: %s\r\n\r\n",
 		    w->is_whole ? "message/rfc822" : "text/rfc822-headers");
@@ -138,7 +142,7 @@ put_signed(const struct wanted *w, struct bytes m, struct buf *out)
 
 	snprintf(path[0], sizeof(path[0]), "%.*s", BYTES_FMT(from));
 	snprintf(path[1], sizeof(path[1]), "%.*s", BYTES_FMT(rest));
-	site_sign(m, path[0], path[1], out);
+	site_sign(m, w->as, path[0], path[1], out);
 }
 
 /* A dot at the beginning of a line is doubled. */

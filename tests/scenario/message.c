@@ -46,7 +46,7 @@ add_signed(struct bytes message, struct bytes paths, struct buf *out)
 	    BYTES_FMT(bytes_first(paths, space)));
 	snprintf(to, sizeof(to), "%.*s",
 	    BYTES_FMT(bytes_skip(paths, space + 1)));
-	site_sign(message, from, to, &b);
+	site_sign(message, BYTES_LIT("one.example"), from, to, &b);
 	add_body(buf_bytes(&b), SENT, out);
 	free(b.p);
 }
@@ -100,6 +100,13 @@ message_make(struct bytes kind, struct buf *out)
 		n = strtoul((const char *)kind.p + space + 1, NULL, 10);
 	if (cut(&kind, "signed ")) {
 		add_signed(BYTES_LIT(HEADER "\r\n" BODY), kind, out);
+	} else if (cut(&kind, "shared ")) {
+		add_signed(BYTES_LIT(FROM "To: <secret@one.example>, "
+		    "<x@one.example>\r\n" TRACE SUBJECT "\r\n" BODY),
+		    kind, out);
+	} else if (cut(&kind, "signed-8bit ")) {
+		add_signed(BYTES_LIT(HEADER "\r\nna\xc3\xafve\r\n" BODY),
+		    kind, out);
 	} else if (cut(&kind, "auto ")) {
 		add_signed(BYTES_LIT("Auto-Submitted: auto-replied\r\n"
 		    HEADER "\r\n" BODY), kind, out);

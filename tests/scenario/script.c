@@ -228,6 +228,10 @@ do_signer(struct run *r, struct bytes rest)
 			site_signer((enum site_signer)k);
 			return true;
 		}
+	if (is(rest, "retires")) {
+		site_retire();
+		return true;
+	}
 	return fail(r, "no state of the signer", rest, nothing);
 }
 

@@ -32,7 +32,7 @@ static struct site {
 	struct arena *arena;
 	struct worker_env env;
 	struct signer_inventory inventory;
-	struct signer_key keys[KEYS];
+	struct signer_key keys[KEYS], retired;
 	struct keydir_entry entries[KEYS];
 	struct listener_set *set;
 	enum site_signer how;
@@ -327,6 +327,16 @@ forget_orders(void)
 	site.env.orders = site_orders.read;
 }
 
+void
+site_retire(void)
+{
+	site.retired = site.keys[KEYS - 1];
+	site.keys[KEYS - 1].selector = BYTES_LIT("new");
+	site.entries[KEYS - 1].selector = BYTES_LIT("new");
+	site.inventory.retired = &site.retired;
+	site.inventory.n_retired = 1;
+}
+
 static void
 make_env(void)
 {
@@ -503,15 +513,15 @@ checked_fini(struct checked *c)
 }
 
 void
-site_sign(struct bytes message, const char *mail_from, const char *rcpt_to,
-    struct buf *out)
+site_sign(struct bytes message, struct bytes domain, const char *mail_from,
+    const char *rcpt_to, struct buf *out)
 {
 	struct bytes rest = bytes_of(rcpt_to), rcpts[8];
 	struct dkim2_envelope leaves = {bytes_of(mail_from), rcpts, 0};
 	const struct dkim2_signing_key key = {BYTES_LIT(SELECTOR),
 	    DKIM2_ED25519_SHA256};
 	const struct dkim2_sign_options opts = {
-	    .domain = bytes_of(domains[0]),
+	    .domain = domain,
 	    .keys = &key,
 	    .n_keys = 1,
 	    .envelope = &leaves,

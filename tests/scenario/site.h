@@ -52,15 +52,19 @@ bool site_has_copies(struct bytes number);
 
 void site_signer(enum site_signer how);
 
+/* The key of two.example signs no more, and another does. */
+void site_retire(void);
+
 /*
- * Signs a message as the first hop, by one.example at the world's time; one
- * with X-Feedback asks for feedback.
+ * Signs a message as the first hop, at the world's time, with the key of
+ * one.example; one with X-Feedback asks for feedback.
  *
+ * domain   d=
  * rcpt_to  paths with a space between, at most 8
  * out      gets it; 64 KiB more than the message are always enough
  */
-void site_sign(struct bytes message, const char *mail_from,
-    const char *rcpt_to, struct buf *out);
+void site_sign(struct bytes message, struct bytes domain,
+    const char *mail_from, const char *rcpt_to, struct buf *out);
 
 /*
  * Signs by DKIM1 alone, as one.example, or two.example.

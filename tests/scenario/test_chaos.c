@@ -170,7 +170,8 @@ sign_content(unsigned m)
 	struct buf content = BUF_ON(text), out = BUF_ON(signed_by[m]);
 
 	write_content(m, &content);
-	site_sign(buf_bytes(&content), "<alice@one.example>",
+	site_sign(buf_bytes(&content), BYTES_LIT("one.example"),
+	    "<alice@one.example>",
 	    "<a@two.example> <b@two.example> <c@two.example> <d@two.example> "
 	    "<e@two.example>", &out);
 	assert_false(out.full);
