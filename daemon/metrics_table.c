@@ -152,7 +152,8 @@ const struct metric_row metrics_rows[METRIC__N] = {
 	[METRIC_RESTARTS] = {"hopseal_restarts_total", METRIC_COUNTER,
 	    {&process}, "Processes that ended unasked and were started again"},
 	[METRIC_HUNG] = {"hopseal_hung_total", METRIC_COUNTER, {&process},
-	    "Processes that gave no sign of life and were killed for it"},
+	    "Processes that gave no sign of life and were killed for it; "
+	    "workers are watched"},
 	[METRIC_LOST_LINES] = {"hopseal_log_lines_lost_total",
 	    METRIC_COUNTER, {NULL}, "Lines that the log did not take"},
 	[METRIC_SCRAPES] = {"hopseal_http_requests_total", METRIC_COUNTER,

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 void
 watchdog_begin(struct watchdog *w, int64_t now_ms, int64_t limit_ms)
@@ -17,6 +18,7 @@ end(const struct watchdog *w, pid_t pid, const char *who, int64_t limit_ms)
 		log_line(LOG_ERROR_, "ALARM: %s (pid %ld) hangs: nothing of "
 		    "it for %lld s; another one is started", who, (long)pid,
 		    (long long)(limit_ms / 1000));
+		metrics_count(METRIC_HUNG, METRIC_PROCESS_WORKER, 0);
 		kill(pid, SIGABRT);
 	} else if (w->n_silent > WATCHDOG_LOOKS) {
 		kill(pid, SIGKILL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 #define LIMIT_MS 60000
 #define LOOK_MS (LIMIT_MS / (int)WATCHDOG_LOOKS)
@@ -87,6 +88,8 @@ test_who_does_not_is_ended(void **state)
 	for (int k = 1; k <= (int)WATCHDOG_LOOKS; k++)
 		watchdog_look(&w, pid, "it", 0, k * LOOK_MS, LIMIT_MS);
 	assert_int_equal(ended_by(pid), SIGABRT);
+	assert_int_equal(metrics_get(METRIC_HUNG, METRIC_PROCESS_WORKER, 0),
+	    1);
 }
 
 /* Stopped, it does not get SIGABRT. */
