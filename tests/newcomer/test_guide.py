@@ -1,6 +1,7 @@
 """The guide, word for word: each page is followed on a machine of its own, and
 what is printed there has to be what stands in the page."""
 
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -36,13 +37,35 @@ def runs(page):
     return "```console" in page.read_text()
 
 
-@pytest.mark.parametrize("page", [p.name for p in PAGES if runs(p)])
-def test_a_page_is_followed(ready, page):
-    if page in SLOW and not os.environ.get("LONG"):
-        pytest.skip(f"with LONG=1: {SLOW[page]}")
-    done = subprocess.run(
+FOLLOWED = [p.name for p in PAGES if runs(p)]
+
+
+@pytest.fixture(scope="module")
+def results(ready, request):
+    """What became of each page: two are under way at a time, since each waits
+    for servers most of its time."""
+    chosen = [item.callspec.params["page"] for item in request.session.items
+              if item.originalname == "test_a_page_is_followed"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        yield {page: pool.submit(follow, page) for page in chosen
+               if why_not(page) is None}
+
+
+def follow(page):
+    return subprocess.run(
         machine.command("/usr/bin/python3", machine.HERE / "page.py",
                         GUIDE / page), capture_output=True, text=True)
+
+
+def why_not(page):
+    return None if os.environ.get("LONG") else SLOW.get(page)
+
+
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_a_page_is_followed(results, page):
+    if why_not(page):
+        pytest.skip(f"with LONG=1: {why_not(page)}")
+    done = results[page].result()
     assert done.returncode == 0, done.stdout + done.stderr
 
 
