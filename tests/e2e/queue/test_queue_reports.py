@@ -264,7 +264,9 @@ def failed(s, mid):
         except (Closed, OSError, AssertionError):
             time.sleep(0.05)        # its process was killed
     until(lambda: reports(s.sink, mid), f"the report of {mid}", RESTARTED)
-    s.wait_empty()
+    # what a process that removes left is found when all is read again
+    until(s.is_empty, lambda: f"an empty queue: {s.rcpts()}",
+          4 * harness.WAIT)
 
 
 def find(s, name):
