@@ -70,7 +70,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(BENCH_TOOLS) \
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core queue lists dsn ops -- smtp
+	@$(CHECK) structure core lists dsn ops -- smtp queue
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -101,7 +101,7 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core queue lists dsn ops -- smtp
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core lists dsn ops -- smtp queue
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit
