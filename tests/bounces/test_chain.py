@@ -216,8 +216,8 @@ def walked(chain, peer, name):
     mail = chain.back(name)
     assert mail.rcpt_to == [ANN]
     # as signed at each hop, and what it may no longer tell there
-    beyond = {FOUR: (), THREE: (FOUR, "dora", "inner server"),
-              TWO: (FOUR, THREE, "dora", "cleo", "inner server")}
+    beyond = {FOUR: (), THREE: (FOUR, "dora@", "inner server"),
+              TWO: (FOUR, THREE, "dora@", "cleo@", "inner server")}
     told = {FOUR: DORA, THREE: CLEO, TWO: BOB}
     for domain, words in beyond.items():
         mail = chain.tees[domain].report(name)
