@@ -245,17 +245,6 @@ kill_all(struct master *m)
 	control_end(&m->control, SIGKILL, now());
 }
 
-/* The newest generation can not start, or not go on, on its own. */
-static void
-fail_start(struct master *m, int status)
-{
-	generation_end(m->newest, WORKER_LEAVE);
-	if (serving(m) != NULL)
-		go_on_with_old(m);
-	else
-		stop(m, status == 0 ? EX_SOFTWARE : status);
-}
-
 static void
 renew_later(struct master *m)
 {
@@ -265,6 +254,23 @@ renew_later(struct master *m)
 		m->renew_wait_ms = RENEW_MAX_MS;
 	m->is_renewal_due = true;
 	m->renew_ms = now() + m->renew_wait_ms;
+}
+
+/* The newest generation can not start, or not go on, on its own. Where it was
+ * to bring another signer, the next one is. */
+static void
+fail_start(struct master *m, int status)
+{
+	const struct generation *g = serving(m);
+
+	generation_end(m->newest, WORKER_LEAVE);
+	if (g == NULL) {
+		stop(m, status == 0 ? EX_SOFTWARE : status);
+		return;
+	}
+	go_on_with_old(m);
+	if (!generation_can_sign(g))
+		renew_later(m);
 }
 
 static void

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from configs import inbound
+from configs import egress, inbound
 from harness import until
 from messages import message
 from smtptools import Client, Closed, Sink
@@ -267,6 +267,26 @@ def test_signer_comes_back(folder, keys, hopseald):
     until(lambda: not old & children(daemon), "the old generation to leave")
     assert len(children(daemon)) == 3
     assert greets(site.port)
+
+
+def test_another_signer_where_one_does_not_come(folder, keys, hopseald):
+    """The workers that were to have it die before they serve: a next hop that
+    does not greet is waited for at the start."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        keys.add("one.example")
+        site = egress(folder, silent.getsockname()[1])
+        daemon = hopseald(site.config)
+        old = children(daemon)
+        (signer,) = children(daemon, "hopseald-signer")
+        daemon.kill(signer)
+        (worker,) = until(
+            lambda: children(daemon, "hopseald-worker") - old, "a worker")
+        daemon.kill(worker)
+        until(lambda: "the old configuration goes on" in daemon.log(),
+              "the loss to be seen")
+        until(lambda: not old & children(daemon), "another generation")
+        assert len(children(daemon, "hopseald-signer")) == 1
+        assert greets(site.port)
 
 
 @pytest.mark.parametrize("when", ["serving", "leaving"])
