@@ -73,6 +73,18 @@ def run(*command, stdin=b"", ok=True, env=None):
     return done.stdout if ok else done
 
 
+def make(*arguments):
+    """Runs make for this build directory, named as its rules know it; its
+    standard output."""
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "T", "V")}
+    done = subprocess.run(
+        ["make", "-s", f"B={os.path.relpath(BUILD, ROOT)}", *arguments],
+        cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def open_folder(name):
     """A new folder that a program without rights can reach."""
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -33,15 +33,6 @@ def make_folder():
     return LOWER
 
 
-def make(*arguments):
-    env = {k: v for k, v in os.environ.items()
-           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "T", "V")}
-    done = subprocess.run(["make", "-s", f"B={harness.BUILD}", *arguments],
-                          cwd=harness.ROOT, env=env, capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def prepare():
     """Fills the folder. Why it can not, or None."""
     for why in (*map(unpacked.unpack, PACKAGES), mailman3.cannot_run()):
@@ -56,7 +47,7 @@ def prepare():
                 / top.name
             to.mkdir(parents=True, exist_ok=True)
             harness.run("cp", "-a", "--remove-destination", f"{top}/.", to)
-    make("install", f"DESTDIR={LOWER}", "PREFIX=/usr")
+    harness.make("install", f"DESTDIR={LOWER}", "PREFIX=/usr")
     for name in STAND_INS:
         to = LOWER / "usr/local/sbin" / name
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import harness
+
 ROOT = Path(__file__).resolve().parents[2]
 B = ROOT / os.environ.get("B", "build")
 PAGES = sorted((ROOT / "docs" / "man").glob("*.[1-8]"))
@@ -24,9 +26,7 @@ def run(*command, code=0, **more):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The pages and the sample as they are installed."""
-    env = {k: v for k, v in os.environ.items()
-           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "T", "V")}
-    run("make", "-s", "man", f"B={B}", cwd=ROOT, env=env)
+    harness.make("man")
     folder = tmp_path_factory.mktemp("man")
     for page in PAGES:
         ours = B / "man" / page.name

@@ -98,18 +98,9 @@ say purged
 """
 
 
-def make(*arguments):
-    env = {k: v for k, v in os.environ.items()
-           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "T", "V")}
-    done = subprocess.run(["make", "-s", f"B={harness.BUILD}", *arguments],
-                          cwd=ROOT, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @SAN
 def test_all_is_installed_below_destdir(tmp_path):
-    make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/h")
+    harness.make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/h")
     top = tmp_path / "opt/h"
     found = {str(p.relative_to(top)) for p in top.rglob("*") if p.is_file()}
     for name in ("bin/hopseal", "sbin/hopseald", "lib/libdkim2.so.0",
@@ -155,7 +146,7 @@ def packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deb")
     releases = []
     for release in ("1", "2"):
-        make("deb", f"RELEASE={release}", DATE)
+        harness.make("deb", f"RELEASE={release}", DATE)
         debs = list((harness.BUILD / "deb").glob("*.deb"))
         releases.append({deb.name.split("_")[0]: shutil.copy(deb, folder)
                          for deb in debs})
@@ -167,7 +158,7 @@ def packages(tmp_path_factory):
 def test_a_package_is_the_same_each_time(packages):
     for name in ("hopseal", "libdkim2-0"):
         first = harness.run("dpkg-deb", "--fsys-tarfile", packages[0][name])
-        make("deb", "RELEASE=1", DATE)
+        harness.make("deb", "RELEASE=1", DATE)
         again = next((harness.BUILD / "deb").glob(f"{name}_*.deb"))
         assert harness.run("dpkg-deb", "--fsys-tarfile", again) == first
 
