@@ -1,6 +1,7 @@
 /*
  * What metrics say of the queue: all its messages are looked at, some at a
- * turn, again and again; a look at a million of them takes a minute.
+ * turn, again and again; a look at a million of them takes a minute. And
+ * whether the process that removes them is there.
  */
 #include "daemon/metrics.h"
 #include "daemon/queue_run_state.h"
@@ -57,5 +58,7 @@ queue_measure(void *run)
 	metrics_set(METRIC_QUEUE_OCTETS, 0, m->octets);
 	metrics_set(METRIC_QUEUE_OLDEST, 0, m->oldest_s);
 	*m = (struct queue_measure){0};
+	if (spool_remover_has_died(r->spool))
+		queue_run_rescan(r);
 	loop_timer_start(r->measurer, EVERY_MS);
 }

@@ -165,6 +165,10 @@ int spool_remove(struct spool *s, const char *id);
  */
 int spool_remove_delivered(struct spool *s, const char *id);
 
+/* Whether that process has died, which may have left some: mail/ is to be read
+ * again. For whoever has nothing to remove. */
+bool spool_remover_has_died(struct spool *s);
+
 /*
  * Has what was written of a message that stays synced soon, after
  * spool_work_beside(): a power cut does not double what was delivered before.

@@ -120,6 +120,17 @@ start(struct spool *s)
 	return true;
 }
 
+static void
+bury(struct spool *s, int status)
+{
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "queue: the process that removes (pid "
+		    "%ld) died of signal %d, %s", (long)s->remover,
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	s->remover = 0;
+	s->remover_fd = -1;
+}
+
 /* It does what it was told to before it hears of the end. */
 void
 spool_remover_end(struct spool *s)
@@ -131,12 +142,20 @@ spool_remover_end(struct spool *s)
 	close(s->remover_fd);
 	while (waitpid(s->remover, &status, 0) < 0 && errno == EINTR)
 		continue;
-	if (WIFSIGNALED(status))
-		log_line(LOG_ERROR_, "queue: the process that removes (pid "
-		    "%ld) died of signal %d, %s", (long)s->remover,
-		    WTERMSIG(status), strsignal(WTERMSIG(status)));
-	s->remover = 0;
-	s->remover_fd = -1;
+	bury(s, status);
+}
+
+bool
+spool_remover_has_died(struct spool *s)
+{
+	int status;
+
+	if (s->remover == 0 ||
+	    waitpid(s->remover, &status, WNOHANG) != s->remover)
+		return false;
+	close(s->remover_fd);
+	bury(s, status);
+	return true;
 }
 
 static bool

@@ -207,6 +207,29 @@ one_that_removes_has_died(void **state)
 	wait_gone(k, "d");
 }
 
+/* It is seen before there is more to remove. */
+static void
+who_asks_sees_that_it_died(void **state)
+{
+	struct kit *k = *state;
+	siginfo_t info;
+
+	kit_write(k, ID);
+	assert_int_equal(kit_commit(k, ID), 0);
+	kit_write(k, OTHER);
+	assert_int_equal(kit_commit(k, OTHER), 0);
+	assert_int_equal(spool_work_beside(k->spool), 0);
+	assert_int_equal(spool_remove_delivered(k->spool, ID), 0);
+	assert_false(spool_remover_has_died(k->spool));
+	kill(k->spool->remover, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)k->spool->remover, &info,
+	    WEXITED | WNOWAIT), 0);
+	assert_true(spool_remover_has_died(k->spool));
+	assert_false(spool_remover_has_died(k->spool));
+	assert_int_equal(spool_remove_delivered(k->spool, OTHER), 0);
+	wait_gone(k, OTHER);
+}
+
 /* The call it dies at is the sync. */
 static void
 another_syncs_what_was_written(void **state)
@@ -265,6 +288,7 @@ main(void)
 		TEST(one_that_died_before_is_followed),
 		TEST(another_removes),
 		TEST(one_that_removes_has_died),
+		TEST(who_asks_sees_that_it_died),
 		TEST(another_syncs_what_was_written),
 		TEST(one_that_removes_is_stuck),
 	};
