@@ -288,17 +288,9 @@ check_return(const struct look *k)
 	const struct config_listener *l = k->listener;
 	const char *why = NULL;
 
-	if (l->role != ROLE_EGRESS || is_bad(&k->own->said, "mail-from"))
+	if (l->role != ROLE_EGRESS || is_bad(&k->own->said, "mail-from") ||
+	    l->mail_from == MAIL_FROM_KEEP)
 		return;
-	if (l->mail_from == MAIL_FROM_KEEP) {
-		if (k->own->said.is_own[config_row_of("legacy-bounce-in")])
-			config_fault_add(&k->l->faults,
-			    place_of(k, "legacy-bounce-in"),
-			    "legacy-bounce-in: no address is made here that "
-			    "could bounce; write `mail-from: srs` or token, or "
-			    "remove it");
-		return;
-	}
 	if (l->mail_from == MAIL_FROM_FIXED)
 		why = "bounces could not be told apart here; write keep, srs "
 		    "or token";
