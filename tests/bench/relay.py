@@ -454,9 +454,10 @@ def print_aims(judged):
 def describe(bench):
     model = re.search(r"model name\s*: (.*)",
                       Path("/proc/cpuinfo").read_text())
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"],
-                            cwd=ROOT, capture_output=True, text=True)
-    told = {"commit": commit.stdout.strip() or "?", "cores": os.cpu_count(),
+    commit = shutil.which("git") and subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT,
+        capture_output=True, text=True).stdout.strip()
+    told = {"commit": commit or "?", "cores": os.cpu_count(),
             "cpu": model.group(1) if model else "?",
             "kernel": os.uname().release,
             "load": " ".join(f"{x:.1f}" for x in os.getloadavg()),
