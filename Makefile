@@ -18,7 +18,7 @@ Q = $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1)  $(2)')
 
 LIBS_FOR = libcrypto libssl libsodium libevent_core libevent_extra libcares yaml-0.1 \
-	libpsl sqlite3
+	libpsl sqlite3 hiredis
 # These goals compile nothing.
 IDLE_GOALS = help clean attacks peer check-32 coverage mutants fuzz
 ifneq ($(filter-out $(IDLE_GOALS),$(or $(MAKECMDGOALS),all)),)

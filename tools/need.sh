@@ -24,6 +24,7 @@ for module; do
 	yaml-0.1) echo libyaml-dev ;;
 	libpsl) echo libpsl-dev ;;
 	sqlite3) echo libsqlite3-dev ;;
+	hiredis) echo libhiredis-dev ;;
 	cmocka) echo libcmocka-dev ;;
 	*) echo "$module" ;;
 	esac

@@ -62,5 +62,5 @@ def test_P10_only_libraries_of_the_distribution(program):
     assert set(needed) <= {
         "libcrypto", "libssl", "libsodium", "libevent_core-2.1",
         "libevent_extra-2.1", "libcares", "libyaml-0", "libpsl",
-        "libsqlite3", "libc", "ld-linux-x86-64", "ld-linux-aarch64",
+        "libsqlite3", "libhiredis", "libc", "ld-linux-x86-64", "ld-linux-aarch64",
         "libm"}, needed
