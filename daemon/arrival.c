@@ -10,6 +10,12 @@
 #define LOG_MS (60 * 1000)
 #define REMOVALS_MAX 4096U	/* that no keeper could be told of */
 
+/* Where a write is. */
+struct place {
+	uint8_t name[MEMORY_KEY_SIZE];
+	uint8_t chain[MEMORY_KEY_SIZE];
+};
+
 /* A question, until its answer. */
 struct ask {
 	struct ask *before, *behind;
@@ -18,13 +24,13 @@ struct ask {
 	uint64_t tag;		/* the asker's */
 	uint64_t number;	/* ours, on the wire */
 	int64_t deadline_ms;
-	uint8_t name[MEMORY_KEY_SIZE];	/* of what is written */
+	struct place place;	/* of what is written */
 };
 
 /* What the keeper is to be told when it can be. */
 struct removal {
 	struct removal *behind;
-	uint8_t name[MEMORY_KEY_SIZE];
+	struct place place;
 };
 
 struct list {
@@ -100,12 +106,14 @@ end(struct arrivals *s, struct ask *k)
 /* ---- what is taken back -------------------------------------------------- */
 
 static bool
-say_removal(struct arrivals *s, const uint8_t name[MEMORY_KEY_SIZE])
+say_removal(struct arrivals *s, const struct place *at)
 {
-	struct memory_request q = {.op = MEMORY_OP_REMOVE};
+	struct memory_request q = {.op = MEMORY_OP_REMOVE,
+	    .n_value = sizeof(at->chain)};
 
-	memcpy(q.key, name, sizeof(q.key));
-	return memory_link_put(s->link, &q, (struct bytes){NULL, 0});
+	memcpy(q.key, at->name, sizeof(q.key));
+	return memory_link_put(s->link, &q, (struct bytes){at->chain,
+	    sizeof(at->chain)});
 }
 
 static void
@@ -123,22 +131,22 @@ drop_first_removal(struct arrivals *s)
 static void
 say_removals(struct arrivals *s)
 {
-	while (s->removals != NULL && say_removal(s, s->removals->name))
+	while (s->removals != NULL && say_removal(s, &s->removals->place))
 		drop_first_removal(s);
 }
 
 /* A keeper that can not be told now hears of it later. */
 static void
-take_back(struct arrivals *s, const uint8_t name[MEMORY_KEY_SIZE])
+take_back(struct arrivals *s, const struct place *at)
 {
 	struct removal *r;
 
-	if (s->removals == NULL && say_removal(s, name))
+	if (s->removals == NULL && say_removal(s, at))
 		return;
 	r = s->n_removals == REMOVALS_MAX ? NULL : calloc(1, sizeof(*r));
 	if (r == NULL)
 		return;		/* it grows old */
-	memcpy(r->name, name, sizeof(r->name));
+	r->place = *at;
 	*s->last_removal = r;
 	s->last_removal = &r->behind;
 	s->n_removals++;
@@ -164,15 +172,14 @@ log_out(struct arrivals *s, const char *why)
 static void
 tell(struct arrivals *s, struct ask *k, const struct arrival_reply *reply)
 {
-	uint8_t name[MEMORY_KEY_SIZE];
+	struct place at = k->place;
 	uint64_t tag = k->tag;
 
-	memcpy(name, k->name, sizeof(name));
 	end(s, k);
 	if (s->answer != NULL && s->answer(s->arg, tag, reply))
 		return;
 	if (reply->status == ARRIVAL_KEPT && !s->is_dying)
-		take_back(s, name);
+		take_back(s, &at);
 }
 
 static void
@@ -318,6 +325,18 @@ has_nothing(const struct arrival_key *k)
 	return k->chain.n == 0 && k->message_id.n == 0;
 }
 
+/* Mail without DKIM2 fields is found by its Message-ID alone, so that all of
+ * it does not stand in one place. */
+static void
+digest_chain(const struct arrivals *s, const struct arrival_key *k,
+    uint8_t out[MEMORY_KEY_SIZE])
+{
+	if (k->chain.n != 0)
+		digest_key(s, 'c', k->scope, k->chain, out);
+	else
+		digest_key(s, 'i', k->scope, k->message_id, out);
+}
+
 /* A write in octets, named after all that it says: how often it was found is
  * nothing that its writer knows. */
 static void
@@ -355,8 +374,9 @@ arrival_write(struct memory *m, const struct arrival_key *k,
 	}
 	compose(s, k, a, &head, &record);
 	memcpy(room, &head, sizeof(head));
-	memcpy(at->name, head.name, sizeof(at->name));
-	digest_key(s, 'c', k->scope, k->chain, q.key);
+	digest_chain(s, k, q.key);
+	memcpy(at->place.name, head.name, sizeof(at->place.name));
+	memcpy(at->place.chain, q.key, sizeof(at->place.chain));
 	return ask(s, at, &q, (struct bytes){room, sizeof(head) + record.n});
 }
 
@@ -366,13 +386,16 @@ arrival_remove(struct memory *m, const struct arrival_key *k,
 {
 	struct arrivals *s = memory_arrivals(m);
 	struct memory_write head;
+	struct place at;
 	uint8_t room[ARRIVAL_VALUE_MAX];
 	struct buf record = BUF_ON(room);
 
 	if (has_nothing(k))
 		return;
 	compose(s, k, a, &head, &record);
-	take_back(s, head.name);
+	memcpy(at.name, head.name, sizeof(at.name));
+	digest_chain(s, k, at.chain);
+	take_back(s, &at);
 }
 
 int
@@ -389,7 +412,7 @@ arrival_find(struct memory *m, const struct arrival_key *k, uint64_t tag)
 		return 0;
 	}
 	if (k->chain.n != 0) {
-		digest_key(s, 'c', k->scope, k->chain, q.key);
+		digest_chain(s, k, q.key);
 	} else {
 		q.op = MEMORY_OP_FIND_MESSAGE;
 		digest_key(s, 'm', k->scope, k->message_id, q.key);

@@ -30,8 +30,9 @@ is_size_of(unsigned op, size_t n)
 		    n <= MEMORY_WRITE_MAX;
 	case MEMORY_OP_RETURN_KEEP:
 		return n != 0 && n <= MEMORY_VALUE_MAX;
-	case MEMORY_OP_RETURN_FIND:
 	case MEMORY_OP_REMOVE:
+		return n == MEMORY_KEY_SIZE;
+	case MEMORY_OP_RETURN_FIND:
 	case MEMORY_OP_FIND_CHAIN:
 	case MEMORY_OP_FIND_MESSAGE:
 		return n == 0;

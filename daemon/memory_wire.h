@@ -34,7 +34,8 @@ enum memory_op {
 	/* of arrival records */
 	MEMORY_OP_WRITE,	/* key: of the chain; the value is a struct
 				   memory_write and the record; answered */
-	MEMORY_OP_REMOVE,	/* key: what WRITE called it */
+	MEMORY_OP_REMOVE,	/* key: what WRITE called it; the value is the
+				   key of its chain */
 	MEMORY_OP_FIND_CHAIN,	/* key: of the chain; answered */
 	MEMORY_OP_FIND_MESSAGE,	/* key: of the Message-ID; answered */
 	MEMORY_OP__N

@@ -371,6 +371,27 @@ what_was_refused_is_taken_back(void **state)
 	find_is(f, 1, "chain", "", ARRIVAL_NONE);
 }
 
+/* Mail without DKIM2 fields has no chain to stand together by. */
+static void
+other_mail_without_a_chain_is_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+
+	write_is(f, 0, "", "<1@a.example>", "<r@l.example>", 1, ARRIVAL_KEPT);
+	write_is(f, 0, "", "<1@a.example>", "<s@l.example>", 1, ARRIVAL_KEPT);
+	find_is(f, 0, "", "<1@a.example>", ARRIVAL_FOUND);
+	for (int k = 0; k < 300; k++) {
+		char id[32];
+
+		snprintf(id, sizeof(id), "<other-%d@a.example>", k);
+		write_is(f, 0, "", id, "<r@l.example>", 1, ARRIVAL_KEPT);
+	}
+	take_back(f, 0, "", "<1@a.example>", "<s@l.example>");
+	settle(f, 0);
+	find_is(f, 0, "", "<1@a.example>", ARRIVAL_FOUND);
+	assert_int_equal(f->record.n_found, 1);
+}
+
 static void
 a_write_that_nobody_waits_for_is_taken_back(void **state)
 {
@@ -698,6 +719,7 @@ main(void)
 		TEST(scopes_do_not_meet),
 		TEST(without_a_key_there_is_none),
 		TEST(what_was_refused_is_taken_back),
+		TEST(other_mail_without_a_chain_is_elsewhere),
 		TEST(a_write_that_nobody_waits_for_is_taken_back),
 		TEST(a_killed_keeper_loses_nothing),
 		TEST(the_next_keeper_hears_what_is_taken_back),
