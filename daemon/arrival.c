@@ -13,13 +13,14 @@
 /* Where a write is. */
 struct place {
 	uint8_t name[MEMORY_KEY_SIZE];
-	uint8_t chain[MEMORY_KEY_SIZE];
+	struct memory_place by;
 };
 
 /* A question, until its answer. */
 struct ask {
 	struct ask *before, *behind;
 	bool is_due;		/* what it is answered is known: `status` */
+	bool is_coming;		/* the answer waits for a copy */
 	enum arrival_status status;
 	uint64_t tag;		/* the asker's */
 	uint64_t number;	/* ours, on the wire */
@@ -51,7 +52,7 @@ struct arrivals {
 	struct loop_timer *timer;	/* runs while something is asked */
 	struct loop_deferred destroy;
 	struct slots numbers;
-	struct list due, asked;
+	struct list due, asked, coming;	/* each by its deadline */
 	struct removal *removals, **last_removal;
 	size_t n_removals;
 	uint64_t n_out;
@@ -63,7 +64,7 @@ struct arrivals {
 static struct list *
 list_of(struct arrivals *s, const struct ask *k)
 {
-	return k->is_due ? &s->due : &s->asked;
+	return k->is_due ? &s->due : k->is_coming ? &s->coming : &s->asked;
 }
 
 static void
@@ -109,11 +110,11 @@ static bool
 say_removal(struct arrivals *s, const struct place *at)
 {
 	struct memory_request q = {.op = MEMORY_OP_REMOVE,
-	    .n_value = sizeof(at->chain)};
+	    .n_value = sizeof(at->by)};
 
 	memcpy(q.key, at->name, sizeof(q.key));
-	return memory_link_put(s->link, &q, (struct bytes){at->chain,
-	    sizeof(at->chain)});
+	return memory_link_put(s->link, &q, (struct bytes){
+	    (const uint8_t *)&at->by, sizeof(at->by)});
 }
 
 static void
@@ -212,18 +213,53 @@ make_due(struct arrivals *s, struct ask *k, enum arrival_status status)
 	}
 }
 
+/* The next deadline of all. */
+static void
+start_timer(struct arrivals *s)
+{
+	const struct ask *a = s->asked.first, *c = s->coming.first;
+	const struct ask *next = a == NULL || (c != NULL &&
+	    c->deadline_ms < a->deadline_ms) ? c : a;
+
+	if (next == NULL)
+		loop_timer_stop(s->timer);
+	else
+		loop_timer_start(s->timer, next->deadline_ms -
+		    loop_now_ms(s->loop));
+}
+
+static void
+end_late(struct arrivals *s, struct list *l, const char *why)
+{
+	int64_t now = loop_now_ms(s->loop);
+
+	while (l->first != NULL && l->first->deadline_ms <= now) {
+		make_due(s, l->first, ARRIVAL_OUT);
+		log_out(s, why);
+	}
+}
+
 static void
 on_time(void *arg)
 {
 	struct arrivals *s = arg;
-	int64_t now = loop_now_ms(s->loop);
 
-	while (s->asked.first != NULL && s->asked.first->deadline_ms <= now) {
-		make_due(s, s->asked.first, ARRIVAL_OUT);
-		log_out(s, "no answer in time");
-	}
-	if (s->asked.first != NULL)
-		loop_timer_start(s->timer, s->asked.first->deadline_ms - now);
+	end_late(s, &s->asked, "no answer in time");
+	end_late(s, &s->coming, "its copy did not come in time");
+	start_timer(s);
+}
+
+/* The keeper fetches its copy from another machine. */
+static void
+wait_longer(struct arrivals *s, struct ask *k)
+{
+	if (k->is_coming)
+		return;		/* once */
+	take_out(s, k);
+	k->is_coming = true;
+	k->deadline_ms = loop_now_ms(s->loop) + ARRIVAL_COPY_WAIT_MS;
+	put(s, k);
+	start_timer(s);
 }
 
 void
@@ -236,6 +272,10 @@ arrivals_response(struct arrivals *s, const struct memory_response *a,
 
 	if (k == NULL || k->is_due)
 		return;		/* too late */
+	if (reply.status == ARRIVAL_COMING) {
+		wait_longer(s, k);
+		return;
+	}
 	if (reply.status == ARRIVAL_FOUND &&
 	    !arrival_value_parse(value, &reply.record))
 		reply.status = ARRIVAL_OUT;
@@ -250,8 +290,9 @@ void
 arrivals_down(struct arrivals *s)
 {
 	s->is_up = false;
-	while (s->asked.first != NULL) {
-		make_due(s, s->asked.first, ARRIVAL_OUT);
+	while (s->asked.first != NULL || s->coming.first != NULL) {
+		make_due(s, s->asked.first != NULL ? s->asked.first :
+		    s->coming.first, ARRIVAL_OUT);
 		log_out(s, "the keeper is gone");
 	}
 }
@@ -306,7 +347,7 @@ ask(struct arrivals *s, struct ask *k, struct memory_request *q,
 	}
 	k->deadline_ms = loop_now_ms(s->loop) + s->wait_ms;
 	if (s->asked.first == k)
-		loop_timer_start(s->timer, s->wait_ms);
+		start_timer(s);
 	return 0;
 }
 
@@ -376,7 +417,9 @@ arrival_write(struct memory *m, const struct arrival_key *k,
 	memcpy(room, &head, sizeof(head));
 	digest_chain(s, k, q.key);
 	memcpy(at->place.name, head.name, sizeof(at->place.name));
-	memcpy(at->place.chain, q.key, sizeof(at->place.chain));
+	memcpy(at->place.by.chain, q.key, sizeof(at->place.by.chain));
+	memcpy(at->place.by.message, head.message,
+	    sizeof(at->place.by.message));
 	return ask(s, at, &q, (struct bytes){room, sizeof(head) + record.n});
 }
 
@@ -394,7 +437,8 @@ arrival_remove(struct memory *m, const struct arrival_key *k,
 		return;
 	compose(s, k, a, &head, &record);
 	memcpy(at.name, head.name, sizeof(at.name));
-	digest_chain(s, k, at.chain);
+	digest_chain(s, k, at.by.chain);
+	memcpy(at.by.message, head.message, sizeof(at.by.message));
 	take_back(s, &at);
 }
 
@@ -463,6 +507,8 @@ arrivals_free(struct arrivals **sp)
 		end(s, s->due.first);
 	while (s->asked.first != NULL)
 		end(s, s->asked.first);
+	while (s->coming.first != NULL)
+		end(s, s->coming.first);
 	while (s->removals != NULL)
 		drop_first_removal(s);
 	slots_fini(&s->numbers);

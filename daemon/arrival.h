@@ -14,6 +14,9 @@
 #define ARRIVAL_DIGEST 32	/* octets of arrival_chain() */
 #define ARRIVAL_AGE_S (5 * 24 * 3600)	/* none older is found */
 #define ARRIVAL_RCPTS_MAX 16384U	/* octets of the list of recipients */
+/* A copy that another machine has is waited for; of the ten minutes that a
+ * client waits (RFC 5321 4.5.3.2.6) it leaves the rest. */
+#define ARRIVAL_COPY_WAIT_MS (60 * 1000)
 
 struct memory;
 
@@ -47,6 +50,8 @@ enum arrival_status {
 	ARRIVAL_FOUND,
 	ARRIVAL_NONE,
 	ARRIVAL_OUT,		/* no keeper, or no answer in time */
+	ARRIVAL_COMING,		/* of the keeper alone: an answer follows once
+				   the copy is here */
 };
 
 struct arrival_reply {

@@ -31,7 +31,7 @@ is_size_of(unsigned op, size_t n)
 	case MEMORY_OP_RETURN_KEEP:
 		return n != 0 && n <= MEMORY_VALUE_MAX;
 	case MEMORY_OP_REMOVE:
-		return n == MEMORY_KEY_SIZE;
+		return n == sizeof(struct memory_place);
 	case MEMORY_OP_RETURN_FIND:
 	case MEMORY_OP_FIND_CHAIN:
 	case MEMORY_OP_FIND_MESSAGE:
@@ -59,7 +59,7 @@ static bool
 is_answer(const struct memory_response *a)
 {
 	if (a->is_arrival)
-		return a->status <= ARRIVAL_OUT && a->is_single == 0 &&
+		return a->status <= ARRIVAL_COMING && a->is_single == 0 &&
 		    a->n_value <= ARRIVAL_VALUE_MAX;
 	return a->status <= MEMORY_OUT && a->is_single <= 1 &&
 	    a->n_value <= MEMORY_VALUE_MAX;

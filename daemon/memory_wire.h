@@ -34,8 +34,8 @@ enum memory_op {
 	/* of arrival records */
 	MEMORY_OP_WRITE,	/* key: of the chain; the value is a struct
 				   memory_write and the record; answered */
-	MEMORY_OP_REMOVE,	/* key: what WRITE called it; the value is the
-				   key of its chain */
+	MEMORY_OP_REMOVE,	/* key: what WRITE called it; the value is a
+				   struct memory_place */
 	MEMORY_OP_FIND_CHAIN,	/* key: of the chain; answered */
 	MEMORY_OP_FIND_MESSAGE,	/* key: of the Message-ID; answered */
 	MEMORY_OP__N
@@ -45,6 +45,12 @@ enum memory_op {
 struct memory_write {
 	uint8_t message[MEMORY_KEY_SIZE];	/* digest of scope, Message-ID */
 	uint8_t name[MEMORY_KEY_SIZE];	/* digest of all there is of it */
+};
+
+/* Of a REMOVE: what else WRITE said of it. */
+struct memory_place {
+	uint8_t chain[MEMORY_KEY_SIZE];
+	uint8_t message[MEMORY_KEY_SIZE];
 };
 
 /* Worker to keeper. */
