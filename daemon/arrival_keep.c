@@ -4,9 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-
-/* Writes of one message that are joined; more are as if they were not. */
-#define JOINED_MAX 256
+#include "daemon/arrival_rows.h"
 
 _Static_assert(ARRIVAL_VALUE_MAX <= STORE_ARRIVAL_VALUE_MAX, "");
 _Static_assert(MEMORY_KEY_SIZE == STORE_KEY_SIZE, "");
@@ -23,7 +21,7 @@ struct arrival_keep {
 	struct store *store;
 	struct copies *copies;
 	struct row found, other;
-	struct arrival_join join;
+	struct arrival_rows rows;
 	uint8_t out[ARRIVAL_VALUE_MAX];
 };
 
@@ -65,18 +63,6 @@ take_first(void *arg, const struct store_arrival *row)
 	return false;
 }
 
-/* The record of a row; what changes stands in columns of its own. */
-static bool
-parse(const struct store_arrival *row, struct arrival *a)
-{
-	if (!arrival_value_parse(row->value, a))
-		return false;
-	a->n_found = row->n_found;
-	a->has_copy = row->copy_size != 0;
-	memcpy(a->copy, row->copy, sizeof(a->copy));
-	return true;
-}
-
 static bool
 is_same_content(const struct arrival *a, const struct arrival *b)
 {
@@ -100,8 +86,8 @@ look_for_sibling(void *arg, const struct store_arrival *row)
 
 	if (row->id == w->of->id || memcmp(row->message, w->of->message,
 	    sizeof(row->message)) != 0 ||
-	    (row->copy_size != 0) != w->has_copy || !parse(row, &a) ||
-	    !is_same_content(&a, w->record))
+	    (row->copy_size != 0) != w->has_copy ||
+	    !arrival_row_parse(row, &a) || !is_same_content(&a, w->record))
 		return true;
 	keep_row(w->out, row);
 	return false;
@@ -116,7 +102,7 @@ find_sibling(struct arrival_keep *k, const struct store_arrival *of,
 
 	k->other.is_there = false;
 	if (store_arrival_find(k->store, STORE_BY_CHAIN, of->chain, now_s,
-	    JOINED_MAX, look_for_sibling, &w) != 0)
+	    ARRIVAL_ROWS_MAX, look_for_sibling, &w) != 0)
 		return -E_SYSTEM;
 	return k->other.is_there;
 }
@@ -233,37 +219,26 @@ remove_record(struct arrival_keep *k, const struct memory_request *q,
 		(void)store_arrival_put(k->store, row, &less);
 		return;
 	}
-	if (parse(row, &a) && bequeath(k, row, &a, now_s) != 0)
+	if (arrival_row_parse(row, &a) && bequeath(k, row, &a, now_s) != 0)
 		return;
 	(void)store_arrival_remove(k->store, row);
 }
 
 /* ---- finding ------------------------------------------------------------- */
 
-struct finding {
-	struct arrival_keep *k;
-	int64_t now_s;
-};
-
+/* The first is kept: it says what the others have to fit. */
 static bool
 join(void *arg, const struct store_arrival *row)
 {
-	struct finding *f = arg;
-	struct arrival_keep *k = f->k;
-	struct store_arrival r = *row;
-	struct arrival a;
+	struct arrival_keep *k = arg;
 
-	if (row->time_s <= f->now_s - ARRIVAL_AGE_S)
-		return true;
-	if (k->join.n == 0) {
-		keep_row(&k->found, row);
-		r = k->found.row;
-	} else if (memcmp(row->chain, k->found.row.chain,
-	    sizeof(row->chain)) != 0) {
-		return true;	/* another message of that Message-ID */
+	if (arrival_rows_is_wanted(&k->rows, row)) {
+		if (k->rows.join.n == 0) {
+			keep_row(&k->found, row);
+			row = &k->found.row;
+		}
+		arrival_rows_take(&k->rows, row);
 	}
-	if (parse(&r, &a))
-		arrival_join(&k->join, &a);
 	return true;
 }
 
@@ -271,21 +246,20 @@ static enum arrival_status
 find_record(struct arrival_keep *k, enum store_arrival_by by,
     const uint8_t *key, int64_t now_s, struct bytes *out)
 {
-	struct finding f = {k, now_s};
 	struct store_arrival once_more;
 	struct buf b = BUF_ON(k->out);
 
-	k->join.n = 0;
-	if (store_arrival_find(k->store, by, key, now_s, JOINED_MAX, join,
-	    &f) != 0)
+	arrival_rows_begin(&k->rows, now_s);
+	if (store_arrival_find(k->store, by, key, now_s, ARRIVAL_ROWS_MAX,
+	    join, k) != 0)
 		return ARRIVAL_OUT;
-	if (k->join.n == 0)
+	if (k->rows.join.n == 0)
 		return ARRIVAL_NONE;
-	arrival_value_write(&k->join.record, &b);
+	arrival_value_write(&k->rows.join.record, &b);
 	assert(!b.full);
 	*out = buf_bytes(&b);
 	once_more = k->found.row;
-	once_more.n_found = k->join.record.n_found;
+	once_more.n_found = k->rows.join.record.n_found;
 	once_more.n_found += once_more.n_found != UINT32_MAX;
 	return store_arrival_put(k->store, &k->found.row, &once_more) == 0 ?
 	    ARRIVAL_FOUND : ARRIVAL_OUT;
