@@ -254,6 +254,8 @@ LOOKUP_OPTIONS
 "Has hopseald read everything again: configuration, keys, certificates, tables.\n"
 "All of it takes over, or nothing does: then every mistake is told, and the old\n"
 "configuration goes on. No session is lost. SIGHUP does the same, without a word.\n"
+"A key that is gone is a mistake where its domain has no other: retire it first.\n"
+"What `hopseal check` warns of is told, too.\n"
 "\n"
 "  -c FILE            the configuration, which says where STATE is; without it\n"
 "                     /etc/hopseal/hopseal.yaml\n"

@@ -7,17 +7,15 @@ static const struct args_known known[] = {
 	CONTROL_OPTIONS, {NULL, false},
 };
 
-/* Each error as hopseald logged it. */
-static int
-refused(struct bytes errors, struct bytes what)
+/* Each error and warning as hopseald logged it. */
+static void
+put_lines(struct bytes lines)
 {
-	while (errors.n != 0) {
+	while (lines.n != 0) {
 		fputs("hopseal: ", stderr);
-		control_put(stderr, bytes_cut(&errors, '\n'));
+		control_put(stderr, bytes_cut(&lines, '\n'));
 		putc('\n', stderr);
 	}
-	(void)control_refused("reload", what);
-	return CLI_CONFIG;
 }
 
 static int
@@ -35,8 +33,11 @@ run(int argc, char **argv, struct arena *a)
 		r = control_ask(&answer, state, words, 1, a);
 	if (r != 0)
 		return r;
-	if (!answer.is_ok)
-		return refused(answer.text, answer.what);
+	put_lines(answer.text);
+	if (!answer.is_ok) {
+		(void)control_refused("reload", answer.what);
+		return CLI_CONFIG;
+	}
 	puts("reload: the new configuration is in use");
 	return CLI_OK;
 }

@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/passfd.h"
+#include "daemon/reload_keys.h"
 #include "daemon/signer_wire.h"
 
 #define ARENA_MAX (256U << 20)	/* the keys-file and the inventory */
@@ -397,13 +398,30 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	return map_sockets(g, sockets);
 }
 
+/* All or nothing: no domain loses its last key by a reload. A signer that was
+ * lost is replaced in any case. */
 static int
-start_all(struct generation *g, int *status)
+keep_keys(const struct generation *g, const struct generation *before,
+    int *status)
+{
+	if (before == NULL || reload_keys_stay(&(struct reload_keys)
+	    {before->shared->config, &before->inventory},
+	    &(struct reload_keys){g->shared->config, &g->inventory}) ||
+	    !generation_can_sign(before))
+		return 0;
+	*status = EX_CONFIG;
+	return -E_UNSAFE;
+}
+
+static int
+start_all(struct generation *g, const struct generation *before, int *status)
 {
 	int r = 0;
 
 	if (g->shared->config->keys != NULL)
 		r = start_signer(g, status);
+	if (r == 0)
+		r = keep_keys(g, before, status);
 	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
 		r = start_worker(g, k);
 		if (r != 0)
@@ -437,7 +455,8 @@ abandon(struct generation **gp)
 struct generation *
 generation_new(struct shared_config *config, const struct bind_set *sockets,
     struct keeper *keeper, struct queue *queue, const struct orders *orders,
-    unsigned number, int ready_fd, int *status)
+    const struct generation *before, unsigned number, int ready_fd,
+    int *status)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 	int r = -E_NOMEM;
@@ -461,7 +480,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	if (g->arena != NULL)
 		r = prepare(g, sockets, status);
 	if (r == 0)
-		r = start_all(g, status);
+		r = start_all(g, before, status);
 	if (r == 0)
 		return g;
 	abandon(&g);

@@ -61,13 +61,16 @@ enum generation_loss {
  * keeper   of all generations; configured and started if none was yet
  * orders   as all processes read them
  * queue    likewise; its spool is locked if it is needed and was not yet
+ * before   that serves; while it can sign, keys that it has must not be lost
+ *          (reload_keys.h); NULL: none does
  * ready_fd where workers write their pid when they accept
  * status   set on failure: what to exit with (sysexits.h)
  * Returns  NULL on failure (logged); nothing is left behind then
  */
 struct generation *generation_new(struct shared_config *config,
     const struct bind_set *sockets, struct keeper *keeper, struct queue *queue,
-    const struct orders *orders, unsigned number, int ready_fd, int *status);
+    const struct orders *orders, const struct generation *before,
+    unsigned number, int ready_fd, int *status);
 
 /* Frees what is gone; *g becomes NULL. */
 void generation_free(struct generation **g);

@@ -181,12 +181,18 @@ finish(char *line, size_t n, enum log_level level)
 	return put(line, n + 1);
 }
 
-/* In words, whatever the form of the log. */
+/* In words, whatever the form of the log; a warning says that it is one. */
 static void
-copy(char *text, size_t n)
+copy(enum log_level level, char *text, size_t n)
 {
-	text[n] = '\n';
-	(void)!write(self.copy, text, n + 1);
+	const char *word = level == LOG_ERROR_ ? "" : levels[level].word;
+	char line[LINE_MAX_ + 16];
+	size_t head = strlen(word);
+
+	memcpy(line, word, head);
+	memcpy(line + head, text, n);
+	line[head + n] = '\n';
+	(void)!write(self.copy, line, head + n + 1);
 }
 
 static void
@@ -225,8 +231,8 @@ log_line(enum log_level level, const char *fmt, ...)
 	for (size_t k = head; k < n; k++)
 		if ((unsigned char)line[k] < ' ' || line[k] == 0x7f)
 			line[k] = '?';
-	if (level == LOG_ERROR_ && self.copy >= 0)
-		copy(line + head, n - head);
+	if (level <= LOG_WARNING_ && self.copy >= 0)
+		copy(level, line + head, n - head);
 	/* what can not be written is lost and counted: the mail goes on */
 	if (self.n_lost != 0)
 		say_lost();

@@ -14,8 +14,8 @@ void log_open(const char *process);
 void log_verbose(bool is_verbose);
 
 /*
- * Copies the text of errors into a descriptor, a line each, which becomes the
- * log's; -1 closes the one before and copies nothing. log_open() copies
+ * Copies the text of errors, and of warnings behind "warning: ", into a
+ * descriptor, a line each, which becomes the log's; -1 closes the one before and copies nothing. log_open() copies
  * nothing: a new process has other descriptors.
  */
 void log_copy(int fd);

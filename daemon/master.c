@@ -22,6 +22,7 @@
 #include "daemon/notify.h"
 #include "daemon/summary.h"
 #include "daemon/reload.h"
+#include "daemon/reload_keys.h"
 #include "daemon/status.h"
 #include "daemon/tls_watch.h"
 
@@ -85,6 +86,17 @@ share(struct config **c)
 	return s;
 }
 
+/* The newest generation that took over; NULL before the first did. */
+static struct generation *
+serving(const struct master *m)
+{
+	struct generation *g = m->newest;
+
+	while (g != NULL && (!g->is_up || g->is_leaving))
+		g = g->next;
+	return g;
+}
+
 /* Binds and forks; 0, or what to exit with where that is all there is. */
 static int
 start(struct master *m, struct shared_config *s)
@@ -98,7 +110,7 @@ start(struct master *m, struct shared_config *s)
 	g = guard_begin(s->config->is_sandboxed) != 0 ||
 	    bind_update(&m->sockets, s->config) != 0 ? NULL :
 	    generation_new(s, &m->sockets, &m->keeper, &m->queue, m->orders,
-	    m->count + 1, m->ready[1], &status);
+	    serving(m), m->count + 1, m->ready[1], &status);
 	if (--s->uses == 0) {
 		config_free(&s->config);
 		free(s);
@@ -111,15 +123,13 @@ start(struct master *m, struct shared_config *s)
 	return 0;
 }
 
-/* The newest generation that took over; NULL before the first did. */
-static struct generation *
-serving(const struct master *m)
+/* What a configuration that was just read does not mean, perhaps. */
+static void
+warn(const struct master *m)
 {
-	struct generation *g = m->newest;
+	const struct generation *g = m->newest;
 
-	while (g != NULL && (!g->is_up || g->is_leaving))
-		g = g->next;
-	return g;
+	reload_warn(&(struct reload_keys){g->shared->config, &g->inventory});
 }
 
 /* Whether a generation is starting and has not taken over yet. */
@@ -324,6 +334,8 @@ reload(struct master *m)
 		s = share(&c);
 	if (s == NULL || start(m, s) != 0)
 		go_on_with_old(m);
+	else
+		warn(m);
 }
 
 /* ---- signals and children ------------------------------------------------ */
@@ -676,6 +688,7 @@ master_run(const char *path, struct config *c)
 	bind_take_given(&m.sockets);
 	status = start(&m, s);
 	if (status == 0) {
+		warn(&m);
 		loop(&m);
 		status = m.status;
 		(void)summary_tick((int64_t)time(NULL), true);

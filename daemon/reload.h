@@ -1,7 +1,7 @@
 /*
  * A reload, from reading the configuration until the new generation serves
- * or was given up: who asked, and every error that was logged meanwhile, by
- * the master and by the new signer, for him.
+ * or was given up: who asked, and every error and warning that was logged
+ * meanwhile, by the master and by the new signer, for him.
  */
 #ifndef DAEMON_RELOAD_H
 #define DAEMON_RELOAD_H

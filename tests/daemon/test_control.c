@@ -73,7 +73,7 @@ a_value_stays_in_its_line(void **state)
 /* ---- reloads ------------------------------------------------------------- */
 
 static void
-errors_are_gathered(void **state)
+errors_and_warnings_are_gathered(void **state)
 {
 	struct reload r = {.errors = -1, .asked = 7};
 	uint64_t failed = metrics_get(METRIC_RELOADS, SUCCESS_FAILED, 0);
@@ -83,12 +83,14 @@ errors_are_gathered(void **state)
 	reload_begin(&r);
 	assert_int_equal(r.answers, 7);
 	log_line(LOG_ERROR_, "one: %d", 1);
-	log_line(LOG_WARNING_, "no error");
+	log_line(LOG_NOTICE_, "no error");
+	log_line(LOG_WARNING_, "no error yet");
 	log_line(LOG_ERROR_, "two\nlines");
 	reload_end(&r, false);
 	log_line(LOG_ERROR_, "from behind");
 	assert_true(bytes_eq(reload_text(&r),
-	    BYTES_LIT("one: 1\ntwo?lines\n")));
+	    BYTES_LIT("one: 1\nwarning: no error yet\n"
+	    "two?lines\n")));
 	assert_false(r.is_good);
 	assert_int_equal(r.n_failed, 1);
 	assert_int_equal(metrics_get(METRIC_RELOADS, SUCCESS_FAILED, 0),
@@ -155,7 +157,7 @@ main(void)
 		cmocka_unit_test(words_are_cut),
 		cmocka_unit_test(what_is_no_request),
 		cmocka_unit_test(a_value_stays_in_its_line),
-		cmocka_unit_test(errors_are_gathered),
+		cmocka_unit_test(errors_and_warnings_are_gathered),
 		cmocka_unit_test(too_many_errors),
 		cmocka_unit_test(a_child_copies_only_when_told),
 	};

@@ -27,6 +27,7 @@ TEXT = """
 hostname: hop.example.net
 state: state
 workers: 1
+user: nobody
 keys: keys
 keys-file: dns.json
 listeners:
@@ -151,12 +152,26 @@ def test_many_reloads_at_a_time(site):
 
 def break_yaml(site):
     site.config.write_text(site.text().replace("role: egress", "role: egres"))
-    return r"hopseald.yaml:9:11: role: `egres` is none of"
+    return r"hopseald.yaml:10:11: role: `egres` is none of"
 
 
 def break_key(site):
     site.keys.pem("one.example", "ed").chmod(0o644)
     return r"one.example/ed.pem: mode 0644 lets others at the key"
+
+
+def lose_key(site):
+    """A domain that was signed for is not to leave unsigned."""
+    site.keys.pem("one.example", "ed").unlink()
+    return (r"keys: the key ed of one.example is gone, and mail of that domain "
+            r"would leave unsigned; put one.example/ed.pem back, or say that it "
+            r"is meant: hopseal key retire --last one.example ed;")
+
+
+def lose_keys(site):
+    """The folder stays, and all of a domain in it is gone."""
+    site.keys.pem("one.example", "ed").parent.rename(site.folder / "away")
+    return r"keys: the key ed of one.example is gone"
 
 
 def break_certificate(site):
@@ -174,6 +189,7 @@ def break_socket(site):
 
 @pytest.mark.parametrize("spoil,way", [
     (break_yaml, "reload"), (break_key, "reload"), (break_key, "SIGHUP"),
+    (lose_key, "reload"), (lose_key, "SIGHUP"), (lose_keys, "reload"),
     (break_certificate, "reload"), (break_socket, "reload")])
 def test_all_or_nothing(site, spoil, way):
     """The very errors, wherever they were found; the old one goes on."""
@@ -198,6 +214,68 @@ def test_all_or_nothing(site, spoil, way):
     shown = site.hopseal("status").stdout
     assert "the last reload failed" in shown and re.search(error, shown)
     assert site.is_alive()
+
+
+def signatures(site, sink, number):
+    """Of one more message that goes through."""
+    with Client(site.port) as c:
+        reply = c.mail("a@one.example", "b@two.example", LETTER.replace(
+            b"<1@", b"<%d@" % number))
+    assert reply[0] == 250, reply
+    return sink.mails[-1].content.count(b"DKIM2-Signature:")
+
+
+def test_a_key_goes_where_it_is_said(folder, keys, hopseald):
+    """Gone, it is missed; retired, it was meant, and what -t warns of comes
+    with the answer, and into the log."""
+    with Sink() as sink:
+        site = Site(folder, keys, hopseald, onward=sink.port)
+        lost = keys.pem("one.example", "ed")
+        octets = lost.read_bytes()
+        lost.unlink()
+        assert site.reload().returncode == 78
+        assert signatures(site, sink, 1) == 1       # the old one goes on
+        lost.write_bytes(octets)
+        lost.chmod(0o600)
+        done = site.reload()
+        assert (done.returncode, done.stderr) == (0, "")
+        done = subprocess.run(
+            [harness.HOPSEAL, "key", "retire", "--last", "--keys", keys.folder,
+             "one.example", "ed"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        done = site.reload()
+        warning = ("hopseald.yaml:9:3: out: mail of one.example, one of its "
+                   "`senders`, is not signed: no active key of the domain is "
+                   "under `keys`; make one with hopseal key new")
+        assert done.returncode == 0
+        assert done.stderr.startswith("hopseal: warning: ")
+        assert done.stderr.endswith(f"{warning}\n")
+        site.daemon.wait_log(r"warning: \S*" + re.escape(warning))
+        assert signatures(site, sink, 2) == 0
+
+
+def test_a_start_warns(folder, keys, hopseald):
+    """As -t does: what is not meant, perhaps, is in the log."""
+    site = Site(folder, keys, hopseald)
+    assert "warning: " not in site.daemon.log()
+    site.daemon.stop()
+    keys.pem("one.example", "ed").unlink()
+    hopseald(site.text(), name="again").wait_log(
+        r"warning: \S*: out: mail of one\.example, one of its")
+
+
+def test_another_signer_comes_without_a_key_that_is_gone(folder, keys,
+                                                         hopseald):
+    """Nothing is left that signs: what there is goes on, and says so."""
+    with Sink() as sink:
+        site = Site(folder, keys, hopseald, onward=sink.port)
+        keys.pem("one.example", "ed").unlink()
+        site.daemon.crashes = True
+        site.daemon.kill(site.pid("hopseald-signer"))
+        site.daemon.wait_log("the key ed of one.example is gone")
+        until(lambda: site.status()["hopseald"]["generation"] == 2, "another")
+        assert signatures(site, sink, 1) == 0
+
 
 
 def test_a_good_reload_forgets_the_errors(site):
