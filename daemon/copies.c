@@ -116,6 +116,51 @@ copies_remove(struct copies *c, const uint8_t name[STORE_KEY_SIZE])
 	(void)unlinkat(c->fd, text, 0);
 }
 
+/* ---- what comes from elsewhere ------------------------------------------- */
+
+int
+copies_open_file(struct copies *c, const uint8_t name[STORE_KEY_SIZE])
+{
+	if (!find_folder(c))
+		return -1;
+	return arrival_copy_open(c->fd, name);
+}
+
+static void
+name_temporary(const uint8_t name[STORE_KEY_SIZE], char out[NAME_SIZE + 4])
+{
+	sodium_bin2hex(out, NAME_SIZE, name, STORE_KEY_SIZE);
+	memcpy(out + NAME_SIZE - 1, ".new", 5);
+}
+
+int
+copies_begin(struct copies *c, const uint8_t name[STORE_KEY_SIZE])
+{
+	char text[NAME_SIZE + 4];
+
+	if (!find_folder(c))
+		return -1;
+	name_temporary(name, text);
+	(void)unlinkat(c->fd, text, 0);	/* of a keeper that died */
+	return openat(c->fd, text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+}
+
+bool
+copies_end(struct copies *c, const uint8_t name[STORE_KEY_SIZE], int fd,
+    bool is_whole)
+{
+	char text[NAME_SIZE], temporary[NAME_SIZE + 4];
+
+	sodium_bin2hex(text, sizeof(text), name, STORE_KEY_SIZE);
+	name_temporary(name, temporary);
+	is_whole = close(fd) == 0 && is_whole &&
+	    renameat(c->fd, temporary, c->fd, text) == 0;
+	if (!is_whole)
+		(void)unlinkat(c->fd, temporary, 0);
+	return is_whole;
+}
+
 /* ---- what is part of no record ------------------------------------------- */
 
 static bool
@@ -129,7 +174,8 @@ read_name(const char *text, uint8_t name[STORE_KEY_SIZE])
 }
 
 static bool
-is_orphan(struct copies *c, struct store *s, const char *text, int64_t now_s)
+is_orphan(struct copies *c, const char *text, copies_wanted *wanted, void *arg,
+    int64_t age_s, int64_t now_s)
 {
 	uint8_t name[STORE_KEY_SIZE];
 	struct stat st;
@@ -137,11 +183,9 @@ is_orphan(struct copies *c, struct store *s, const char *text, int64_t now_s)
 	if (fstatat(c->fd, text, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    !S_ISREG(st.st_mode))
 		return false;
-	if (st.st_mtime > now_s - COPIES_ORPHAN_S &&
-	    st.st_mtime < now_s + AHEAD_S)
+	if (st.st_mtime > now_s - age_s && st.st_mtime < now_s + AHEAD_S)
 		return false;
-	return !read_name(text, name) ||
-	    store_arrival_has_copy(s, name) == 0;
+	return !read_name(text, name) || !wanted(arg, name);
 }
 
 static bool
@@ -161,7 +205,8 @@ begin_walk(struct copies *c)
 }
 
 bool
-copies_sweep(struct copies *c, struct store *s, int64_t now_s)
+copies_sweep(struct copies *c, copies_wanted *wanted, void *arg,
+    int64_t age_s, int64_t now_s)
 {
 	if (c->walk == NULL && !begin_walk(c))
 		return false;
@@ -172,7 +217,8 @@ copies_sweep(struct copies *c, struct store *s, int64_t now_s)
 			end_walk(c);
 			return false;
 		}
-		if (e->d_name[0] != '.' && is_orphan(c, s, e->d_name, now_s))
+		if (e->d_name[0] != '.' && is_orphan(c, e->d_name, wanted, arg,
+		    age_s, now_s))
 			(void)unlinkat(c->fd, e->d_name, 0);
 	}
 	return true;

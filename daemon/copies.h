@@ -38,12 +38,36 @@ uint64_t copies_size(struct copies *c, const uint8_t name[STORE_KEY_SIZE]);
 
 void copies_remove(struct copies *c, const uint8_t name[STORE_KEY_SIZE]);
 
+/* Opens a copy to read: a descriptor, the caller's, or -1. */
+int copies_open_file(struct copies *c, const uint8_t name[STORE_KEY_SIZE]);
+
 /*
- * Looks at some files, and removes those that are no copy of a record. Outside
- * of a turn of the store.
+ * Begins a copy that comes from elsewhere, under a name of its own.
  *
+ * Returns  a descriptor to write to, which copies_end() closes; -1 (errno)
+ */
+int copies_begin(struct copies *c, const uint8_t name[STORE_KEY_SIZE]);
+
+/*
+ * Ends it: it has its name then, or is gone.
+ *
+ * is_whole whether it is to be kept
+ * Returns  whether it is
+ */
+bool copies_end(struct copies *c, const uint8_t name[STORE_KEY_SIZE], int fd,
+    bool is_whole);
+
+/* Whether a copy is needed still. */
+typedef bool copies_wanted(void *arg, const uint8_t name[STORE_KEY_SIZE]);
+
+/*
+ * Looks at some files, and removes those that nobody wrote to for a while and
+ * that are no copy, or one that is not wanted.
+ *
+ * age_s    for how long nobody wrote to it; at least COPIES_ORPHAN_S
  * Returns  whether there are more to look at
  */
-bool copies_sweep(struct copies *c, struct store *s, int64_t now_s);
+bool copies_sweep(struct copies *c, copies_wanted *wanted, void *arg,
+    int64_t age_s, int64_t now_s);
 
 #endif

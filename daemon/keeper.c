@@ -358,6 +358,15 @@ find_secret(struct serving *s)
 		loop_stop(s->loop);	/* the next keeper has the right one */
 }
 
+/* Where it can not be told it may be. Outside of a turn of the store. */
+static bool
+is_copy_wanted(void *arg, const uint8_t name[STORE_KEY_SIZE])
+{
+	struct serving *s = arg;
+
+	return store_arrival_has_copy(s->store, name) != 0;
+}
+
 /* Now and then, as those who wrote a copy may die before it is recorded. */
 static bool
 sweep(struct serving *s)
@@ -366,8 +375,8 @@ sweep(struct serving *s)
 
 	if (!s->is_sweeping && now < s->sweep_ms)
 		return false;
-	s->is_sweeping = copies_sweep(s->copies, s->store,
-	    loop_time_s(s->loop));
+	s->is_sweeping = copies_sweep(s->copies, is_copy_wanted, s,
+	    COPIES_ORPHAN_S, loop_time_s(s->loop));
 	if (!s->is_sweeping)
 		s->sweep_ms = now + SWEEP_MS;
 	return s->is_sweeping;
