@@ -111,10 +111,12 @@ on_left(void *arg)
 {
 	struct control *c = arg;
 
-	loop_stop(c->loop);
+	if (--c->n_leaving == 0)
+		loop_stop(c->loop);
 }
 
-/* Nothing more is told: the next process is to be asked. */
+/* Nothing more is told: the next process is to be asked. Who was let in by
+ * HTTP has his answer from this one. */
 static void
 leave(struct control *c)
 {
@@ -124,6 +126,9 @@ leave(struct control *c)
 	for (size_t k = 0; k < CONTROL_PEERS; k++)
 		if (c->waiting[k].peer != NULL)
 			end_waiting(c->waiting + k, BYTES_LIT("again"));
+	c->n_leaving = c->pages != NULL ? 2 : 1;
+	if (c->pages != NULL)
+		pages_leave(c->pages, on_left, c);
 	control_socket_leave(c->socket, on_left, c);
 }
 

@@ -31,8 +31,9 @@ struct control {
 	const struct worker_env *env;	/* of the generation; no loop, TLS,
 					   logins and secrets */
 	struct control_socket *socket;
-	struct pages *pages;
+	struct pages *pages;		/* NULL: none are told */
 	int master;			/* -1: closed, we are leaving */
+	unsigned n_leaving;		/* of socket and pages, then */
 	struct loop_watch *master_watch;
 	uint32_t ticket;		/* the last one given */
 	struct control_samples *samples;	/* of what was counted */

@@ -3,6 +3,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define HEADER_CUT (4 * HTTP_HEADER_MAX)
 #define BODY_MAX 4096
 #define SWEEP_MS 500
+#define LEAVE_SWEEP_MS 20
 
 #define METHODS (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | \
     EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | \
@@ -38,6 +40,8 @@ struct http {
 	void *arg;
 	struct visit *visits;
 	struct loop_timer *sweeper;
+	loop_call *left;		/* leaving; NULL: not, or told */
+	void *left_arg;
 };
 
 /* ---- connections --------------------------------------------------------- */
@@ -82,9 +86,16 @@ static void
 on_sweep(void *arg)
 {
 	struct http *h = arg;
+	loop_call *left = h->left;
 
-	if (sweep(h) != 0)
-		loop_timer_start(h->sweeper, SWEEP_MS);
+	if (sweep(h) != 0) {
+		loop_timer_start(h->sweeper, left != NULL ? LEAVE_SWEEP_MS :
+		    SWEEP_MS);
+		return;
+	}
+	h->left = NULL;
+	if (left != NULL)
+		left(h->left_arg);
 }
 
 /*
@@ -269,6 +280,27 @@ http_listen(struct http *h, int fd)
 		return 0;
 	close(fd);
 	return -E_NOMEM;
+}
+
+static void
+stop_listening(struct evhttp_bound_socket *s, void *arg)
+{
+	(void)arg;
+	evconnlistener_disable(evhttp_bound_socket_get_listener(s));
+}
+
+void
+http_leave(struct http *h, loop_call *left, void *arg)
+{
+	int64_t until_ms = loop_now_ms(h->loop) + HTTP_LEAVE_MS;
+
+	evhttp_foreach_bound_socket(h->evhttp, stop_listening, NULL);
+	for (struct visit *v = h->visits; v != NULL; v = v->next)
+		if (v->until_ms > until_ms)
+			v->until_ms = until_ms;
+	h->left = left;
+	h->left_arg = arg;
+	loop_timer_start(h->sweeper, 0);
 }
 
 void

@@ -11,6 +11,7 @@
 
 #define HTTP_CONNECTIONS 10U
 #define HTTP_DEADLINE_MS (5 * 1000)
+#define HTTP_LEAVE_MS 1000	/* for who was let in before http_leave() */
 #define HTTP_HEADER_MAX 8192U	/* octets of a request's lines: 431 */
 #define HTTP_PAGE_MAX (512U << 10)
 
@@ -37,6 +38,14 @@ struct http *http_new(struct loop *l, const char *hostname, http_page *page,
 /* Takes connections from a listening socket, which is its own then. 0 or
  * -E_NOMEM. */
 int http_listen(struct http *h, int fd);
+
+/*
+ * Takes no more connections: those that wait are left for whoever has the
+ * socket, too. Who was let in has his answer if he asks within HTTP_LEAVE_MS.
+ *
+ * left     called once nobody is here any more, never from within this
+ */
+void http_leave(struct http *h, loop_call *left, void *arg);
 
 /* Ends every connection. *h becomes NULL; it may be NULL. */
 void http_free(struct http **h);

@@ -181,6 +181,12 @@ out:
 }
 
 void
+pages_leave(struct pages *p, loop_call *left, void *arg)
+{
+	http_leave(p->http, left, arg);
+}
+
+void
 pages_free(struct pages **pp)
 {
 	struct pages *p = *pp;

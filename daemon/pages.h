@@ -14,6 +14,9 @@ struct pages;
 struct pages *pages_new(struct loop *l, const struct worker_env *env);
 void pages_free(struct pages **p);
 
+/* Answers who was let in, and takes nobody else (http_leave()). */
+void pages_leave(struct pages *p, loop_call *left, void *arg);
+
 /*
  * Whether mail is taken now: adds "ok" or, a line each, what is missing.
  *

@@ -134,11 +134,87 @@ a_descriptor_is_used_again(void **state)
 	loop_free(&w.loop);
 }
 
+/* ---- leaving ------------------------------------------------------------- */
+
+static int
+connect_to(const struct sockaddr_in *sin)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)sin,
+	    sizeof(*sin)), 0);
+	return fd;
+}
+
+static void
+say(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+struct parting {
+	struct loop *loop;
+	struct http *http;
+	int fds[3];		/* asks, is silent, comes too late */
+	struct sockaddr_in sin;
+	struct loop_timer *next;
+};
+
+static void
+part(void *arg)
+{
+	struct parting *p = arg;
+
+	http_leave(p->http, give_up, p->loop);
+	say(p->fds[0], "Host: localhost\r\n\r\n");
+	p->fds[2] = connect_to(&p->sin);
+	say(p->fds[2], "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+}
+
+/* Who was let in and asks is answered, who does not is hung up on, and who
+ * comes later waits for the next one. */
+static void
+who_was_let_in_is_answered(void **state)
+{
+	struct parting p = {.loop = loop_new()};
+	struct http *next = http_new(p.loop, "localhost", page, NULL);
+	int fd = listening(&p.sin), its = dup(fd);
+	char got[1000];
+
+	(void)state;
+	p.http = http_new(p.loop, "localhost", page, NULL);
+	p.next = loop_timer_new(p.loop, part, &p);
+	assert_int_equal(http_listen(p.http, fd), 0);
+	for (int k = 0; k < 2; k++) {
+		p.fds[k] = connect_to(&p.sin);
+		say(p.fds[k], "GET / HTTP/1.1\r\n");
+	}
+	loop_timer_start(p.next, 100);		/* they are in by then */
+	loop_run(p.loop);			/* until everybody left */
+	assert_true(read(p.fds[0], got, sizeof(got)) > 5);
+	assert_memory_equal(got, "HTTP/1.1 200", 12);
+	assert_int_equal(read(p.fds[1], got, sizeof(got)), 0);
+	http_free(&p.http);
+	assert_int_equal(http_listen(next, its), 0);
+	loop_timer_free(&p.next);
+	p.next = loop_timer_new(p.loop, give_up, p.loop);
+	loop_timer_start(p.next, 500);
+	loop_run(p.loop);
+	assert_true(read(p.fds[2], got, sizeof(got)) > 5);
+	assert_memory_equal(got, "HTTP/1.1 200", 12);
+	loop_timer_free(&p.next);
+	http_free(&next);
+	for (int k = 0; k < 3; k++)
+		close(p.fds[k]);
+	loop_free(&p.loop);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_descriptor_is_used_again),
+		cmocka_unit_test(who_was_let_in_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

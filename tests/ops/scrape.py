@@ -3,8 +3,6 @@
 import re
 import socket
 
-from harness import until
-
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 LINE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? (-?[0-9.]+)")
@@ -24,20 +22,10 @@ def http(port, request, wait=20):
     return octets
 
 
-def answer(port, request):
-    """None where the process that took the connection gave way to the next one
-    before it answered: a reload, or another signer."""
-    try:
-        octets = http(port, request)
-    except ConnectionResetError:
-        return None
-    return octets if b"\r\n\r\n" in octets else None
-
-
 def get(port, path, host="localhost", method="GET", more=""):
     """(code, header, body) of a page."""
     request = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"
-    octets = until(lambda: answer(port, request), "an answer")
+    octets = http(port, request)
     header, body = octets.decode().split("\r\n\r\n", 1)
     return int(header.split()[1]), header, body
 

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -146,6 +147,46 @@ def test_counts_outlive_workers_and_reloads(folder, keys, hopseald, sink):
           harness.listens(site.metrics), "the address to move")
     assert Scraper(moved).of("hopseal_messages_total",
                              outcome="accepted") == 1
+
+
+class Asker(threading.Thread):
+    """Asks for pages without a pause; what was no answer is kept."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.n, self.bad, self.is_over = port, 0, [], False
+        self.start()
+
+    def run(self):
+        while not self.is_over:
+            path = ("/healthz", "/metrics", "/readyz")[self.n % 3]
+            try:
+                code, _, body = get(self.port, path)
+                if code != 200:
+                    self.bad.append((path, code, body))
+            except (OSError, ValueError) as e:
+                self.bad.append((path, repr(e)))
+            self.n += 1
+
+
+def test_each_page_comes_while_reloads_go_on(folder, keys, hopseald, sink):
+    """Whoever asks while a process gives way to the next is answered, by one of
+    them: nobody is refused, reset, or left without a word."""
+    keys.add("one.example", rsa2048=None)
+    site = with_metrics(egress(folder, sink.port))
+    daemon = hopseald(site.config)
+    until(lambda: get(site.metrics, "/readyz")[0] == 200, "it to be ready")
+    askers = [Asker(site.metrics) for _ in range(3)]
+    for k in range(20):
+        assert reload(daemon, site.config) == " ready: "
+        at = [a.n for a in askers]
+        until(lambda: all(a.n > n + 1 for a, n in zip(askers, at)),
+              "all of them to be answered")
+    for a in askers:
+        a.is_over = True
+        a.join(harness.WAIT)
+    assert [a.bad for a in askers] == [[], [], []]
+    assert re.search(r"control", daemon.log()) is None      # none was killed
 
 
 # ---- health --------------------------------------------------------------------
