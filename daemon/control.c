@@ -168,7 +168,7 @@ on_request(void *arg, struct control_peer *p, struct bytes packet)
 }
 
 static int
-setup(struct control *c, int listens)
+setup(struct control *c, int listens, struct control_past *past)
 {
 	c->loop = loop_new();
 	if (c->loop == NULL)
@@ -181,7 +181,7 @@ setup(struct control *c, int listens)
 	}
 	c->master_watch = loop_watch(c->loop, c->master, on_master, c);
 	c->socket = control_socket_new(c->loop, listens, on_request, c);
-	c->samples = control_samples_new(c->loop);
+	c->samples = control_samples_new(c->loop, past);
 	if (c->master_watch == NULL || c->socket == NULL || c->samples == NULL)
 		return -E_NOMEM;
 	loop_want(c->master_watch, LOOP_READ);
@@ -191,11 +191,11 @@ setup(struct control *c, int listens)
 
 int
 control_serve(const struct worker_env *env, const int64_t *certificates,
-    int orders, int listens, int master)
+    struct control_past *past, int orders, int listens, int master)
 {
 	struct control c = {.env = env, .master = master,
 	    .certificates = certificates};
-	int r = setup(&c, listens);
+	int r = setup(&c, listens, past);
 
 	if (r == 0)
 		c.orders = control_orders_new(c.loop, env, orders);

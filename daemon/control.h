@@ -19,6 +19,9 @@
 
 #define CONTROL_HTTP_MAX 4	/* addresses of `metrics` */
 
+struct control_past;
+struct control_samples;
+
 struct control_waiting {
 	struct control_peer *peer;	/* NULL: nobody */
 	enum control_op op;
@@ -101,13 +104,14 @@ void control_ask_master(const struct control_call *c, enum control_op op);
  *
  * env      of the generation that serves
  * certificates  when each of each listener ends; NULL: not known
+ * past     what processes before this one counted (control_status.h)
  * orders   the descriptor that orders are written by, or -1; taken
  * listens  the bound socket
  * master   a socket to the master
  * Returns  what to exit with (sysexits.h)
  */
 int control_serve(const struct worker_env *env, const int64_t *certificates,
-    int orders, int listens, int master);
+    struct control_past *past, int orders, int listens, int master);
 
 /* ---- the master's end ---------------------------------------------------- */
 
@@ -115,6 +119,7 @@ struct control_process {
 	pid_t pid;		/* 0: none */
 	int fd;			/* to it; -1: none, or it is leaving */
 	struct control_place place;
+	struct control_past *past;	/* of all of them; NULL: none yet */
 	int orders;		/* to be written by it; -1: none; the caller's */
 	char *folder;		/* whose place that is; NULL: none yet */
 	struct priv priv;	/* whom it becomes */

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "daemon/control.h"
+#include "daemon/control_status.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
@@ -108,8 +109,8 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	if (priv_drop(&k->priv, parent, 0) != 0 ||
 	    guard_enter(GUARD_CONTROL, NULL, 0) != 0)
 		return EXIT_FAILURE;
-	return control_serve(&env, certificates, k->orders, k->place.fd,
-	    master);
+	return control_serve(&env, certificates, k->past, k->orders,
+	    k->place.fd, master);
 }
 
 static int
@@ -118,6 +119,8 @@ start_process(struct control_process *k, const struct worker_start *start)
 	pid_t parent = getpid(), pid;
 	int pair[2];
 
+	if (k->past == NULL)
+		k->past = control_past_make();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0, pair) != 0)
 		return -E_SYSTEM;

@@ -1,7 +1,7 @@
 #include "daemon/control_status.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
 #include "config/schema.h"
 #include "daemon/addr.h"
@@ -34,27 +34,70 @@ count(struct control_sample *s, const struct loop *l)
 			    counted[k].word);
 }
 
-/* The oldest one goes where there is no room. */
+struct control_past *
+control_past_make(void)
+{
+	void *p = mmap(NULL, sizeof(struct control_past), PROT_READ |
+	    PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* The one taken k samples ago, from 1 on; NULL: it is none of the last minute,
+ * and a little. */
+static const struct control_sample *
+sample_before(const struct control_samples *s, uint32_t k)
+{
+	uint32_t n = __atomic_load_n(&s->past->n, __ATOMIC_ACQUIRE);
+	const struct control_sample *it = s->past->ring +
+	    (n - k) % CONTROL_SAMPLES;
+	int64_t age_ms = loop_now_ms(s->loop) - it->at_ms;
+
+	return k > n || age_ms < 0 || age_ms > (int64_t)CONTROL_SAMPLES *
+	    CONTROL_SAMPLE_MS ? NULL : it;
+}
+
+const struct control_sample *
+control_samples_oldest(const struct control_samples *s)
+{
+	const struct control_sample *it = NULL, *next;
+
+	for (uint32_t k = 1; k <= CONTROL_SAMPLES; k++) {
+		next = sample_before(s, k);
+		if (next == NULL)
+			break;
+		it = next;
+	}
+	return it;
+}
+
+/* In the place of the oldest one. */
 static void
 on_sample(void *arg)
 {
 	struct control_samples *s = arg;
+	const struct control_sample *last = sample_before(s, 1);
+	int64_t age_ms = last == NULL ? CONTROL_SAMPLE_MS :
+	    loop_now_ms(s->loop) - last->at_ms;
 
-	if (s->n == CONTROL_SAMPLES)
-		memmove(s->samples, s->samples + 1, --s->n *
-		    sizeof(s->samples[0]));
-	count(s->samples + s->n++, s->loop);
+	if (age_ms < CONTROL_SAMPLE_MS) {	/* of the process before */
+		loop_timer_start(s->timer, CONTROL_SAMPLE_MS - age_ms);
+		return;
+	}
+	count(s->past->ring + s->past->n % CONTROL_SAMPLES, s->loop);
+	__atomic_store_n(&s->past->n, s->past->n + 1, __ATOMIC_RELEASE);
 	loop_timer_start(s->timer, CONTROL_SAMPLE_MS);
 }
 
 struct control_samples *
-control_samples_new(struct loop *l)
+control_samples_new(struct loop *l, struct control_past *past)
 {
 	struct control_samples *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
 	s->loop = l;
+	s->past = past != NULL ? past : &s->own;
 	s->timer = loop_timer_new(l, on_sample, s);
 	if (s->timer == NULL)
 		control_samples_free(&s);
@@ -84,10 +127,13 @@ has_role(const struct config *c, unsigned role)
 static void
 write_mail(const struct control *c, struct buf *out)
 {
-	const struct control_sample *then = c->samples->samples;
+	const struct control_sample *then =
+	    control_samples_oldest(c->samples);
 	struct control_sample now;
 
 	count(&now, c->loop);
+	if (then == NULL)
+		then = &now;
 	for (unsigned role = 0; role < CONTROL_ROLES; role++) {
 		if (!has_role(c->env->config, role))
 			continue;

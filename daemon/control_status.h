@@ -19,17 +19,35 @@ struct control_sample {
 	uint64_t n[CONTROL_ROLES][CONTROL_COUNTED];
 };
 
-/* Of the last minute, the oldest first; there is always one. */
+/*
+ * Of the last minute, in memory that the control processes of one daemon
+ * have in common, one after the other: a reload forgets nothing. Who is killed
+ * while he writes a sample has not counted it yet.
+ */
+struct control_past {
+	uint32_t n;		/* samples ever taken */
+	struct control_sample ring[CONTROL_SAMPLES];
+};
+
 struct control_samples {
 	struct loop *loop;
 	struct loop_timer *timer;
-	size_t n;
-	struct control_sample samples[CONTROL_SAMPLES];
+	struct control_past *past;
+	struct control_past own;	/* where there is no other */
 };
 
-/* NULL without memory. */
-struct control_samples *control_samples_new(struct loop *l);
+/* In the master, before its first fork. NULL: there is none. */
+struct control_past *control_past_make(void);
+
+/* Goes on where the process before ended, or begins. past may be NULL. NULL
+ * without memory. */
+struct control_samples *control_samples_new(struct loop *l,
+    struct control_past *past);
 void control_samples_free(struct control_samples **s);
+
+/* The oldest one of the last minute; NULL: this process did not run in it. */
+const struct control_sample *control_samples_oldest(
+    const struct control_samples *s);
 
 /* The verb. */
 void control_status(const struct control_call *c);

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "daemon/control_request.h"
+#include "daemon/control_status.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
@@ -150,6 +152,49 @@ a_child_copies_only_when_told(void **state)
 	assert_int_equal(log_copied(), -1);
 }
 
+/* ---- the last minute ------------------------------------------------------ */
+
+/* Of the processes before, too, in its order; what is older is not told. */
+static void
+the_last_minute_outlives_a_process(void **state)
+{
+	struct loop *l = loop_new();
+	struct control_past *past = control_past_make();
+	struct control_samples *s;
+	const int64_t now = loop_now_ms(l);
+
+	(void)state;
+	assert_non_null(past);
+	s = control_samples_new(l, past);
+	assert_int_equal(past->n, 1);
+	assert_ptr_equal(control_samples_oldest(s), past->ring);
+	control_samples_free(&s);
+	s = control_samples_new(l, past);	/* too early for another one */
+	assert_int_equal(past->n, 1);
+	control_samples_free(&s);
+	/* the ring is full, of samples of each five seconds */
+	for (unsigned k = 0; k < CONTROL_SAMPLES; k++)
+		past->ring[(100 + k) % CONTROL_SAMPLES].at_ms = now -
+		    CONTROL_SAMPLE_MS * (CONTROL_SAMPLES - 1 - k);
+	past->n = 100 + CONTROL_SAMPLES;
+	s = control_samples_new(l, past);
+	assert_ptr_equal(control_samples_oldest(s),
+	    past->ring + 100 % CONTROL_SAMPLES);
+	assert_in_range(loop_now_ms(l) - control_samples_oldest(s)->at_ms,
+	    60000, 65000);
+	control_samples_free(&s);
+	/* nobody was there for an hour; what was before is not told */
+	for (unsigned k = 0; k < CONTROL_SAMPLES; k++)
+		past->ring[k].at_ms = now - 3600 * 1000;
+	s = control_samples_new(l, past);
+	assert_int_equal(past->n, 101 + CONTROL_SAMPLES);
+	assert_ptr_equal(control_samples_oldest(s), past->ring +
+	    (100 + CONTROL_SAMPLES) % CONTROL_SAMPLES);
+	control_samples_free(&s);
+	loop_free(&l);
+	assert_int_equal(munmap(past, sizeof(*past)), 0);
+}
+
 int
 main(void)
 {
@@ -160,6 +205,7 @@ main(void)
 		cmocka_unit_test(errors_and_warnings_are_gathered),
 		cmocka_unit_test(too_many_errors),
 		cmocka_unit_test(a_child_copies_only_when_told),
+		cmocka_unit_test(the_last_minute_outlives_a_process),
 	};
 
 	log_open("test");

@@ -254,6 +254,19 @@ def test_a_key_goes_where_it_is_said(folder, keys, hopseald):
         assert signatures(site, sink, 2) == 0
 
 
+def test_the_last_minute_outlives_a_reload(folder, keys, hopseald):
+    """What came before is told by the process that comes next."""
+    with Sink() as sink:
+        site = Site(folder, keys, hopseald, onward=sink.port)
+        first = site.pid()
+        assert site.status()["mail"][0]["accepted"] == 0
+        assert signatures(site, sink, 1) == 1
+        assert site.status()["mail"][0]["lately-accepted"] == 1
+        assert site.reload().returncode == 0
+        assert site.status()["mail"][0]["lately-accepted"] == 1
+        assert site.pid() != first
+
+
 def test_a_start_warns(folder, keys, hopseald):
     """As -t does: what is not meant, perhaps, is in the log."""
     site = Site(folder, keys, hopseald)
