@@ -589,7 +589,7 @@ shared_new(struct loop *l, const struct redis_where *where,
 	s->tick = loop_timer_new(l, on_tick, s);
 	s->singles = singles_new();
 	s->owners = owners_new();
-	s->arrivals = shared_arrivals_new(s, l, folder, limits);
+	s->arrivals = shared_arrivals_new(s, l, where, folder, limits);
 	s->redis = redis_new(l, where, s->scripts, SHARED_OWN_SCRIPTS +
 	    shared_arrival_n_scripts, &redis_calls, s);
 	if (s->tick == NULL || s->singles == NULL || s->owners == NULL ||

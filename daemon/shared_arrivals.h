@@ -10,11 +10,17 @@
 
 struct shared_arrivals;
 
-/* s        the caller, which outlives it, with the secret not known yet
- * copies   the caller's
- * Returns  NULL without memory */
+/*
+ * s        the caller, which outlives it, with the secret not known yet
+ * where    as of redis_new(): for a connection of the copies' own
+ * folder   `state`, with the folder of copies; the caller's
+ * limits   arrival_age_s, and arrival_size: octets of all copies on the server.
+ *          Records are bounded by their age and by the server's own memory
+ * Returns  NULL without memory
+ */
 struct shared_arrivals *shared_arrivals_new(struct shared *s,
-    struct loop *l, const char *folder, const struct store_limits *limits);
+    struct loop *l, const struct redis_where *where, const char *folder,
+    const struct store_limits *limits);
 
 /* After redis_free(), so that no answer is on its way any more. */
 void shared_arrivals_free(struct shared_arrivals **a);
