@@ -16,7 +16,7 @@ static const struct args_known known[] = {
 /* ---- JSON ---------------------------------------------------------------- */
 
 /* Of these there is one; of any other kind a list. */
-static const char *const singles[] = {"hopseald", "reload", "queue", "copies",
+static const char *const singles[] = {"hopseald", "reload", "queue", "copies", "store",
     "keys"};
 
 static bool

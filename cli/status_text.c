@@ -339,10 +339,11 @@ put_queue(const struct status *s, int64_t now_s)
 {
 	const struct status_line *q = status_line(s, "queue", 0);
 	const struct status_line *c = status_line(s, "copies", 0);
+	const struct status_line *shared = status_line(s, "store", 0);
 	int64_t n = status_number(q, "waiting") +
 	    status_number(q, "deferred");
 
-	if (q != NULL || status_number(c, "octets") != 0)
+	if (q != NULL || shared != NULL || status_number(c, "octets") != 0)
 		putchar('\n');
 	if (q != NULL && n == 0)
 		puts("the queue is empty");
@@ -356,6 +357,12 @@ put_queue(const struct status *s, int64_t now_s)
 			put_time(now_s - status_number(q, "oldest"));
 		}
 		putchar('\n');
+	}
+	if (shared != NULL) {
+		fputs("the store ", stdout);
+		put(status_text(shared, "at"));
+		puts(bytes_eq(status_text(shared, "state"), BYTES_LIT("out")) ?
+		    " is out: a retry may arrive twice" : " answers");
 	}
 	if (status_number(c, "octets") != 0) {
 		fputs("copies: ", stdout);

@@ -557,6 +557,18 @@ check_retry(struct load *l)
 		    "queue-retry: more than `queue-retry-max`; write less");
 }
 
+static void
+check_store(struct load *l)
+{
+	const struct config_node *said = value_of(&l->said, "store-password");
+
+	if (said != NULL && !is_bad(&l->said, "store-password") &&
+	    value_of(&l->said, "store") == NULL)
+		config_fault_add(&l->faults, said->at,
+		    "store-password: there is no `store`; write it, or remove "
+		    "this");
+}
+
 /* Plain HTTP, at addresses of its own. */
 static void
 check_metrics(struct load *l)
@@ -591,6 +603,7 @@ static void
 check_top(struct load *l)
 {
 	check_retry(l);
+	check_store(l);
 	check_metrics(l);
 	if (lacks(&l->said, "hostname"))
 		config_fault_add(&l->faults, l->root->at,

@@ -265,6 +265,8 @@ struct config {
 	size_t n_metrics;
 	struct config_kept memory;	/* of deliveries */
 	struct config_kept copies;	/* of what came, to be compared */
+	const char *store;		/* config_store_read(); NULL: ours */
+	const char *store_password;	/* absolute or NULL */
 	uint32_t queue_retry_s;		/* after the first failure, doubling */
 	uint32_t queue_retry_max_s;	/* up to this */
 	uint32_t queue_expire_s;	/* no try after this */

@@ -378,6 +378,7 @@ dump_row(const struct dump *d, const struct config_row *row, const void *base,
 	case K_NAME:
 	case K_ID:
 	case K_PEER:
+	case K_STORE:
 	case K_USER:
 	case K_PATH:
 		dump_text(d, row, place, is_said);

@@ -41,6 +41,8 @@ static const struct {
 	[K_TLS] = {"none | pair, ...", "none"},
 	[K_KEPT] = {"{age: time, size: size}", "{age: 7d, size: 256M}"},
 	[K_PEER] = {"listener", "in"},
+	[K_STORE] = {"redis://address:port | unix:path",
+	    "\"redis://127.0.0.1:6379\""},
 	[K_LISTENERS] = {"map", NULL},
 	[K_UNBUILT] = {"word", NULL},
 };

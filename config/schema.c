@@ -77,6 +77,10 @@ const struct config_row config_rows[] = {
 	    "how long deliveries are remembered, and in how large a file"},
 	{"copies",            K_KEPT,      TOP(copies), 1 * MIB, 65536 * MIB, "{age: 7d, size: 1G}",
 	    "how long what came is kept to be compared, and how much of it"},
+	{"store",             K_STORE,     TOP(store),               0,        0,          NULL,
+	    "Redis server where several machines keep both; else in state"},
+	{"store-password",    K_PATH,      TOP(store_password),      0,        0,          NULL,
+	    "file with NAME:PASSWORD, or PASSWORD alone, for it"},
 	{"queue-retry",       K_SECONDS,   TOP(queue_retry_s),       1 * SEC,  24 * 60 * MIN, "5m",
 	    "until a queued message is tried again, doubling each time"},
 	{"queue-retry-max",   K_SECONDS,   TOP(queue_retry_max_s),   1 * SEC,  24 * 60 * MIN, "1h",
@@ -231,8 +235,6 @@ const struct config_row config_rows[] = {
 	    "bounces of the server behind us"},
 	{"normalize",         K_UNBUILT,   NOWHERE,                  0,        0,          NULL,
 	    "networks whose bare CR and LF are mended"},
-	{"store",             K_UNBUILT,   TOP_NOWHERE,              0,        0,          NULL,
-	    "where what nodes share is kept"},
 };
 
 const size_t config_n_rows = sizeof(config_rows) / sizeof(config_rows[0]);

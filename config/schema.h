@@ -33,6 +33,7 @@ enum config_kind {
 	K_TLS,		/* certificates with their keys */
 	K_KEPT,		/* {age: TIME, size: OCTETS} */
 	K_PEER,		/* the name of another listener */
+	K_STORE,	/* redis://ADDRESS:PORT/DB or unix:/PATH */
 	K_LISTENERS,
 	K_UNBUILT,	/* known by name; only its default may be written */
 	K__N

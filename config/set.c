@@ -6,6 +6,7 @@
 #include "config/set_kept.h"
 #include "config/set_policy.h"
 #include "config/set_tls.h"
+#include "config/store.h"
 #include "config/value.h"
 
 /* One directive on its way from the file into its place. */
@@ -509,6 +510,29 @@ set_peer(const struct setting *s)
 	return is_text(s) && keep_text(s, s->value->text);
 }
 
+/* A text that config_store_read() takes. */
+static bool
+set_store(const struct setting *s)
+{
+	struct config_store store;
+	const char *why;
+
+	if (!is_text(s))
+		return false;
+	if (config_store_is_secret(s->value->text)) {
+		config_fault_add(&s->l->faults, s->value->at, "%s: has a name "
+		    "or password in it; write them into a file, and "
+		    "store-password: FILE", s->row->name);
+		return false;
+	}
+	why = config_store_read(s->value->text, &store);
+	if (why != NULL) {
+		complain_of(s, s->value, why);
+		return false;
+	}
+	return keep_text(s, s->value->text);
+}
+
 /* Only the shape: tables.c reads it when all else is known. */
 static bool
 is_table(const struct setting *s, const char *why)
@@ -643,6 +667,7 @@ static setter *const setters[K__N] = {
 	[K_TLS] = set_tls,
 	[K_KEPT] = set_kept,
 	[K_PEER] = set_peer,
+	[K_STORE] = set_store,
 	[K_LISTENERS] = set_listeners,
 	[K_UNBUILT] = set_unbuilt,
 };

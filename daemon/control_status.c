@@ -316,6 +316,14 @@ control_status(const struct control_call *call)
 	control_orders_status(call);
 	write_mail(c, &out);
 	write_queue(c, &out);
+	if (config->store != NULL) {
+		buf_add_str(&out, "store");
+		status_pair(&out, "at", bytes_of(config->store));
+		status_pair(&out, "state",
+		    metrics_get(METRIC_STORE_OUT, 0, 0) != 0 ?
+		    BYTES_LIT("out") : BYTES_LIT("answers"));
+		buf_add_octet(&out, '\n');
+	}
 	buf_add_str(&out, "copies");
 	status_number(&out, "octets",
 	    (int64_t)metrics_get(METRIC_COPIES_OCTETS, 0, 0));

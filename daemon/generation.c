@@ -21,6 +21,7 @@
 #include "daemon/passfd.h"
 #include "daemon/reload_keys.h"
 #include "daemon/signer_wire.h"
+#include "daemon/store_login.h"
 
 #define ARENA_MAX (256U << 20)	/* the keys-file and the inventory */
 #define RESTART_MS 1000		/* a worker starts at most once in this */
@@ -343,6 +344,9 @@ read_private(struct worker_env *env, const struct config *c, unsigned gid)
 		return false;
 	env->logins = logins_new(c, gid, to_log, NULL);
 	if (env->logins == NULL)
+		return false;
+	/* the keeper reads it once more, when it starts */
+	if (!store_login_check(c->store_password, gid, to_log, NULL))
 		return false;
 	env->secrets = secrets_new(c->secrets, gid, to_log, NULL);
 	return env->secrets != NULL;

@@ -15,6 +15,7 @@ static struct {
 	bool is_master_in;
 	bool has_calls;
 	int abi;		/* of landlock */
+	uint16_t port;		/* guard_connect() */
 } self;
 
 /* One line, whatever is missing. */
@@ -61,6 +62,12 @@ guard_begin(bool is_on)
 	return 0;
 }
 
+void
+guard_connect(uint16_t port)
+{
+	self.port = port;
+}
+
 int
 guard_enter(enum guard_kind kind, const struct guard_path paths[], size_t n)
 {
@@ -69,7 +76,8 @@ guard_enter(enum guard_kind kind, const struct guard_path paths[], size_t n)
 	if (!self.is_on)
 		return 0;
 	/* this order: the filter knows no call of the other */
-	if (self.abi >= 2 && guard_landlock(kind, paths, n, self.abi) != 0)
+	if (self.abi >= 2 && guard_landlock(kind, paths, n,
+	    self.port, self.abi) != 0)
 		what = "landlock";
 	else if (self.has_calls && guard_seccomp(kind) != 0)
 		what = "seccomp";

@@ -8,12 +8,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum guard_kind {
 	GUARD_MASTER,
 	GUARD_WORKER,
 	GUARD_SIGNER,
 	GUARD_KEEPER,
+	GUARD_SHARED_KEEPER,	/* with a store that several machines share */
 	GUARD_CONTROL,
 	GUARD_QUEUE,
 	GUARD_COMMIT,	/* children of the queue */
@@ -61,6 +63,12 @@ int guard_begin(bool is_on);
 int guard_enter(enum guard_kind kind, const struct guard_path paths[],
     size_t n);
 
+/*
+ * The one port that this process may connect to, by TCP, once it is shut in;
+ * 0: none. Of kinds that are not shut in from connecting it is not looked at.
+ */
+void guard_connect(uint16_t port);
+
 /* ---- its parts ----------------------------------------------------------- */
 
 /* The filter for system calls. 0 or -E_SYSTEM (errno). */
@@ -75,8 +83,8 @@ const char *guard_call_name(int number);
 /* What landlock of this kernel can (its ABI); below 2: nothing of use. */
 int guard_landlock_abi(void);
 
-/* 0 or -E_SYSTEM (errno). */
+/* port as guard_connect() has it. 0 or -E_SYSTEM (errno). */
 int guard_landlock(enum guard_kind kind, const struct guard_path paths[],
-    size_t n, int abi);
+    size_t n, uint16_t port, int abi);
 
 #endif

@@ -28,6 +28,13 @@
 	LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | \
 	FS_TRUNCATE | FS_IOCTL_DEV)
 
+#define RULE_NET_PORT 2			/* of landlock_add_rule(), ABI 4 */
+
+struct net_rule {
+	uint64_t allowed;
+	uint64_t port;
+};
+
 struct ruleset {
 	uint64_t fs, net, scoped;
 };
@@ -149,6 +156,15 @@ allow_all(int ruleset, enum guard_kind kind, const struct guard_path paths[],
 	return r;
 }
 
+static int
+allow_port(int ruleset, uint16_t port)
+{
+	const struct net_rule rule = {NET_CONNECT_TCP, port};
+
+	return (int)syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT,
+	    &rule, 0);
+}
+
 /* Listening is for whom the master gave no socket that listens. */
 static uint64_t
 handled_net(enum guard_kind kind)
@@ -167,7 +183,7 @@ handled_net(enum guard_kind kind)
 
 int
 guard_landlock(enum guard_kind kind, const struct guard_path paths[], size_t n,
-    int abi)
+    uint16_t port, int abi)
 {
 	struct ruleset s = {.fs = handled(abi), .net = handled_net(kind),
 	    .scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL};
@@ -176,6 +192,8 @@ guard_landlock(enum guard_kind kind, const struct guard_path paths[], size_t n,
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &s, size, 0);
 	int r = fd < 0 ? -1 : allow_all(fd, kind, paths, n, abi), was;
 
+	if (r == 0 && kind == GUARD_SHARED_KEEPER && port != 0 && abi >= 4)
+		r = allow_port(fd, port);
 	if (r == 0)
 		r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (r == 0)

@@ -59,8 +59,8 @@ static const struct {
 
 #define K(kind) (1U << GUARD_##kind)
 #define ALL (~0U)
-#define ON_FILES (K(WORKER) | K(KEEPER) | K(QUEUE) | K(COMMIT) | K(REMOVE) | \
-	K(CONTROL))
+#define ON_FILES (K(WORKER) | K(KEEPER) | K(SHARED_KEEPER) | K(QUEUE) | \
+	K(COMMIT) | K(REMOVE) | K(CONTROL))
 #define ON_NET (K(WORKER) | K(QUEUE) | K(CONTROL))
 #define FORKING (K(QUEUE) | K(COMMIT))
 
@@ -101,6 +101,7 @@ static const struct {
 	    "fallocate flock fadvise64 memfd_create umask fchmod fchmodat "
 	    "fchown fchown32 utimensat"},
 	{ON_NET, "socket connect accept accept4"},
+	{K(SHARED_KEEPER), "socket connect"},
 	{K(QUEUE) | K(CONTROL), "bind listen chmod"},
 	{FORKING, "clone fork vfork wait4 waitid kill"},
 	{FORKING | K(SYNC) | K(REMOVE), "seccomp landlock_create_ruleset "

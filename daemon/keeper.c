@@ -17,9 +17,11 @@
 #include "daemon/loop.h"
 #include "daemon/packets.h"
 #include "daemon/passfd.h"
+#include "daemon/shared.h"
 
 #define TICK_MS (10 * 1000)
 #define TICK_SOON_MS 100
+#define TICK_SHARED_MS 1000	/* how the server does */
 #define SWEEP_MS (3600 * 1000)
 #define ERRORS_MAX 3U	/* one behind the other */
 #define REPLIES_A_TURN 1024U
@@ -35,6 +37,7 @@ struct peer {
 	struct peer *before, *behind;
 	unsigned number;
 	int fd;				/* -1: it is gone */
+	bool is_greeted;		/* it has the secret */
 	unsigned n_errors;
 	struct loop_watch *watch;
 	struct packets out;
@@ -54,6 +57,7 @@ struct serving {
 	uint8_t secret[STORE_SECRET_SIZE];
 	bool has_secret;		/* it is in the folder too */
 	bool was_absent;		/* the folder, when we were shut in */
+	struct shared *shared;		/* or NULL, and these are */
 	struct store *store;
 	struct copies *copies;
 	struct claims *claims;
@@ -115,7 +119,10 @@ leave(struct peer *p)
 		s->first = p->behind;
 	if (p->behind != NULL)
 		p->behind->before = p->before;
-	claims_leave(s->claims, p->number);
+	if (s->shared != NULL)
+		shared_leave(s->shared, p->number);
+	else
+		claims_leave(s->claims, p->number);
 	loop_defer(s->loop, &p->destroy, destroy, p);
 	look_whether_done(s);
 }
@@ -162,6 +169,16 @@ add_answer(struct serving *s, struct reply *r, bool is_kept)
 	packets_add(&r->peer->out, head, (struct bytes){NULL, 0});
 }
 
+static void
+send_all(struct serving *s)
+{
+	for (struct peer *p = s->first, *behind; p != NULL; p = behind) {
+		behind = p->behind;
+		if (p->out.head != p->out.tail)
+			send_answers(p);
+	}
+}
+
 /* What was asked in this turn is kept, then answered. */
 static void
 end_turn(struct serving *s)
@@ -171,11 +188,7 @@ end_turn(struct serving *s)
 	for (size_t k = 0; k < s->n_replies; k++)
 		add_answer(s, s->replies + k, is_kept);
 	s->n_replies = s->n_values = 0;
-	for (struct peer *p = s->first, *behind; p != NULL; p = behind) {
-		behind = p->behind;
-		if (p->out.head != p->out.tail)
-			send_answers(p);
-	}
+	send_all(s);
 	say_copies(s);
 	remove_copies(s);
 }
@@ -186,7 +199,19 @@ on_turn(void *arg)
 	struct serving *s = arg;
 
 	s->is_turn = false;
-	end_turn(s);
+	if (s->store == NULL)
+		send_all(s);
+	else
+		end_turn(s);
+}
+
+static void
+begin_turn(struct serving *s)
+{
+	if (s->is_turn)
+		return;
+	s->is_turn = true;
+	loop_defer(s->loop, &s->turn, on_turn, s);
 }
 
 static void
@@ -198,6 +223,10 @@ take(struct peer *p, const struct memory_request *q, struct bytes value,
 	struct bytes out;
 	bool is_answered;
 
+	if (s->shared != NULL) {
+		shared_take(s->shared, p->number, q, value);
+		return;
+	}
 	if (memory_op_is_arrival(q->op))
 		is_answered = arrival_keep_take(s->arrivals, q, value, now,
 		    &r->head, &out);
@@ -228,10 +257,7 @@ take_packet(struct peer *p, struct bytes packet)
 	struct bytes value;
 	int r = 1;
 
-	if (!s->is_turn) {
-		s->is_turn = true;
-		loop_defer(s->loop, &s->turn, on_turn, s);
-	}
+	begin_turn(s);
 	while (p->fd >= 0 &&
 	    (r = memory_request_parse(&packet, &q, &value)) == 1)
 		take(p, &q, value, now);
@@ -282,20 +308,34 @@ on_peer(void *arg, unsigned what)
 	    p->out.head == p->out.tail);
 }
 
+/* A shared secret may not be known yet. 0 or -E_SYSTEM. */
+static int
+greet(struct peer *p)
+{
+	struct memory_hello hello;
+	ssize_t n;
+
+	if (p->serving->shared != NULL && !p->serving->has_secret)
+		return 0;
+	memcpy(hello.secret, p->serving->secret, sizeof(hello.secret));
+	n = send(p->fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL);
+	explicit_bzero(&hello, sizeof(hello));
+	p->is_greeted = n >= 0;
+	return n < 0 ? -E_SYSTEM : 0;
+}
+
 static void
 welcome(struct serving *s, int fd)
 {
 	struct peer *p = calloc(1, sizeof(*p));
-	struct memory_hello hello;
 
 	if (p == NULL)
 		goto fail;
 	*p = (struct peer){.serving = s, .fd = fd, .number = ++s->n_peers,
 	    .behind = s->first};
-	memcpy(hello.secret, s->secret, sizeof(hello.secret));
 	p->watch = loop_watch(s->loop, fd, on_peer, p);
 	if (p->watch == NULL || packets_init(&p->out, OUT_MAX) != 0 ||
-	    send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	    greet(p) != 0)
 		goto fail;
 	if (p->behind != NULL)
 		p->behind->before = p;
@@ -328,6 +368,57 @@ on_control(void *arg, unsigned what)
 	close(s->control);
 	s->control = -1;
 	look_whether_done(s);
+}
+
+/* ---- a store that is shared ---------------------------------------------- */
+
+/* One that is not read from has its time out: the worker does without. */
+static bool
+answer_shared(void *arg, unsigned peer, const struct memory_response *head,
+    struct bytes value)
+{
+	struct serving *s = arg;
+	struct bytes octets = {(const uint8_t *)head, sizeof(*head)};
+	struct peer *p = s->first;
+
+	while (p != NULL && p->number != peer)
+		p = p->behind;
+	if (p == NULL)
+		return false;
+	begin_turn(s);
+	(void)packets_add(&p->out, octets, value);
+	return true;
+}
+
+static void
+on_secret(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
+{
+	struct serving *s = arg;
+
+	if (s->has_secret) {	/* digests and claims were made with it */
+		log_line(LOG_WARNING_, "the store is another, or was emptied: "
+		    "what was remembered there is not found any more");
+		loop_stop(s->loop);
+		return;
+	}
+	memcpy(s->secret, secret, sizeof(s->secret));
+	s->has_secret = true;
+	for (struct peer *p = s->first, *behind; p != NULL; p = behind) {
+		behind = p->behind;
+		if (!p->is_greeted && greet(p) != 0)
+			leave(p);
+	}
+}
+
+static const struct shared_calls shared_calls = {answer_shared, on_secret};
+
+static void
+on_tick_shared(void *arg)
+{
+	struct serving *s = arg;
+
+	metrics_beat(loop_now_ms(s->loop));
+	loop_timer_start(s->tick, TICK_SHARED_MS);
 }
 
 /* ---- the process --------------------------------------------------------- */
@@ -403,7 +494,20 @@ on_tick(void *arg)
 }
 
 static int
-setup(struct serving *s, const struct store_limits *limits)
+setup_shared(struct serving *s, const struct store_limits *limits,
+    const struct redis_where *where)
+{
+	s->shared = shared_new(s->loop, where, s->folder, limits,
+	    &shared_calls, s);
+	s->tick = loop_timer_new(s->loop, on_tick_shared, s);
+	if (s->shared == NULL || s->tick == NULL)
+		return -E_NOMEM;
+	metrics_ready(true);
+	return 0;
+}
+
+static int
+setup_own(struct serving *s, const struct store_limits *limits)
 {
 	randombytes_buf(s->secret, sizeof(s->secret));
 	s->has_secret = store_secret(s->folder, s->secret) == 0;
@@ -411,20 +515,35 @@ setup(struct serving *s, const struct store_limits *limits)
 	if (!s->has_secret)
 		log_line(LOG_WARNING_, "the delivered memory can not be kept "
 		    "in %s (%m): a retry may arrive twice", s->folder);
-	s->loop = loop_new();
 	s->store = store_new(s->folder, limits, s->secret);
 	s->copies = copies_new(s->folder);
-	if (s->loop == NULL || s->store == NULL || s->copies == NULL)
+	if (s->store == NULL || s->copies == NULL)
 		return -E_NOMEM;
 	s->claims = claims_new(s->store);
 	s->arrivals = arrival_keep_new(s->store, s->copies);
 	s->tick = loop_timer_new(s->loop, on_tick, s);
-	s->control_watch = loop_watch(s->loop, s->control, on_control, s);
-	if (s->claims == NULL || s->arrivals == NULL || s->tick == NULL || s->control_watch == NULL ||
-	    loop_signal(s->loop, KEEPER_LEAVE, on_leave, s) != 0)
+	if (s->claims == NULL || s->arrivals == NULL || s->tick == NULL)
 		return -E_NOMEM;
 	if (s->has_secret)
 		(void)store_tick(s->store, loop_time_s(s->loop));
+	return 0;
+}
+
+static int
+setup(struct serving *s, const struct store_limits *limits,
+    const struct redis_where *where)
+{
+	int r;
+
+	s->loop = loop_new();
+	if (s->loop == NULL)
+		return -E_NOMEM;
+	r = where != NULL ? setup_shared(s, limits, where) :
+	    setup_own(s, limits);
+	s->control_watch = loop_watch(s->loop, s->control, on_control, s);
+	if (r != 0 || s->control_watch == NULL ||
+	    loop_signal(s->loop, KEEPER_LEAVE, on_leave, s) != 0)
+		return -E_NOMEM;
 	loop_timer_start(s->tick, TICK_SOON_MS);	/* sweeps */
 	loop_want(s->control_watch, LOOP_READ);
 	return 0;
@@ -437,6 +556,7 @@ fini(struct serving *s)
 		end_turn(s);
 	while (s->first != NULL)
 		leave(s->first);
+	shared_free(&s->shared);
 	loop_unwatch(&s->control_watch);
 	loop_timer_free(&s->tick);
 	if (s->control >= 0)
@@ -452,7 +572,7 @@ fini(struct serving *s)
 
 int
 keeper_serve(const char *folder, const struct store_limits *limits,
-    int control)
+    const struct redis_where *where, int control)
 {
 	struct serving *s = calloc(1, sizeof(*s));
 	sigset_t none;
@@ -461,7 +581,7 @@ keeper_serve(const char *folder, const struct store_limits *limits,
 	if (s != NULL) {
 		s->folder = folder;
 		s->control = control;
-		r = setup(s, limits);
+		r = setup(s, limits, where);
 	}
 	signal(SIGXFSZ, SIG_IGN);	/* a file too large is an error */
 	sigemptyset(&none);

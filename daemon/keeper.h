@@ -1,13 +1,15 @@
 /*
  * The keeper: one process for all generations that has the delivered memory
  * and the arrival records. It judges claims (claims.h) and arrivals
- * (arrival_keep.h) over a store (store.h), parses only messages of fixed form
+ * (arrival_keep.h) over a store (store.h), or over a server that several
+ * machines share (shared.h), parses only messages of fixed form
  * (memory_wire.h) and holds no key but that of its digests.
  */
 #ifndef DAEMON_KEEPER_H
 #define DAEMON_KEEPER_H
 
 #include "daemon/priv.h"
+#include "daemon/redis.h"
 #include "daemon/store.h"
 
 /* ---- the keeper's process ------------------------------------------------ */
@@ -20,10 +22,12 @@
  * or until the control socket and every peer are closed.
  *
  * folder   of the store
+ * where    the server that several machines share (shared.h); NULL: the store
+ *          is of this machine alone (claims.h, arrival_keep.h)
  * Returns  what to exit with (sysexits.h)
  */
 int keeper_serve(const char *folder, const struct store_limits *limits,
-    int control);
+    const struct redis_where *where, int control);
 
 /* ---- the master's end ---------------------------------------------------- */
 
@@ -31,6 +35,9 @@ struct keeper {
 	pid_t pid;		/* 0: none */
 	int control;		/* -1: none */
 	char *folder;		/* what it was started with */
+	char *store;		/* likewise; NULL: a store of its own */
+	char *store_password;	/* a file, or NULL */
+	int64_t password_ns;	/* when that changed */
 	struct store_limits limits;
 	struct priv priv;
 	unsigned n_restarts;	/* ends that nobody asked for */

@@ -15,14 +15,38 @@
 #include "daemon/memory.h"
 #include "daemon/metrics.h"
 #include "daemon/passfd.h"
+#include "daemon/store_login.h"
 
 #define WAIT_MIN_MS 100
 #define WAIT_MAX_MS (60 * 1000)
+
+static void
+to_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_ERROR_, "%s", text);
+}
+
+/* What is read while we may; without it there is an outage. */
+static int
+serve(const struct keeper *k, struct store_login *login, int control)
+{
+	struct redis_where where;
+	int status;
+
+	if (k->store != NULL)
+		store_login_where(k->store, login, &where);
+	status = keeper_serve(k->folder, &k->limits, k->store != NULL ?
+	    &where : NULL, control);
+	store_login_wipe(login);
+	return status;
+}
 
 static int
 keeper_main(const struct keeper *k, pid_t parent, int control)
 {
 	const struct guard_path files = {k->folder, NULL, GUARD_FILES, -1};
+	struct store_login login;
 
 	log_open("keeper");
 	metrics_begin(METRIC_PROCESS_KEEPER);
@@ -34,10 +58,40 @@ keeper_main(const struct keeper *k, pid_t parent, int control)
 	if (k->in_child != NULL)
 		k->in_child(k->arg);
 	umask(077);	/* what is kept says who wrote to whom */
+	(void)store_login_read(&login, k->store_password, k->priv.gid, to_log,
+	    NULL);
+	if (k->store != NULL)
+		guard_connect(store_login_port(k->store));
 	if (priv_drop(&k->priv, parent, 0) != 0 ||
-	    guard_enter(GUARD_KEEPER, &files, 1) != 0)
+	    guard_enter(k->store != NULL ? GUARD_SHARED_KEEPER : GUARD_KEEPER,
+	    &files, 1) != 0)
 		return EXIT_FAILURE;
-	return keeper_serve(k->folder, &k->limits, control);
+	return serve(k, &login, control);
+}
+
+/* When a file was last changed; 0: it can not be looked at, or is NULL. */
+static int64_t
+changed_ns(const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || stat(path, &st) != 0)
+		return 0;
+	return st.st_ctim.tv_sec * 1000000000LL + st.st_ctim.tv_nsec;
+}
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* A copy, or NULL for NULL. 0 or -E_NOMEM. */
+static int
+copy(const char *text, char **out)
+{
+	*out = text == NULL ? NULL : strdup(text);
+	return text != NULL && *out == NULL ? -E_NOMEM : 0;
 }
 
 int
@@ -48,16 +102,30 @@ keeper_configure(struct keeper *k, const struct config *c,
 	    .short_s = MEMORY_SHORT_S, .size = c->memory.size,
 	    .arrival_age_s = c->copies.age_s, .arrival_size = c->copies.size,
 	    .max_returns = STORE_RETURNS_MAX};
-	char *folder = strdup(c->state);
+	int64_t password_ns = changed_ns(c->store_password);
+	char *folder, *store, *password;
 
-	if (folder == NULL)
+	if ((copy(c->state, &folder) | copy(c->store, &store) |
+	    copy(c->store_password, &password)) != 0) {
+		free(folder);
+		free(store);
+		free(password);
 		return -E_NOMEM;
+	}
 	if (k->pid != 0 && (strcmp(folder, k->folder) != 0 ||
+	    !is_same(store, k->store) ||
+	    !is_same(password, k->store_password) ||
+	    password_ns != k->password_ns ||
 	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
 	    memcmp(&limits, &k->limits, sizeof(limits)) != 0))
 		kill(k->pid, KEEPER_LEAVE);
 	free(k->folder);
+	free(k->store);
+	free(k->store_password);
 	k->folder = folder;
+	k->store = store;
+	k->store_password = password;
+	k->password_ns = password_ns;
 	k->limits = limits;
 	k->priv = *p;
 	return 0;
@@ -170,5 +238,7 @@ keeper_fini(struct keeper *k)
 {
 	keeper_end(k, 0);
 	free(k->folder);
-	k->folder = NULL;
+	free(k->store);
+	free(k->store_password);
+	k->folder = k->store = k->store_password = NULL;
 }

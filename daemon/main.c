@@ -22,6 +22,7 @@
 #include "daemon/login.h"
 #include "daemon/secrets.h"
 #include "daemon/spool.h"
+#include "daemon/store_login.h"
 #include "daemon/tls.h"
 
 #define DEFAULT_PATH "/etc/hopseal/hopseal.yaml"
@@ -83,6 +84,12 @@ check_logins(const struct config *c, unsigned gid)
 
 	logins_free(&l);
 	return good;
+}
+
+static bool
+check_store(const struct config *c, unsigned gid)
+{
+	return store_login_check(c->store_password, gid, to_stderr, NULL);
 }
 
 static bool
@@ -157,6 +164,7 @@ check_files(const struct config *c, bool is_good)
 	good = check_queue(c) && good;
 	good = check_tls(c, gid) && good;
 	good = check_logins(c, gid) && good;
+	good = check_store(c, gid) && good;
 	good = check_secrets(c, gid) && good;
 	return check_keys(c, gid, is_good && good) && good;
 }

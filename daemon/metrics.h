@@ -24,6 +24,7 @@ enum metric {
 	METRIC_QUEUE_OLDEST,	/* time since the epoch, s; 0: none */
 	METRIC_COPIES_OCTETS,
 	METRIC_ORDERS,		/* ORDER_*: in force */
+	METRIC_STORE_OUT,	/* 1: the shared one does not answer */
 	METRIC_GAUGES,		/* how many there are */
 
 	/* sessions and messages of clients */

@@ -95,6 +95,9 @@ const struct metric_row metrics_rows[METRIC__N] = {
 	    "with what comes back"},
 	[METRIC_ORDERS] = {"hopseal_orders_active", METRIC_GAUGE, {&order},
 	    "Orders of the operator that are in force, each ends by itself"},
+	[METRIC_STORE_OUT] = {"hopseal_store_out", METRIC_GAUGE, {NULL},
+	    "1 while the store that several machines share does not answer; "
+	    "mail goes on, a retry may arrive twice"},
 
 	[METRIC_SESSIONS] = {"hopseal_sessions_total", METRIC_COUNTER,
 	    {&role}, "Sessions that clients began"},

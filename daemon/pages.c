@@ -74,6 +74,10 @@ pages_is_ready(const struct config *c, int64_t now_ms, struct buf *out)
 	if (out->n != n)
 		return false;
 	buf_add_str(out, "ok\n");
+	/* no machine that shares it is better: mail is to go on */
+	if (metrics_get(METRIC_STORE_OUT, 0, 0) != 0)
+		buf_add_str(out, "the store is out: a retry may arrive "
+		    "twice\n");
 	return true;
 }
 

@@ -24,25 +24,33 @@ static void on_ready(void *arg, unsigned what);
 
 /* ---- troubles ------------------------------------------------------------ */
 
+/* logged_ms    when this kind was said last; 0: never */
+static void
+say(struct redis *r, int64_t *logged_ms, const char *why)
+{
+	int64_t now = loop_now_ms(r->loop);
+
+	if (*logged_ms != 0 && now - *logged_ms < LOG_MS)
+		return;
+	*logged_ms = now;
+	r->is_told = true;
+	log_line(LOG_ERROR_, "the store %s is out: %s: mail goes on, a retry "
+	    "may arrive twice", r->where.name, why);
+}
+
 static void trouble(struct redis *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 static void
 trouble(struct redis *r, const char *fmt, ...)
 {
-	int64_t now = loop_now_ms(r->loop);
-	char why[640];
+	char why[512];
 	va_list ap;
 
-	if (r->logged_ms != 0 && now - r->logged_ms < LOG_MS)
-		return;
-	r->logged_ms = now;
-	r->is_told = true;
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	log_line(LOG_ERROR_, "the store %s is out: %s: mail goes on, a retry "
-	    "may arrive twice", r->where.name, why);
+	say(r, &r->logged_ms, why);
 }
 
 void
@@ -50,10 +58,12 @@ redis_complain(struct redis *r, struct bytes error)
 {
 	uint8_t room[ERROR_MAX * 4];
 	struct buf b = BUF_ON(room);
+	char why[sizeof(room) + 256];
 
 	logline_escape(error, ERROR_MAX, &b);
-	trouble(r, "it says \"%.*s\" (%s)", BYTES_FMT(buf_bytes(&b)),
-	    redis_error_find(error)->advice);
+	snprintf(why, sizeof(why), "it says \"%.*s\" (%s)",
+	    BYTES_FMT(buf_bytes(&b)), redis_error_find(error)->advice);
+	say(r, &r->complained_ms, why);
 }
 
 /* ---- commands that wait -------------------------------------------------- */

@@ -4,8 +4,9 @@
  * order, each within a time. A connection on which one is late, or that says
  * what it should not, is closed, and opened again after a while (0.1 s,
  * doubling to 10 s, from the start again once one stood for 10 s); until then
- * every command is refused at once. What is wrong is said in the log, at most
- * once a minute, with what the server said and what to do.
+ * every command is refused at once. What is wrong is said in the log: once a
+ * minute that there is no answer, and once a minute what the server said
+ * instead, and what to do.
  *
  * A server must have every key: no cluster. Redis 5 and later.
  */
@@ -118,9 +119,8 @@ size_t redis_waiting(const struct redis *r);
 void redis_fault(struct redis *r, const char *why);
 
 /*
- * Says in the log, at most once a minute with all other troubles of this
- * connection, what an error of the server means, and what to do. Done already
- * for every error that an answer has.
+ * Says in the log, at most once a minute, what an error of the server means,
+ * and what to do. Done already for every error that an answer has.
  */
 void redis_complain(struct redis *r, struct bytes error);
 

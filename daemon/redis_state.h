@@ -64,7 +64,8 @@ struct redis {
 	int64_t connect_by_ms;
 	struct loop_timer *late;	/* until the first deadline */
 	int64_t late_ms;		/* that it stands for; 0: none */
-	int64_t logged_ms;		/* 0: never */
+	int64_t logged_ms;		/* that it is out; 0: never */
+	int64_t complained_ms;		/* what it said; likewise */
 	bool is_told;			/* that it is out */
 };
 

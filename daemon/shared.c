@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 
 /* Asked of the server, until its answer. */
 struct question {
@@ -449,6 +450,7 @@ out(struct shared *s)
 	bool was_ready = s->is_ready;
 
 	s->is_ready = false;
+	metrics_set(METRIC_STORE_OUT, 0, 1);
 	if (was_ready)
 		shared_arrivals_down(s->arrivals);
 }
@@ -466,6 +468,7 @@ ready(struct shared *s, const uint8_t *secret)
 	if (s->is_ready)
 		return;
 	s->is_ready = true;
+	metrics_set(METRIC_STORE_OUT, 0, 0);
 	notes_tell(s);
 	shared_arrivals_up(s->arrivals);
 }
@@ -596,6 +599,7 @@ shared_new(struct loop *l, const struct redis_where *where,
 	    s->arrivals == NULL || s->redis == NULL)
 		goto fail;
 	loop_timer_start(s->tick, SHARED_BEAT_MS);
+	metrics_set(METRIC_STORE_OUT, 0, 1);
 	return s;
 fail:
 	shared_free(&s);

@@ -181,7 +181,7 @@ measure(const char *folder, const struct store_limits *limits)
 	keeper = fork();
 	if (keeper == 0) {
 		close(control[0]);
-		exit(keeper_serve(folder, limits, control[1]));
+		exit(keeper_serve(folder, limits, NULL, control[1]));
 	}
 	close(control[1]);
 	for (int k = 0; k < WORKERS; k++) {

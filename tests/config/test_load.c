@@ -425,10 +425,10 @@ files_must_be_there_and_safe(void **state)
 	    "line\naliases:2:1: address `lone` has no target; write ADDRESS "
 	    "TARGET\n");
 	/* What is not built yet is told without a look at other files. */
-	folder_add(&f, "c.yaml", 0644, WITH_FILES "store: {}\n");
+	folder_add(&f, "c.yaml", 0644, WITH_FILES "normalize: {}\n");
 	assert_null(load_file(&f, h));
 	assert_string_equal(h->text,
-	    "c.yaml:7:1: store: not built yet; remove it\n");
+	    "c.yaml:7:1: normalize: not built yet; remove it\n");
 	folder_remove(&f);
 	test_free(h);
 }

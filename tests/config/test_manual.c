@@ -166,6 +166,7 @@ is_against(const char *name)
 	static const char *const names[] = {
 		"auth-file",	/* wants TLS at the next hop */
 		"metrics",	/* wants a port of its own */
+		"store-password",	/* wants a store */
 	};
 
 	for (size_t k = 0; k < N(names); k++)

@@ -276,9 +276,8 @@ what_is_not_built_yet_is_refused_by_name(void **state)
 		    "8:13: dsn-return: `body` is none of headers or full\n"
 		    "9:17: dsn-return-max: `17M` is out of range; write 0 to 16M"},
 		{"no server behind it", IN "    legacy-bounce-out: pass\n", "8:5: legacy-bounce-out: a listener of role inbound has no use for it: no server behind us sends through it; remove it"},
-		{"at top level", IN "store: redis://a\nnormalize: a\n",
-		    "8:1: store: not built yet; remove it\n"
-		    "9:1: normalize: not built yet; remove it"},
+		{"at top level", IN "normalize: a\n",
+		    "8:1: normalize: not built yet; remove it"},
 	};
 
 	(void)state;

@@ -95,7 +95,8 @@ start_keeper(struct fixture *f)
 		int control = pair[1];
 
 		priv_close_others(&control, 1);
-		_exit(keeper_serve(f->folder, &f->limits, control));
+		_exit(keeper_serve(f->folder, &f->limits, NULL,
+		    control));
 	}
 	close(pair[1]);
 	f->control = pair[0];

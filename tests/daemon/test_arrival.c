@@ -115,7 +115,7 @@ start_keeper(struct fixture *f)
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		priv_close_others(&control, 1);
-		_exit(keeper_serve(f->folder, &f->limits, control));
+		_exit(keeper_serve(f->folder, &f->limits, NULL, control));
 	}
 	close(pair[1]);
 	f->control = pair[0];
