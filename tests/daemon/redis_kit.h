@@ -1,390 +1,381 @@
-/* Machines that share a real Redis server, all in one process and loop; the
- * time of day is as a test says. */
+/* A fake Redis server on loopback, which says what a test has it say, and who
+ * asks it. */
 #ifndef TESTS_DAEMON_REDIS_KIT_H
 #define TESTS_DAEMON_REDIS_KIT_H
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "daemon/copies.h"
-#include "daemon/log.h"
-#include "daemon/memory.h"
-#include "daemon/relay_value.h"
-#include "daemon/shared.h"
+#include "base/err.h"
+#include "daemon/redis_state.h"
 
-#define N_NODES 2
+#define LOST_MS (30 * 1000)
+#define SHA "0123456789abcdef0123456789abcdef01234567"
+#define N_ASKED (REDIS_COMMANDS_MAX + 8)
 
-struct node {
-	struct fixture *f;
-	struct shared *shared;		/* NULL: it is down */
-	char folder[64];
-	int copies;			/* descriptor of the folder */
-	size_t n_coming;		/* finds that were told to wait */
-	size_t n_told;
-	enum arrival_status status;	/* of the last answer */
-	struct arrival record;
-	uint8_t octets[ARRIVAL_VALUE_MAX];
-};
+enum told { NOT_YET, GOOD, ABSENT, SAID };
 
 struct fixture {
-	char folder[32];
-	pid_t pid;			/* of the server; 0: none */
-	struct redis_where where;
-	struct store_limits limits;
 	struct loop *loop;
-	struct loop_timer *late;
-	bool is_late, is_over;
-	struct redis *redis;		/* of the test */
-	int64_t integer;		/* what it was answered */
-	enum redis_kind kind;
-	char text[256];
-	struct node nodes[N_NODES];
+	struct loop_timer *lost, *flood;
+	struct redis *redis;
+	int listener, fd;		/* the server's; -1: nobody is there */
+	struct loop_watch *listening, *watch;
+	unsigned n_connects, n_ups, n_downs;
+	size_t n_in;
+	char in[64 * 1024];
+	const char *login;		/* what AUTH, SELECT, PING are answered */
+	const char *load;		/* likewise, SCRIPT LOAD */
+	/* an answer to a command, or NULL: nothing now */
+	const char *(*answer)(struct fixture *f, const char *command);
+	const char *says;		/* what says() answers */
+	unsigned n_loads, n_commands;
+	char last[512];			/* the words of the last command */
+	enum told told[N_ASKED];
+	char text[N_ASKED][16];
+	unsigned n_told, n_wanted;
+	uint64_t order[8];
+	bool (*until)(struct fixture *f);
 };
 
-/* ---- the clock ------------------------------------------------------------ */
-
-static int64_t ahead_s;			/* of the true time */
-int64_t __real_loop_time_s(const struct loop *l);
-int64_t __wrap_loop_time_s(const struct loop *l);
-
-int64_t
-__wrap_loop_time_s(const struct loop *l)
-{
-	return __real_loop_time_s(l) + ahead_s;
-}
-
-/* ---- patience ------------------------------------------------------------ */
-
-static bool is_hasty;			/* deadlines are as they are asked for */
-int __real_redis_ask(struct redis *r, const struct redis_command *c);
-int __wrap_redis_ask(struct redis *r, const struct redis_command *c);
-
-int
-__wrap_redis_ask(struct redis *r, const struct redis_command *c)
-{
-	struct redis_command patient = *c;
-
-	if (!is_hasty)
-		patient.wait_ms = 30 * 1000;
-	return __real_redis_ask(r, &patient);
-}
-
-/* ---- waiting ------------------------------------------------------------- */
-
-static inline void
-on_late(void *arg)
-{
-	struct fixture *f = arg;
-
-	f->is_late = true;
-	loop_stop(f->loop);
-}
-
-typedef bool is_over(struct fixture *f, void *arg);
-
-struct looking {
-	struct fixture *f;
-	is_over *is_over;
-	void *arg;
-	struct loop_timer *timer;
-};
-
-static inline void
-look(void *arg)
-{
-	struct looking *w = arg;
-
-	if (w->is_over(w->f, w->arg))
-		loop_stop(w->f->loop);
-	else
-		loop_timer_start(w->timer, 1);
-}
-
-/* Runs the loop until something is so. */
-static inline void
-until(struct fixture *f, is_over *over, void *arg)
-{
-	struct looking w = {f, over, arg, NULL};
-
-	if (over(f, arg))
-		return;
-	w.timer = loop_timer_new(f->loop, look, &w);
-	assert_non_null(w.timer);
-	f->is_late = false;
-	loop_timer_start(f->late, 60 * 1000);
-	loop_timer_start(w.timer, 1);
-	loop_run(f->loop);
-	loop_timer_stop(f->late);
-	loop_timer_free(&w.timer);
-	assert_false(f->is_late);
-}
+static const struct redis_script scripts[] = {{"a", "return 1"},
+    {"b", "return 2"}};
 
 /* ---- the server ---------------------------------------------------------- */
 
-static inline bool
-is_there(void)
+static inline void
+say(struct fixture *f, const char *text)
 {
-	return system("redis-server --version >/dev/null 2>&1") == 0;
+	if (f->fd >= 0 && send(f->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		assert_true(errno == EPIPE || errno == ECONNRESET ||
+		    errno == EAGAIN);
 }
 
 static inline void
-start_server(struct fixture *f)
+hang_up(struct fixture *f)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/socket", f->folder);
-	f->pid = fork();
-	assert_true(f->pid >= 0);
-	if (f->pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(null, 1);
-		execlp("redis-server", "redis-server", "--port", "0",
-		    "--unixsocket", path, "--dir", f->folder, "--save", "",
-		    "--appendonly", "no", (char *)NULL);
-		_exit(127);
-	}
-	while (access(path, F_OK) != 0)
-		usleep(1000);
+	loop_unwatch(&f->watch);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	f->n_in = 0;
 }
 
-static inline void
-kill_server(struct fixture *f)
-{
-	char path[64];
-
-	kill(f->pid, SIGKILL);
-	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
-	f->pid = 0;
-	snprintf(path, sizeof(path), "%s/socket", f->folder);
-	unlink(path);
-}
-
-static inline void
-test_up(void *arg)
-{
-	(void)arg;
-}
-
-static inline void
-on_said(void *arg, uint64_t tag, int err, const struct redis_value *v)
-{
-	struct fixture *f = arg;
-
-	(void)tag;
-	assert_int_equal(err, 0);
-	f->kind = v->kind;
-	f->integer = v->integer;
-	snprintf(f->text, sizeof(f->text), "%.*s", BYTES_FMT(v->text));
-	if (v->kind == REDIS_ARRAY) {
-		f->integer = (int64_t)v->n_items;
-		if (v->n_items != 0)
-			snprintf(f->text, sizeof(f->text), "%.*s",
-			    BYTES_FMT(v->items[0].text));
-	}
-	f->is_over = true;
-}
-
+/* Takes one whole command; its words with spaces between. */
 static inline bool
-is_said(struct fixture *f, void *arg)
+take_command(struct fixture *f, char words[512])
 {
-	(void)arg;
-	return f->is_over;
-}
+	char *at = f->in, *end = f->in + f->n_in;
+	size_t n_words, n_put = 0;
 
-static inline bool
-is_test_up(struct fixture *f, void *arg)
-{
-	(void)arg;
-	return redis_is_up(f->redis);
-}
+	if (memchr(at, '\n', f->n_in) == NULL)
+		return false;
+	assert_int_equal(*at, '*');
+	n_words = strtoul(at + 1, &at, 10);
+	at += 2;
+	for (; n_words != 0; n_words--) {
+		size_t n;
 
-/* A command of the test, its words with blanks between. */
-static inline int64_t
-say(struct fixture *f, const char *words)
-{
-	struct bytes args[16], rest = bytes_of(words);
-	struct redis_command c = {.script = -1, .args = args,
-	    .wait_ms = 30 * 1000, .answer = on_said, .arg = f};
-
-	while (rest.n != 0)
-		args[c.n_args++] = bytes_cut(&rest, ' ');
-	until(f, is_test_up, NULL);
-	f->is_over = false;
-	assert_int_equal(redis_ask(f->redis, &c), 0);
-	until(f, is_said, NULL);
-	return f->integer;
-}
-
-/* How many keys there are of a pattern; the first is in text. */
-static inline int64_t
-n_keys(struct fixture *f, const char *pattern)
-{
-	char words[64];
-
-	f->text[0] = 0;
-	snprintf(words, sizeof(words), "KEYS %s", pattern);
-	return say(f, words);
-}
-
-/* ---- machines ------------------------------------------------------------ */
-
-static inline bool
-on_answer(void *arg, unsigned peer, const struct memory_response *head,
-    struct bytes value)
-{
-	struct node *n = arg;
-
-	assert_true(head->is_arrival);
-	assert_int_equal(peer, 1);
-	assert_int_equal(head->tag, 7);
-	if (head->status == ARRIVAL_COMING) {
-		n->n_coming++;
-		return true;
+		if (at >= end || memchr(at, '\n', (size_t)(end - at)) == NULL)
+			return false;
+		assert_int_equal(*at, '$');
+		n = strtoul(at + 1, &at, 10);
+		at += 2;
+		if ((size_t)(end - at) < n + 2)
+			return false;
+		if (n_put + n + 2 < 512) {
+			memcpy(words + n_put, at, n);
+			n_put += n;
+			words[n_put++] = ' ';
+		}
+		at += n + 2;
 	}
-	n->status = (enum arrival_status)head->status;
-	n->record = (struct arrival){.time_s = 0};
-	if (value.n != 0) {
-		memcpy(n->octets, value.p, value.n);
-		assert_true(arrival_value_parse((struct bytes){n->octets,
-		    value.n}, &n->record));
-	}
-	assert_int_equal(n->status == ARRIVAL_FOUND, value.n != 0);
-	n->n_told++;
+	words[n_put == 0 ? 0 : n_put - 1] = '\0';
+	f->n_in -= (size_t)(at - f->in);
+	memmove(f->in, at, f->n_in);
 	return true;
 }
 
 static inline void
-on_secret(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
+take(struct fixture *f, const char *words)
 {
-	(void)arg;
-	(void)secret;
-}
+	const char *answer;
 
-static inline bool
-is_ready(struct fixture *f, void *arg)
-{
-	struct node *n = arg;
-
-	(void)f;
-	return shared_is_ready(n->shared);
-}
-
-static inline bool
-is_out(struct fixture *f, void *arg)
-{
-	struct node *n = arg;
-
-	(void)f;
-	return !shared_is_ready(n->shared);
+	if (strncmp(words, "AUTH", 4) == 0 || strncmp(words, "SELECT", 6) == 0 ||
+	    strcmp(words, "PING") == 0) {
+		say(f, f->login);
+	} else if (strncmp(words, "SCRIPT LOAD", 11) == 0) {
+		f->n_loads++;
+		say(f, f->load);
+	} else {
+		f->n_commands++;
+		(void)snprintf(f->last, sizeof(f->last), "%s", words);
+		answer = f->answer(f, words);
+		if (answer != NULL)
+			say(f, answer);
+	}
 }
 
 static inline void
-start_node(struct node *n)
+stop_where_done(struct fixture *f)
 {
-	static const struct shared_calls calls = {on_answer, on_secret};
+	if (f->until(f))
+		loop_stop(f->loop);
+}
 
-	n->shared = shared_new(n->f->loop, &n->f->where, n->folder,
-	    &n->f->limits, &calls, n);
-	assert_non_null(n->shared);
-	until(n->f, is_ready, n);
+static inline void
+on_octets(void *arg, unsigned what)
+{
+	struct fixture *f = arg;
+	ssize_t n = recv(f->fd, f->in + f->n_in, sizeof(f->in) - f->n_in,
+	    MSG_DONTWAIT);
+	char words[512];
+
+	(void)what;
+	if (n <= 0) {
+		hang_up(f);
+		stop_where_done(f);
+		return;
+	}
+	f->n_in += (size_t)n;
+	while (f->fd >= 0 && take_command(f, words))
+		take(f, words);
+	stop_where_done(f);
+}
+
+static inline void
+on_connect(void *arg, unsigned what)
+{
+	struct fixture *f = arg;
+	int fd = accept(f->listener, NULL, NULL);
+
+	(void)what;
+	assert_true(fd >= 0);
+	hang_up(f);
+	f->fd = fd;
+	f->n_connects++;
+	f->watch = loop_watch(f->loop, fd, on_octets, f);
+	loop_want(f->watch, LOOP_READ);
+}
+
+/* ---- who asks ------------------------------------------------------------ */
+
+static inline void
+on_up(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->n_ups++;
+	stop_where_done(f);
+}
+
+static inline void
+on_down(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->n_downs++;
+	stop_where_done(f);
+}
+
+static const struct redis_calls calls = {on_up, on_down};
+
+static inline void
+on_answer(void *arg, uint64_t tag, int err, const struct redis_value *v)
+{
+	struct fixture *f = arg;
+
+	assert_true(tag < N_ASKED);
+	assert_int_equal(f->told[tag], NOT_YET);
+	f->told[tag] = err == 0 ? GOOD : v == NULL ? ABSENT : SAID;
+	assert_true(err == 0 || err == -E_ABSENT);
+	assert_true(err != 0 || v != NULL);
+	if (v != NULL && v->text.n < sizeof(f->text[0]) && v->text.n != 0)
+		memcpy(f->text[tag], v->text.p, v->text.n);
+	if (f->n_told < sizeof(f->order) / sizeof(f->order[0]))
+		f->order[f->n_told] = tag;
+	f->n_told++;
+	stop_where_done(f);
 }
 
 static inline int
-start(void **state)
+ask(struct fixture *f, uint64_t tag, const char *word)
 {
-	static const struct redis_calls calls = {test_up, test_up};
+	struct bytes args[] = {bytes_of(word)};
+	struct redis_command c = {.script = -1, .args = args, .n_args = 1,
+	    .wait_ms = REDIS_WAIT_MS, .answer = on_answer, .arg = f,
+	    .tag = tag};
+
+	return redis_ask(f->redis, &c);
+}
+
+static inline int
+ask_script(struct fixture *f, uint64_t tag)
+{
+	struct bytes args[] = {BYTES_LIT("key"), BYTES_LIT("value")};
+	struct redis_command c = {.script = 1, .n_keys = 1, .args = args,
+	    .n_args = 2, .wait_ms = REDIS_WAIT_MS, .answer = on_answer,
+	    .arg = f, .tag = tag};
+
+	return redis_ask(f->redis, &c);
+}
+
+static inline bool
+is_up(struct fixture *f)
+{
+	return f->n_ups != 0 && redis_is_up(f->redis);
+}
+
+static inline bool
+is_down(struct fixture *f)
+{
+	return f->n_downs != 0;
+}
+
+static inline bool
+is_told(struct fixture *f)
+{
+	return f->n_told >= f->n_wanted;
+}
+
+static inline void
+on_lost(void *arg)
+{
+	(void)arg;
+	fail_msg("waited in vain");
+}
+
+static inline void
+run(struct fixture *f, bool (*until)(struct fixture *f))
+{
+	f->until = until;
+	loop_timer_start(f->lost, LOST_MS);
+	if (!until(f))
+		loop_run(f->loop);
+	loop_timer_stop(f->lost);
+	assert_true(until(f));
+}
+
+static inline void
+run_for(struct fixture *f, unsigned n)
+{
+	f->n_wanted = n;
+	run(f, is_told);
+}
+
+/* Octets without an end, until the timer is stopped. */
+static inline void
+on_flood(void *arg)
+{
+	static char more[64 * 1024];
+	struct fixture *f = arg;
+
+	memset(more, 'x', sizeof(more));
+	if (f->fd >= 0)
+		(void)send(f->fd, more, sizeof(more), MSG_DONTWAIT |
+		    MSG_NOSIGNAL);
+	loop_timer_start(f->flood, 0);
+}
+
+/* ---- set-up -------------------------------------------------------------- */
+
+static inline const char *
+says(struct fixture *f, const char *command)
+{
+	(void)command;
+	return f->says;
+}
+
+static inline bool
+never(struct fixture *f)
+{
+	(void)f;
+	return false;
+}
+
+static inline struct redis_where
+where(struct fixture *f)
+{
+	struct redis_where w = {.name = "redis://test",
+	    .n_address = sizeof(struct sockaddr_in)};
+
+	assert_int_equal(getsockname(f->listener,
+	    (struct sockaddr *)&w.address, &w.n_address), 0);
+	return w;
+}
+
+static inline int
+set_up(void **state)
+{
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct sockaddr_in a = {.sin_family = AF_INET};
 
 	assert_non_null(f);
-	*state = f;
-	ahead_s = 0;
-	is_hasty = false;
-	snprintf(f->folder, sizeof(f->folder), "/tmp/hopseal-redis-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", f->folder);
-	f->where = (struct redis_where){.name = "unix://socket",
-	    .n_address = sizeof(a)};
-	memcpy(&f->where.address, &a, sizeof(a));
-	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24,
-	    7 * 86400, 1 << 30, 1000};
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&a, sizeof(a)),
+	    0);
+	assert_int_equal(listen(f->listener, 8), 0);
+	f->fd = -1;
 	f->loop = loop_new();
-	f->late = loop_timer_new(f->loop, on_late, f);
-	if (!is_there())
-		return 0;
-	start_server(f);
-	f->redis = redis_new(f->loop, &f->where, NULL, 0, &calls, f);
-	for (int k = 0; k < N_NODES; k++) {
-		struct node *n = f->nodes + k;
-		int fd;
-
-		n->f = f;
-		snprintf(n->folder, sizeof(n->folder), "%s/%d", f->folder, k);
-		assert_int_equal(mkdir(n->folder, 0700), 0);
-		fd = open(n->folder, O_PATH | O_DIRECTORY);
-		n->copies = copies_open(fd, false, geteuid(), getegid());
-		assert_true(n->copies >= 0);
-		close(fd);
-		start_node(n);
-	}
+	f->lost = loop_timer_new(f->loop, on_lost, f);
+	f->flood = loop_timer_new(f->loop, on_flood, f);
+	f->listening = loop_watch(f->loop, f->listener, on_connect, f);
+	loop_want(f->listening, LOOP_READ);
+	f->login = "+OK\r\n";
+	f->load = "$40\r\n" SHA "\r\n";
+	f->answer = says;
+	f->says = "+yes\r\n";
+	f->until = never;
+	*state = f;
 	return 0;
 }
 
-static inline int
-stop(void **state)
+static inline void
+connect_to(struct fixture *f)
+{
+	struct redis_where w = where(f);
+
+	f->redis = redis_new(f->loop, &w, scripts, 2, &calls, f);
+	assert_non_null(f->redis);
+}
+
+static inline struct fixture *
+begin(void **state)
 {
 	struct fixture *f = *state;
-	char command[64];
 
-	for (int k = 0; k < N_NODES; k++)
-		if (f->nodes[k].shared != NULL)
-			shared_free(&f->nodes[k].shared);
-	if (f->redis != NULL)
-		redis_free(&f->redis);
-	for (int k = 0; k < N_NODES; k++)
-		if (f->nodes[k].f != NULL)
-			close(f->nodes[k].copies);
-	if (f->pid != 0)
-		kill_server(f);
-	loop_timer_free(&f->late);
+	connect_to(f);
+	assert_int_equal(ask(f, 0, "GET"), -E_ABSENT);	/* not yet */
+	run(f, is_up);
+	return f;
+}
+
+static inline int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	f->until = never;
+	redis_free(&f->redis);
+	hang_up(f);
+	loop_unwatch(&f->listening);
+	loop_timer_free(&f->lost);
+	loop_timer_free(&f->flood);
 	loop_free(&f->loop);
-	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
-	assert_int_equal(system(command), 0);
+	close(f->listener);
 	free(f);
 	return 0;
 }
-
-static inline void
-stop_node(struct node *n)
-{
-	shared_free(&n->shared);
-}
-
-/* Without a server nothing can be tried. */
-#define NEEDS_SERVER(f) \
-	do { \
-		if ((f)->pid == 0) { \
-			printf("skipped: there is no redis-server\n"); \
-			skip(); \
-		} \
-	} while (0)
 
 #endif
