@@ -67,7 +67,13 @@ $(BENCH_TOOLS): $(B)/%: $(B)/%.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-tested = $(TESTS) $(REPLAYS) $(TOOLS) $(BENCH_TOOLS) \
+# The clients, next hops and the ledger of `make soak`.
+SOAK = $(B)/tests/soak/soak
+$(SOAK): $(patsubst %.c,$(B)/%.o,$(wildcard tests/soak/*.c)) $(CORES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+tested = $(TESTS) $(REPLAYS) $(TOOLS) $(BENCH_TOOLS) $(SOAK) \
 	$(if $(wildcard daemon/main.c),$(B)/hopseald) \
 	$(if $(wildcard cli/main.c),$(B)/hopseal)
 
@@ -143,6 +149,10 @@ bench-queue: all $(B)/tests/bench/queue
 ## bench         hopseald in each mode beside real relays, and the aims; ONLY=
 bench: all $(BENCH_TOOLS)
 	@B=$(B) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/relay.py
+## soak          N=1000000 messages in all modes, with troubles; SAN=1: 100000
+soak: all $(SOAK)
+	@B=$(B) SAN='$(SAN)' N='$(N)' PYTHONDONTWRITEBYTECODE=1 \
+		python3 tests/soak/soak.py
 ## coverage      branches of libdkim2 that its tests take; GAPS=1 lists the rest
 COVERED = $(wildcard $(addprefix dkim2/,verify*.c recipe*.c taglist.c \
 	instance.c signature.c keyrec.c chain.c))
@@ -177,5 +187,5 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 
 .PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \
 	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
-	bench bench-core bench-memory bench-tls bench-queue coverage coverage-run \
+	soak bench bench-core bench-memory bench-tls bench-queue coverage coverage-run \
 	fuzz-run

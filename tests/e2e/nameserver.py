@@ -20,6 +20,7 @@ class Nameserver:
                name "*" stands for every other. Without it: NXDOMAIN.
     questions  every name that was asked for
     """
+    ttl = 60            # seconds, of every answer
 
     def __init__(self, table=None):
         self.table = table if table is not None else {}
@@ -67,7 +68,8 @@ class Nameserver:
                 text = text.encode("latin-1")
                 data = b"".join(bytes([len(text[k:k + 255])]) + text[k:k + 255]
                                 for k in range(0, len(text), 255)) or b"\0"
-                records += struct.pack("!HHHIH", 0xC00C, 16, 1, 60, len(data))
+                records += struct.pack("!HHHIH", 0xC00C, 16, 1, self.ttl,
+                                       len(data))
                 records += data
                 n += 1
         flags = 0x8580 | rcode
