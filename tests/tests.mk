@@ -69,7 +69,7 @@ $(BENCH_TOOLS): $(B)/%: $(B)/%.o $(CORES)
 
 # The clients, next hops and the ledger of `make soak`.
 SOAK = $(B)/tests/soak/soak
-$(SOAK): $(patsubst %.c,$(B)/%.o,$(wildcard tests/soak/*.c)) $(CORES)
+$(SOAK): $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SOURCES),$(wildcard tests/soak/*.c))) $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
@@ -79,7 +79,7 @@ tested = $(TESTS) $(REPLAYS) $(TOOLS) $(BENCH_TOOLS) $(SOAK) \
 
 ## check         every group below, then `N passed, N failed`; T=NAME: one test
 check: $(tested)
-	@$(CHECK) structure core lists dsn ops -- smtp queue
+	@$(CHECK) structure core lists dsn ops soak -- smtp queue
 ## check-core    base, dkim2, config, the commands, vectors, the peer
 check-core: $(tested)
 	@$(CHECK) structure core
@@ -98,6 +98,9 @@ check-dsn: $(tested)
 ## check-ops     manuals, unit, package: what an operator sees
 check-ops: $(tested)
 	@$(CHECK) ops
+## check-soak    messages through all modes with troubles, each accounted for
+check-soak: $(tested)
+	@$(CHECK) soak
 ## check-asan    the same programs and one end-to-end run under sanitizers
 check-asan:
 	@$(MAKE) --no-print-directory SAN=1 T='$(T)' check-san
@@ -110,7 +113,8 @@ check-32-run: $(CORE_TESTS) $(REPLAYS)
 	@$(CHECK) cores
 ## check-long    check with more messages, kills and mutations
 check-long: $(tested)
-	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core lists dsn ops -- smtp queue
+	@LONG=1 REPLAY_CHANGES=5000 $(CHECK) structure core lists dsn ops soak -- smtp queue
+	@$(MAKE) --no-print-directory SAN=1 soak
 ## unit          only the cmocka programs
 unit: $(TESTS)
 	@$(CHECK) unit
@@ -186,6 +190,6 @@ fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 		tools/fuzz.sh
 
 .PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \
-	check-ops check-asan check-san check-long unit layers attacks peer fuzz \
+	check-ops check-soak check-asan check-san check-long unit layers attacks peer fuzz \
 	soak bench bench-core bench-memory bench-tls bench-queue coverage coverage-run \
 	fuzz-run

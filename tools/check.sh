@@ -196,6 +196,7 @@ for group; do
 	lists) pytests lists lists ;;
 	dsn) pytests dsn bounces ;;
 	ops) pytests ops ops; pytests newcomer newcomer ;;
+	soak) programs soak; pytests soak soak ;;
 	cores)
 		programs base dkim2 dsn config queue smtp
 		replays
@@ -208,6 +209,7 @@ for group; do
 	san-py)
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon
+		pytests soak soak
 		if [ -n "${LONG:-}" ]; then
 			# All but the two long ones of the real mail path.
 			python e2e tests/e2e tests/bounces \

@@ -15,7 +15,7 @@
 #define LINE_MAX_ ((size_t)4096)
 #define PIECE ((size_t)1 << 18)
 #define CONTENT_KEPT ((size_t)65536)	/* of a session between messages */
-#define SAMPLES 300U		/* arrivals that are kept, about */
+#define SAMPLES 100U		/* arrivals that are kept, about */
 #define END "\r\n.\r\n"
 
 struct session {

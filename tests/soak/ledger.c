@@ -45,7 +45,7 @@ ledger_new(unsigned mode, unsigned n_rcpt)
 		return NOBODY;
 	*m = (struct number){.first = n_rcpts, .parent = NOBODY,
 	    .n_rcpt = (uint16_t)n_rcpt, .mode = (uint8_t)mode,
-	    .kills = (uint16_t)kills};
+	    .kills = (uint16_t)kills, .kills_last = (uint16_t)kills};
 	for (unsigned k = 0; k < n_rcpt; k++)
 		rcpts[n_rcpts + k] = (struct rcpt){.whom = WHOM_GOOD};
 	n_rcpts += n_rcpt;
@@ -223,23 +223,6 @@ judge(struct judged *j, uint32_t n, unsigned k)
 		j->open++;
 		tell("without an answer", n, k);
 	}
-}
-
-uint32_t
-ledger_owed(void)
-{
-	uint32_t owed = 0;
-
-	for (uint32_t n = 0; n < n_numbers; n++) {
-		const struct rcpt *r = rcpts_of(n);
-
-		if (!is_queued(n))
-			continue;
-		for (unsigned k = 0; k < numbers[n].n_rcpt; k++)
-			owed += r[k].fate == FATE_TAKEN && r[k].count == 0 &&
-			    r[k].reports == 0;
-	}
-	return owed;
 }
 
 static void

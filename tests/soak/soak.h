@@ -121,10 +121,6 @@ void ledger_reported(uint32_t number, unsigned k);
  * first hundred. is_last: nothing is under way any more. */
 void ledger_print(bool is_last);
 
-/* Recipients that were taken into the queue and neither arrived nor were
- * reported. */
-uint32_t ledger_owed(void);
-
 /* ---- mail ------------------------------------------------------------------- */
 
 /* Owned by whoever has it: free(text). */
@@ -190,7 +186,6 @@ enum trouble {
 void hop_init(unsigned mode, const char *samples);
 void hop_trouble(unsigned mode, enum trouble);
 void hop_ready(void *session, uint32_t events);
-void hop_tick(int64_t now_ms);
 
 /* ---- the loop ---------------------------------------------------------------- */
 
