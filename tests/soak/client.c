@@ -1,5 +1,6 @@
 /* Clients: sessions that send numbered messages, note what was answered, and
  * try again what was deferred or lost. */
+#include "tests/soak/jobs.h"
 #include "tests/soak/soak.h"
 
 #include <arpa/inet.h>
@@ -16,18 +17,11 @@
 #include <openssl/ssl.h>
 
 #define IN ((size_t)8192)
-#define WAITING_MAX 200U	/* messages of a mode that wait for a retry */
 #define STUCK_MS (300 * 1000)	/* without any progress */
 #define BACKOFF_MS 100
 #define BACKOFF_MAX_MS 3000
 
 enum step { BANNER, EHLO, TLS, SHAKE, AGAIN, RESET, MAIL, RCPT, DATA, DOT, QUIT };
-
-struct job {
-	uint32_t number;
-	int64_t due_ms;
-	struct mail own;	/* text NULL: mail_make() */
-};
 
 struct client {
 	struct watched w;	/* fd -1: idle */
@@ -51,143 +45,14 @@ struct client {
 static struct {
 	struct client *all;
 	unsigned n, n_live;
-	uint64_t seed, draws;
-	uint32_t n_drawn, limit, rate;	/* new messages a second; 0: any */
-	int64_t began_ms;
-	struct {
-		struct job *jobs;
-		unsigned n, room;
-		bool is_due;
-	} waiting[MODES_MAX];
 	unsigned live[MODES_MAX];	/* sessions */
 	SSL_CTX *context;
 } c;
 
-static uint64_t
-draw(void)
-{
-	return mix(c.seed, ++c.draws);
-}
-
-/* ---- jobs ------------------------------------------------------------------ */
-
-static void
-wait_again(unsigned mode, struct job *job, int64_t due_ms)
-{
-	unsigned n = c.waiting[mode].n;
-
-	if (n == c.waiting[mode].room) {
-		c.waiting[mode].room = n == 0 ? 64 : n * 2;
-		c.waiting[mode].jobs = realloc(c.waiting[mode].jobs,
-		    c.waiting[mode].room * sizeof(*job));
-		if (c.waiting[mode].jobs == NULL)
-			soak_die("memory");
-	}
-	job->due_ms = due_ms;
-	c.waiting[mode].jobs[c.waiting[mode].n++] = *job;
-	*job = (struct job){.number = NOBODY};
-}
-
-bool
-client_is_full(unsigned mode)
-{
-	return c.waiting[mode].n >= WAITING_MAX;
-}
-
-bool
-client_submit(uint32_t number, const struct mail *m)
-{
-	struct job job = {.number = number, .own = *m};
-
-	wait_again(numbers[number].mode, &job, 0);
-	return true;
-}
-
 unsigned
 client_busy(void)
 {
-	unsigned n = c.n_live;
-
-	for (unsigned m = 0; m < n_modes; m++)
-		n += c.waiting[m].n;
-	return n;
-}
-
-unsigned
-client_undrawn(void)
-{
-	return c.limit - c.n_drawn;
-}
-
-static unsigned
-draw_recipients(const struct mode *m)
-{
-	uint64_t d = draw();
-	unsigned share = (unsigned)(d % 100), n = 1;
-
-	if (m->kind == KIND_LIST_IN)
-		return 1;
-	if (share >= 80)
-		n = 2 + (unsigned)(d >> 32) % 4;
-	if (share >= 97)
-		n = 6 + (unsigned)(d >> 32) % (RCPT_MAX / 2);
-	return m->aliases != 0 && n > m->aliases ? m->aliases : n;
-}
-
-static uint32_t
-draw_number(unsigned mode)
-{
-	const struct mode *m = modes + mode;
-	uint32_t n = ledger_new(mode, draw_recipients(m));
-	uint64_t d = draw();
-	struct number *a = numbers + n;
-
-	if (n == NOBODY)
-		return n;
-	c.n_drawn++;
-	if (m->kind == KIND_ENFORCE && d % 10 == 0)
-		a->flags |= IS_FORGED;
-	if ((d >> 8) % 150 == 0)
-		a->flags |= IS_TO_VANISH;
-	else if ((d >> 16) % 150 == 0)
-		a->flags |= WILL_LEAVE;
-	if (m->aliases != 0 || m->kind == KIND_LIST_IN)
-		return n;
-	for (unsigned k = 0; k < a->n_rcpt; k++) {
-		uint64_t w = draw() % 120;
-
-		rcpts_of(n)[k].whom = w < 3 ? WHOM_UNKNOWN : w < 5 ?
-		    WHOM_PICKY : WHOM_GOOD;
-	}
-	return n;
-}
-
-static bool
-may_draw(unsigned mode)
-{
-	return modes[mode].weight != 0 && c.n_drawn < c.limit &&
-	    (c.rate == 0 || c.n_drawn < c.rate * (uint64_t)(soak_now_ms() -
-	    c.began_ms) / 1000) && !client_is_full(mode);
-}
-
-/* What is due of a mode, or something new. False: nothing. */
-static bool
-next_job(unsigned mode, struct job *job, int64_t now_ms)
-{
-	for (unsigned k = 0; c.waiting[mode].is_due &&
-	    k < c.waiting[mode].n; k++) {
-		if (c.waiting[mode].jobs[k].due_ms > now_ms)
-			continue;
-		*job = c.waiting[mode].jobs[k];
-		c.waiting[mode].jobs[k] =
-		    c.waiting[mode].jobs[--c.waiting[mode].n];
-		return true;
-	}
-	c.waiting[mode].is_due = false;
-	if (!may_draw(mode))
-		return false;
-	*job = (struct job){.number = draw_number(mode)};
-	return job->number != NOBODY;
+	return c.n_live + jobs_waiting();
 }
 
 static bool
@@ -223,8 +88,8 @@ over(struct client *s)
 	if (a->tries >= TRIES_MAX)
 		settle(s->job.number, FATE_GIVEN_UP);
 	if (is_open(s->job.number)) {
-		wait_again(s->mode, &s->job, soak_now_ms() + wait +
-		    (int64_t)(draw() % 100));
+		jobs_put(s->mode, &s->job, soak_now_ms() + wait +
+		    (int64_t)(jobs_draw() % 100));
 		return;
 	}
 	a->flags |= IS_OVER;
@@ -266,7 +131,7 @@ begin(struct client *s, unsigned mode, const struct job *job)
 	struct sockaddr_in a = {.sin_family = AF_INET,
 	    .sin_port = htons(modes[mode].port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	uint64_t d = draw();
+	uint64_t d = jobs_draw();
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	memset(s, 0, offsetof(struct client, in));
@@ -352,13 +217,13 @@ flushed(struct client *s)
 	if (s->is_vanishing) {
 		totals.vanished++;
 		settle(s->job.number, FATE_GONE);
-		broken(s, draw() % 2);
+		broken(s, jobs_draw() % 2);
 	} else if ((a->flags & WILL_LEAVE) != 0) {
 		a->flags &= (uint8_t)~WILL_LEAVE;
 		totals.left++;
 		a->left++;
 		over(s);
-		hang_up(s, draw() % 2);
+		hang_up(s, jobs_draw() % 2);
 	}
 }
 
@@ -421,7 +286,7 @@ begin_transaction(struct client *s)
 	s->n_asked = s->n_heard = s->n_chunks = 0;
 	s->code = 0;
 	s->has_progress = false;
-	s->is_chunked = s->can_chunk && draw() % 4 == 0;
+	s->is_chunked = s->can_chunk && jobs_draw() % 4 == 0;
 	s->is_vanishing = (numbers[s->job.number].flags & IS_TO_VANISH) != 0;
 	for (unsigned k = 0; k < numbers[s->job.number].n_rcpt; k++) {
 		if (rcpts_of(s->job.number)[k].fate != FATE_OPEN)
@@ -450,7 +315,7 @@ static void
 next_message(struct client *s)
 {
 	if (s->job.number == NOBODY && (s->messages == 0 ||
-	    !next_job(s->mode, &s->job, soak_now_ms()))) {
+	    !jobs_next(s->mode, &s->job, soak_now_ms()))) {
 		quit(s);
 		return;
 	}
@@ -631,7 +496,7 @@ static void
 greeted(struct client *s)
 {
 	s->is_pipelining = s->is_pipelining && s->can_pipeline;
-	if (s->step == EHLO && draw() % 5 == 0) {
+	if (s->step == EHLO && jobs_draw() % 5 == 0) {
 		say_line(s, "STARTTLS\r\n");
 		s->step = TLS;
 	} else {
@@ -778,10 +643,7 @@ void
 client_init(unsigned n_sessions, unsigned rate, uint64_t seed)
 {
 	c.n = n_sessions;
-	c.rate = rate;
-	c.began_ms = soak_now_ms();
-	c.seed = seed;
-	c.limit = (uint32_t)(most_numbers / 5 * 4);
+	jobs_init(most_numbers / 5 * 4, rate, seed);
 	c.all = calloc(n_sessions, sizeof(*c.all));
 	c.context = SSL_CTX_new(TLS_client_method());
 	if (c.all == NULL || c.context == NULL)
@@ -792,19 +654,6 @@ client_init(unsigned n_sessions, unsigned rate, uint64_t seed)
 		c.all[k].w.fd = -1;
 }
 
-static void
-look_what_is_due(int64_t now_ms)
-{
-	for (unsigned m = 0; m < n_modes; m++) {
-		c.waiting[m].is_due = false;
-		for (unsigned k = 0; k < c.waiting[m].n; k++)
-			if (c.waiting[m].jobs[k].due_ms <= now_ms) {
-				c.waiting[m].is_due = true;
-				break;
-			}
-	}
-}
-
 /* MODES_MAX: there is nothing to do. A mode whose next hop stands still takes
  * a fourth of the sessions. */
 static unsigned
@@ -813,15 +662,15 @@ pick_mode(void)
 	unsigned weights[MODES_MAX], sum = 0, at;
 
 	for (unsigned m = 0; m < n_modes; m++) {
-		weights[m] = (may_draw(m) ? modes[m].weight : 0) +
-		    (c.waiting[m].is_due ? 10 : 0);
+		weights[m] = (jobs_may_draw(m) ? modes[m].weight : 0) +
+		    (jobs_is_due(m) ? 10 : 0);
 		if (c.live[m] > c.n / 4)
 			weights[m] = 0;
 		sum += weights[m];
 	}
 	if (sum == 0)
 		return MODES_MAX;
-	at = (unsigned)(draw() % sum);
+	at = (unsigned)(jobs_draw() % sum);
 	for (unsigned m = 0; m < n_modes; m++) {
 		if (at < weights[m])
 			return m;
@@ -833,7 +682,7 @@ pick_mode(void)
 void
 client_tick(int64_t now_ms)
 {
-	look_what_is_due(now_ms);
+	jobs_look(now_ms);
 	for (unsigned k = 0; k < c.n; k++) {
 		struct client *s = c.all + k;
 		struct job job = {.number = NOBODY};
@@ -850,7 +699,7 @@ client_tick(int64_t now_ms)
 		mode = pick_mode();
 		if (mode == MODES_MAX)
 			return;
-		if (next_job(mode, &job, now_ms))
+		if (jobs_next(mode, &job, now_ms))
 			begin(s, mode, &job);
 	}
 }
