@@ -172,6 +172,7 @@ answer_next(struct inbound *s)
 	const struct verdict v = verdicts_of(&s->verdicts,
 	    s->server.n_answered);
 
+	log_flush();
 	smtp_server_answer(&s->server, v.code, v.enhanced, v.text);
 }
 
@@ -559,6 +560,8 @@ inbound_answer(struct inbound *s, int code, const char *enhanced,
 		inbound_answer_each(s, &v, 1);
 		return;
 	}
+	if (code != 354)	/* what it tells stands in the log by then */
+		log_flush();
 	smtp_server_answer(&s->server, code, enhanced, text);
 	go_on(s);
 }

@@ -25,6 +25,12 @@ static struct {
 	int fd;			/* stderr, or what does not block of it */
 	int copy;		/* of errors; -1: none */
 	unsigned long n_lost;	/* lines, since the last that was written */
+	time_t second;		/* that ->stamp is of; 0: of none */
+	char stamp[24];
+	bool is_gathering;
+	size_t n_waiting;	/* octets that wait for log_flush() */
+	unsigned n_lines;	/* of them */
+	char waiting[LINE_MAX_];	/* what a pipe takes whole */
 } self = {.fd = STDERR_FILENO, .copy = -1};
 
 /* By level: the journal's priority, the word for people and in JSON. */
@@ -70,6 +76,9 @@ log_open(const char *process)
 	tzset();	/* its file, while files can be opened */
 	self.fd = STDERR_FILENO;
 	self.copy = -1;
+	self.is_gathering = false;
+	self.n_waiting = 0;	/* the parent's, where there is one */
+	self.n_lines = 0;
 	if (fstat(STDERR_FILENO, &st) != 0)
 		return;
 	self.is_socket = S_ISSOCK(st.st_mode);
@@ -111,12 +120,15 @@ put_time(char *line, size_t cap)
 {
 	struct timespec now;
 	struct tm tm;
-	size_t n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	n = strftime(line, cap, "%Y-%m-%dT%H:%M:%S", &tm);
-	return n + (size_t)snprintf(line + n, cap - n, ".%03ldZ",
+	if (now.tv_sec != self.second) {
+		gmtime_r(&now.tv_sec, &tm);
+		strftime(self.stamp, sizeof(self.stamp), "%Y-%m-%dT%H:%M:%S",
+		    &tm);
+		self.second = now.tv_sec;
+	}
+	return (size_t)snprintf(line, cap, "%s.%03ldZ", self.stamp,
 	    now.tv_nsec / 1000000);
 }
 
@@ -166,6 +178,40 @@ put(const char *line, size_t n)
 	return r >= 0;
 }
 
+static void
+count_lost(unsigned n)
+{
+	self.n_lost += n;
+	for (; n != 0; n--)
+		metrics_count(METRIC_LOST_LINES, 0, 0);
+}
+
+void
+log_flush(void)
+{
+	if (self.n_lines != 0 && !put(self.waiting, self.n_waiting))
+		count_lost(self.n_lines);
+	self.n_waiting = 0;
+	self.n_lines = 0;
+}
+
+void
+log_gather(bool is_gathering)
+{
+	log_flush();
+	self.is_gathering = is_gathering;
+}
+
+static void
+gather(const char *line, size_t n)
+{
+	if (n > sizeof(self.waiting) - self.n_waiting)
+		log_flush();
+	memcpy(self.waiting + self.n_waiting, line, n);
+	self.n_waiting += n;
+	self.n_lines++;
+}
+
 /* The end of the line, and out with it. */
 static bool
 finish(char *line, size_t n, enum log_level level)
@@ -178,6 +224,11 @@ finish(char *line, size_t n, enum log_level level)
 		line = json;
 	}
 	line[n] = '\n';
+	if (self.is_gathering && level >= LOG_NOTICE_) {
+		gather(line, n + 1);
+		return true;
+	}
+	log_flush();
 	return put(line, n + 1);
 }
 
@@ -236,8 +287,6 @@ log_line(enum log_level level, const char *fmt, ...)
 	/* what can not be written is lost and counted: the mail goes on */
 	if (self.n_lost != 0)
 		say_lost();
-	if (finish(line, n, level))
-		return;
-	self.n_lost++;
-	metrics_count(METRIC_LOST_LINES, 0, 0);
+	if (!finish(line, n, level))
+		count_lost(1);
 }

@@ -30,6 +30,15 @@ int log_copied(void);
 void log_json(bool is_json);
 
 /*
+ * From now on lines but errors and warnings wait for log_flush(), which must
+ * come before a client hears of what they tell, and before the process waits:
+ * loop_run() does it at the end of each turn. An error, a warning, 4 KiB that
+ * wait, and false here write them at once; log_open() forgets them.
+ */
+void log_gather(bool is_gathering);
+void log_flush(void);
+
+/*
  * Writes one line. Octets from the net must have been escaped (see
  * logline_escape()); control octets that are left become '?'.
  */

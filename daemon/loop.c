@@ -136,6 +136,7 @@ loop_run(struct loop *l)
 			break;		/* nothing is left to wait for */
 		run_deferred(l);
 		bury(l);
+		log_flush();
 	}
 }
 

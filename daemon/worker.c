@@ -225,6 +225,7 @@ worker_main(const struct worker_start *start)
 	r = setup(&w);
 	if (r == 0) {
 		unblock_signals();
+		log_gather(true);
 		on_pulse(&w);
 		listener_set_ask(w.set, ready, &w);
 		loop_run(w.env.loop);
@@ -237,5 +238,6 @@ worker_main(const struct worker_start *start)
 	loop_timer_free(&w.limit);
 	loop_timer_free(&w.pulse);
 	loop_free(&w.env.loop);
+	log_gather(false);
 	return r;
 }

@@ -1,6 +1,7 @@
 #include "daemon/log.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -163,6 +164,63 @@ test_long_json(void **state)
 	assert_non_null(strstr(written(), "\\\", \"cut\": true}\n{\"time\""));
 }
 
+/* They wait, in their order, until somebody must see them. */
+static void
+test_gathered(void **state)
+{
+	static char text[3000];
+
+	(void)state;
+	be_journal();
+	log_open("m");
+	log_gather(true);
+	log_line(LOG_NOTICE_, "a");
+	log_line(LOG_NOTICE_, "b");
+	assert_string_equal(written(), "");
+	log_flush();
+	assert_string_equal(written(), "<6>m: a\n<6>m: b\n");
+	log_line(LOG_NOTICE_, "c");
+	log_line(LOG_WARNING_, "d");
+	assert_string_equal(written() + 16, "<6>m: c\n<4>m: d\n");
+	log_line(LOG_NOTICE_, "e");
+	log_gather(false);
+	assert_string_equal(written() + 32, "<6>m: e\n");
+	log_gather(true);
+	memset(text, 'x', sizeof(text) - 1);
+	log_line(LOG_NOTICE_, "%s", text);
+	log_line(LOG_NOTICE_, "%s", text);	/* no room for both */
+	assert_int_equal(strlen(written()), 40 + 6 + 2999 + 1);
+	log_open("child");
+	log_line(LOG_NOTICE_, "f");
+	assert_string_equal(written() + 40 + 6 + 2999 + 1, "<6>child: f\n");
+}
+
+/* Of those that waited each is counted. */
+static void
+test_q16_gathered(void **state)
+{
+	uint64_t before = metrics_get(METRIC_LOST_LINES, 0, 0);
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	log_open("m");
+	close(ends[0]);
+	signal(SIGPIPE, SIG_IGN);
+	log_gather(true);
+	for (unsigned k = 0; k < 3; k++)
+		log_line(LOG_NOTICE_, "%u", k);
+	log_flush();
+	assert_int_equal(metrics_get(METRIC_LOST_LINES, 0, 0), before + 3);
+	signal(SIGPIPE, SIG_DFL);
+	close(ends[1]);
+	dup2(file, STDERR_FILENO);
+	log_open("m");
+	log_line(LOG_NOTICE_, "again");
+	assert_non_null(strstr(written(), "m: warning: 3 lines of the log"));
+}
+
 /* How many of the lines that text has not, it says are lost. */
 static unsigned
 lost_lines(const char *text)
@@ -232,7 +290,8 @@ main(void)
 		TEST(test_journal), TEST(test_other_journal),
 		TEST(test_one_line), TEST(test_long_line),
 		TEST(test_json), TEST(test_long_json),
-		TEST(test_q16_a_full_pipe),
+		TEST(test_q16_a_full_pipe), TEST(test_gathered),
+		TEST(test_q16_gathered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
