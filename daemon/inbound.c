@@ -191,9 +191,6 @@ handle(struct inbound *s, enum smtp_server_event what)
 	case SMTP_SERVER_DATA:
 		relay_data(s->relay);
 		break;
-	case SMTP_SERVER_CONTENT:
-		relay_content(s->relay, s->server.content);
-		break;
 	case SMTP_SERVER_STARTTLS:
 		begin_tls(s);
 		break;
@@ -221,6 +218,7 @@ handle(struct inbound *s, enum smtp_server_event what)
 	case SMTP_SERVER_HELO:
 		inbound_greeted(s);
 		break;
+	case SMTP_SERVER_CONTENT:	/* was taken */
 	case SMTP_SERVER_MORE:
 		break;
 	}
@@ -339,6 +337,8 @@ pump(struct inbound *s)
 		size_t had = in.n;
 		enum smtp_server_event what = smtp_server_next(&s->server, &in);
 
+		if (what == SMTP_SERVER_CONTENT)	/* it lies in the input */
+			relay_content(s->relay, s->server.content);
 		buf_drop(&s->conn->in, had - in.n);
 		if (what == SMTP_SERVER_MORE && s->server.out.n != 0) {
 			conn_flush(s->conn);

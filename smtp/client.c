@@ -359,6 +359,14 @@ smtp_client_content(struct smtp_client *c, struct bytes *octets)
 	return false;
 }
 
+struct bytes
+smtp_client_run(struct smtp_client *c, struct bytes *octets, size_t max)
+{
+	if (c->state != ST_READY || !c->is_content)
+		return (struct bytes){NULL, 0};
+	return dot_encode_run(&c->dot, octets, max);
+}
+
 bool
 smtp_client_end(struct smtp_client *c)
 {

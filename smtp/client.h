@@ -167,6 +167,14 @@ bool smtp_client_xclient(struct smtp_client *c,
 bool smtp_client_content(struct smtp_client *c, struct bytes *octets);
 
 /*
+ * Likewise without a copy: octets that leave as they are, at most max of them,
+ * cut from the front. The owner sends them behind what stands in ->out, before
+ * anything else. Empty where smtp_client_content() must look at what is next.
+ */
+struct bytes smtp_client_run(struct smtp_client *c, struct bytes *octets,
+    size_t max);
+
+/*
  * Sends the final dot. False where ->out has no room: drain and call again.
  * False with smtp_client_fault() set where the message ended in a bare CR or
  * the session is broken: it will never be true. False out of order.

@@ -1,50 +1,113 @@
 #include "smtp/dot.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* What a scan of message octets saw on its way. */
 struct scan {
 	size_t line;		/* octets of the last line so far */
 	size_t longest;
-	uint64_t bits;		/* all octets seen, ORed */
+	bool has_8bit;
 	bool has_nul;
 };
 
-#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+#ifdef __SSE2__
+#define BLOCK 16U
 
-/* Whether one of the eight octets of w is below 0x0e: LF, CR, NUL, TAB. */
-static inline bool
-has_low(uint64_t w)
+/* Where octets stand that are c, a bit each. */
+static inline unsigned
+places(__m128i w, char c)
 {
-	return ((w - EACH(0x0e)) & ~w & EACH(0x80)) != 0;
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(w,
+	    _mm_set1_epi8(c)));
 }
 
-/* Octets of b before the first CR or LF, eight at a time where possible. */
+/* Octets of whole blocks at the front of b in which nothing is below 0x0e:
+ * no LF, CR, NUL or TAB. */
+static inline size_t
+span_text(struct bytes b, struct scan *s)
+{
+	const __m128i low = _mm_set1_epi8(0x0d);
+	__m128i w, all = _mm_setzero_si128();
+	size_t k = 0;
+
+	for (; b.n - k >= BLOCK; k += BLOCK) {
+		w = _mm_loadu_si128((const void *)(b.p + k));
+		if (_mm_movemask_epi8(_mm_cmpeq_epi8(w,
+		    _mm_min_epu8(w, low))) != 0)
+			break;
+		all = _mm_or_si128(all, w);
+	}
+	s->has_8bit |= _mm_movemask_epi8(all) != 0;
+	return k;
+}
+
+/* Octets of a block before its first CR or LF; BLOCK without one. */
+static inline size_t
+span_block(const uint8_t *p, struct scan *s)
+{
+	__m128i w = _mm_loadu_si128((const void *)p);
+	unsigned ends = places(w, '\r') | places(w, '\n');
+	unsigned before = (ends & -ends) - 1;	/* all, where there is none */
+
+	s->has_8bit |= ((unsigned)_mm_movemask_epi8(w) & before) != 0;
+	s->has_nul |= (places(w, 0) & before) != 0;
+	return ends == 0 ? BLOCK : (size_t)__builtin_ctz(ends);
+}
+#else
+#define BLOCK 8U
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+
+/* As above, eight at a time. */
+static size_t
+span_text(struct bytes b, struct scan *s)
+{
+	uint64_t w, all = 0;
+	size_t k = 0;
+
+	for (; b.n - k >= BLOCK; k += BLOCK) {
+		memcpy(&w, b.p + k, sizeof(w));
+		if (((w - EACH(0x0e)) & ~w & EACH(0x80)) != 0)
+			break;
+		all |= w;
+	}
+	s->has_8bit |= (all & EACH(0x80)) != 0;
+	return k;
+}
+
+static size_t
+span_block(const uint8_t *p, struct scan *s)
+{
+	size_t n = 0;
+
+	for (; n < BLOCK && p[n] != '\r' && p[n] != '\n'; n++) {
+		s->has_8bit |= p[n] >= 0x80;
+		s->has_nul |= p[n] == 0;
+	}
+	return n;
+}
+#endif
+
+/* Octets of b before the first CR or LF. */
 static size_t
 span_line(struct bytes b, struct scan *s)
 {
-	size_t k = 0;
-	uint64_t w;
+	size_t k = span_text(b, s);
 
-	for (;;) {
-		size_t stop;
+	while (b.n - k >= BLOCK) {
+		size_t n = span_block(b.p + k, s);
 
-		while (b.n - k >= sizeof(w)) {
-			memcpy(&w, b.p + k, sizeof(w));
-			if (has_low(w))
-				break;
-			s->bits |= w;
-			k += sizeof(w);
-		}
-		stop = b.n - k > sizeof(w) ? k + sizeof(w) : b.n;
-		for (; k < stop; k++) {
-			if (b.p[k] == '\r' || b.p[k] == '\n')
-				return k;
-			s->bits |= b.p[k];
-			if (b.p[k] == 0)
-				s->has_nul = true;
-		}
-		if (k == b.n)
+		k += n;
+		if (n < BLOCK)
 			return k;
+		k += span_text(bytes_skip(b, k), s);
 	}
+	for (; k < b.n && b.p[k] != '\r' && b.p[k] != '\n'; k++) {
+		s->has_8bit |= b.p[k] >= 0x80;
+		s->has_nul |= b.p[k] == 0;
+	}
+	return k;
 }
 
 /*
@@ -80,35 +143,33 @@ span_lines(struct bytes b, struct scan *s, bool *is_bol)
 	return n;
 }
 
-static void
-add_run(struct bytes *in, struct buf *out, size_t n)
-{
-	buf_add(out, bytes_first(*in, n));
-	*in = bytes_skip(*in, n);
-}
-
 void
 dot_init(struct dot *d, bool is_stuffed)
 {
 	*d = (struct dot){.at = DOT_AT_BOL, .is_stuffed = is_stuffed};
 }
 
-/* Takes text and whole lines; d stands at the beginning or inside of one. */
-static void
-decode_run(struct dot *d, struct bytes *in, struct buf *out)
+struct bytes
+dot_decode_run(struct dot *d, struct bytes *in, size_t max)
 {
 	struct scan s = {.line = d->line, .longest = d->longest};
+	struct bytes run = {NULL, 0};
 	bool is_bol;
-	size_t n = span_lines(bytes_first(*in, buf_room(out)), &s, &is_bol);
 
-	if (n == 0)
-		return;
-	add_run(in, out, n);
+	if (in->n == 0 || (d->at != DOT_AT_BOL && d->at != DOT_AT_TEXT) ||
+	    (d->is_stuffed && d->at == DOT_AT_BOL && in->p[0] == '.'))
+		return run;
+	run = bytes_first(*in, span_lines(bytes_first(*in, max), &s,
+	    &is_bol));
+	if (run.n == 0)
+		return run;
+	*in = bytes_skip(*in, run.n);
 	d->at = is_bol ? DOT_AT_BOL : DOT_AT_TEXT;
 	d->line = s.line;
 	d->longest = s.longest;
-	d->has_8bit = d->has_8bit || (s.bits & EACH(0x80)) != 0;
-	d->has_nul = d->has_nul || s.has_nul;
+	d->has_8bit |= s.has_8bit;
+	d->has_nul |= s.has_nul;
+	return run;
 }
 
 /* DOT_AT_BOL and DOT_AT_TEXT. False where out has no room for what comes. */
@@ -122,7 +183,7 @@ decode_text(struct dot *d, struct bytes *in, struct buf *out)
 		d->at = DOT_AT_DOT;
 		return true;
 	}
-	decode_run(d, in, out);
+	buf_add(out, dot_decode_run(d, in, buf_room(out)));
 	if (in->n == 0 || in->p[0] != '\r')
 		return in->n != before;
 	/* a CR at the end of the input or of the room, or on its own */
@@ -198,13 +259,28 @@ dot_encoder_init(struct dot_encoder *e)
 	*e = (struct dot_encoder){.is_bol = true};
 }
 
+struct bytes
+dot_encode_run(struct dot_encoder *e, struct bytes *in, size_t max)
+{
+	struct scan s = {0};
+	struct bytes run = {NULL, 0};
+	bool is_bol;
+
+	if (in->n == 0 || e->is_cr || (e->is_bol && in->p[0] == '.'))
+		return run;
+	run = bytes_first(*in, span_lines(bytes_first(*in, max), &s,
+	    &is_bol));
+	*in = bytes_skip(*in, run.n);
+	if (run.n != 0)
+		e->is_bol = is_bol;
+	return run;
+}
+
 bool
 dot_encode(struct dot_encoder *e, struct bytes *in, struct buf *out)
 {
 	while (in->n != 0) {
-		struct scan s = {0};
-		bool is_bol;
-		size_t n;
+		struct bytes run;
 
 		if (in->p[0] == '\n' ? !e->is_cr : e->is_cr)
 			return false;
@@ -218,10 +294,9 @@ dot_encode(struct dot_encoder *e, struct bytes *in, struct buf *out)
 			*in = bytes_skip(*in, 1);
 			continue;
 		}
-		n = span_lines(bytes_first(*in, buf_room(out)), &s, &is_bol);
-		if (n != 0) {
-			add_run(in, out, n);
-			e->is_bol = is_bol;
+		run = dot_encode_run(e, in, buf_room(out));
+		if (run.n != 0) {
+			buf_add(out, run);
 		} else if (in->p[0] == '\r') {
 			/* held back until its LF is there to go with it */
 			*in = bytes_skip(*in, 1);

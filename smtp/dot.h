@@ -49,6 +49,16 @@ void dot_init(struct dot *d, bool is_stuffed);
  */
 enum dot_step dot_decode(struct dot *d, struct bytes *in, struct buf *out);
 
+/*
+ * The part of that which needs no copy: octets that are the message's as they
+ * came.
+ *
+ * in       octets as read; the run is cut from its front
+ * max      octets that the run may have
+ * Returns  the run; empty where dot_decode() must look at what comes next
+ */
+struct bytes dot_decode_run(struct dot *d, struct bytes *in, size_t max);
+
 /* The sending side: only whether a line begins here. */
 struct dot_encoder {
 	bool is_bol;
@@ -69,6 +79,14 @@ void dot_encoder_init(struct dot_encoder *e);
  *          bare ever left (attacks.md F3)
  */
 bool dot_encode(struct dot_encoder *e, struct bytes *in, struct buf *out);
+
+/*
+ * The part of that which needs no copy: octets that leave as they are, at most
+ * max of them, cut from the front of in. The owner sends them behind all that
+ * was encoded before. Empty where dot_encode() must look at what comes next.
+ */
+struct bytes dot_encode_run(struct dot_encoder *e, struct bytes *in,
+    size_t max);
 
 /*
  * Adds the end of DATA: CRLF first where the message did not end with it.

@@ -147,7 +147,8 @@ struct smtp_server {
 	bool is_chunked;	/* the content comes by BDAT */
 	bool is_last;		/* the chunk is the last one */
 	uint64_t n_content;	/* octets of the message so far */
-	struct bytes content;	/* view of the room; until the next call */
+	struct bytes content;	/* view of the input or of the room; until the
+				   next call */
 	const struct smtp_server_refusal *fault;	/* of the content */
 	unsigned n_due;		/* replies that tell it */
 };

@@ -1,5 +1,8 @@
 #include "smtp/server_state.h"
 
+/* Up to so many octets it is cheaper to copy them than to tell of them. */
+#define RUN_COPIED 512U
+
 const struct smtp_server_refusal smtp_server_too_big = {552, "5.3.4",
     "Message size exceeds fixed limit"};
 
@@ -58,6 +61,31 @@ content_left(const struct smtp_server *s)
 	return left;
 }
 
+/*
+ * What comes next of the content, and that in one piece: where it lies in the
+ * input, or copied into out, without the dots.
+ *
+ * left     octets of content that may come
+ */
+static enum dot_step
+take_content(struct smtp_server *s, struct bytes *in, size_t left)
+{
+	struct buf out = {s->room->octets, 0,
+	    left < SMTP_CONTENT_CHUNK ? left : SMTP_CONTENT_CHUNK, false};
+	struct bytes run = dot_decode_run(&s->dot, in, left);
+	enum dot_step step = DOT_MORE;
+
+	if (run.n > RUN_COPIED) {
+		s->content = run;
+	} else {
+		buf_add(&out, run);
+		step = dot_decode(&s->dot, in, &out);
+		s->content = buf_bytes(&out);
+	}
+	s->n_content += s->content.n;
+	return step;
+}
+
 /* All content was taken. LMTP's recipients are answered one by one. */
 static int
 end_content(struct smtp_server *s, const struct smtp_server_refusal *fault)
@@ -85,22 +113,19 @@ int
 smtp_server_read_data(struct smtp_server *s, struct bytes *in)
 {
 	uint64_t left = content_left(s);
-	struct buf out = {s->room->octets, 0,
-	    left < SMTP_CONTENT_CHUNK ? (size_t)left : SMTP_CONTENT_CHUNK, false};
-	enum dot_step step = dot_decode(&s->dot, in, &out);
+	enum dot_step step = take_content(s, in,
+	    left < SIZE_MAX ? (size_t)left : SIZE_MAX);
 
-	s->n_content += out.n;
 	if (step == DOT_BARE_LF)
 		return smtp_server_hang_up(s, bare_lf.code, bare_lf.enhanced,
 		    bare_lf.text);
 	if (step == DOT_BARE_CR)
 		return smtp_server_hang_up(s, bare_cr.code, bare_cr.enhanced,
 		    bare_cr.text);
-	if (step == DOT_MORE && in->n != 0 && out.n == 0)
+	if (step == DOT_MORE && in->n != 0 && s->content.n == 0)
 		return smtp_server_hang_up_421(s, "4.7.0",
 		    "message without end");
-	s->content = buf_bytes(&out);
-	if (out.n == 0 || fault_of(s) != NULL) {
+	if (s->content.n == 0 || fault_of(s) != NULL) {
 		if (step == DOT_END)
 			return end_content(s, fault_of(s));
 		return in->n == 0 ? SMTP_SERVER_MORE : GO_ON;
@@ -188,7 +213,6 @@ end_chunk(struct smtp_server *s)
 int
 smtp_server_read_chunk(struct smtp_server *s, struct bytes *in)
 {
-	struct buf out = BUF_ON(s->room->octets);
 	struct bytes now = *in;
 	enum dot_step step;
 	size_t n;
@@ -200,17 +224,15 @@ smtp_server_read_chunk(struct smtp_server *s, struct bytes *in)
 	if (now.n > s->n_chunk)
 		now.n = (size_t)s->n_chunk;
 	n = now.n;
-	step = dot_decode(&s->dot, &now, &out);
+	step = take_content(s, &now, SIZE_MAX);
 	n -= now.n;
 	*in = bytes_skip(*in, n);
 	s->n_chunk -= n;
-	s->n_content += out.n;
 	if (step == DOT_BARE_LF)
 		return smtp_server_refuse_chunk(s, &bare_lf);
 	if (step == DOT_BARE_CR)
 		return smtp_server_refuse_chunk(s, &bare_cr);
-	s->content = buf_bytes(&out);
-	return out.n == 0 || fault_of(s) != NULL ? GO_ON : SMTP_SERVER_CONTENT;
+	return s->content.n == 0 || fault_of(s) != NULL ? GO_ON : SMTP_SERVER_CONTENT;
 }
 
 int

@@ -11,6 +11,7 @@
 #define OUT_MAX 4096
 
 static bool is_repairing;	/* what decoders are told */
+static bool has_runs;		/* what needs no copy is taken so */
 
 /* What a decoder made of its input. */
 struct made {
@@ -45,6 +46,9 @@ decode(struct bytes in, size_t cut, size_t piece, size_t room,
 			struct buf out = {octets, 0, room, false};
 			size_t before = now.n;
 
+			if (has_runs)
+				buf_add(&all, dot_decode_run(&made->dot, &now,
+				    room));
 			made->step = dot_decode(&made->dot, &now, &out);
 			assert_false(out.full);
 			buf_add(&all, buf_bytes(&out));
@@ -346,6 +350,7 @@ long_strings_agree_with_the_rule(void **state)
 		struct bytes in = {octets, 0};
 
 		is_repairing = round % 2 == 1;
+		has_runs = round % 4 / 2 == 1;
 		in.n = random_text(&seed, octets, sizeof(octets), true);
 		decode_plainly(in, &plain);
 		decode(in, random_next(&seed) % 2000,
@@ -353,7 +358,38 @@ long_strings_agree_with_the_rule(void **state)
 		    2 + random_next(&seed) % 2000, &got);
 		check_same(in, &plain, &got);
 	}
-	is_repairing = false;
+	is_repairing = has_runs = false;
+}
+
+/* What is looked at many octets at a time is seen as one at a time is. */
+static void
+each_octet_is_seen_at_each_place(void **state)
+{
+	static const uint8_t octet[] = {0, '\t', '\n', '\r', 0x0e, '.', 0x7f,
+	    0x80, 0xff};
+	static struct made one, all;
+
+	(void)state;
+	has_runs = true;
+	for (size_t at = 0; at < 300; at++)
+		for (size_t k = 0; k < 4 * N(octet); k++) {
+			uint8_t octets[320];
+			struct bytes in = {octets, sizeof(octets)};
+
+			memset(octets, 'a', sizeof(octets));
+			for (size_t j = 17; j < 300; j += 17 + k / N(octet) * 47)
+				memcpy(octets + j, "\r\n", 2);
+			octets[at] = octet[k % N(octet)];
+			decode(in, 0, 1, OUT_MAX, &one);
+			decode(in, at % 2 == 0 ? 0 : at, in.n, OUT_MAX, &all);
+			check_same(in, &one, &all);
+			assert_int_equal(one.dot.line, all.dot.line);
+			assert_int_equal(one.dot.longest, all.dot.longest);
+			assert_int_equal(one.dot.has_8bit, all.dot.has_8bit);
+			assert_int_equal(one.dot.has_nul, all.dot.has_nul);
+			assert_int_equal(one.dot.at, all.dot.at);
+		}
+	has_runs = false;
 }
 
 static void
@@ -520,6 +556,7 @@ main(void)
 		cmocka_unit_test(f1_repair_ends_nothing_and_takes_no_dot),
 		cmocka_unit_test(repair_ends_a_line),
 		cmocka_unit_test(long_strings_agree_with_the_rule),
+		cmocka_unit_test(each_octet_is_seen_at_each_place),
 		cmocka_unit_test(the_decoder_says_what_it_saw),
 		cmocka_unit_test(encoding_is_octet_exact),
 		cmocka_unit_test(f3_what_is_sent_is_one_message_to_all),
