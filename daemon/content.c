@@ -9,11 +9,52 @@
 #include "base/err.h"
 
 #define IN_MEMORY (256U * 1024)
+#define LARGE_MAX (2U * 1024 * 1024)
+#define LARGE_N 16U		/* such bodies in memory at a time */
+#define SPARES 4U
+
+/* Storage of LARGE_MAX octets each, of this process. New pages cost more than
+ * all else that is done with an octet: some are kept. */
+static struct {
+	unsigned n;		/* that bodies have now */
+	unsigned n_spare;
+	uint8_t *spare[SPARES];
+} large;
 
 void
 content_init(struct content *c, int folder)
 {
 	*c = (struct content){.folder = folder, .file = -1};
+}
+
+/* NULL: a file is better. */
+static uint8_t *
+take_large(void)
+{
+	uint8_t *p;
+
+	if (large.n == LARGE_N)
+		return NULL;
+	p = large.n_spare != 0 ? large.spare[--large.n_spare] :
+	    malloc(LARGE_MAX);
+	if (p != NULL)
+		large.n++;
+	return p;
+}
+
+static void
+free_body(struct content *c)
+{
+	bool is_large = c->cap_body == LARGE_MAX;
+
+	if (is_large)
+		large.n--;
+	if (is_large && large.n_spare < SPARES)
+		large.spare[large.n_spare++] = c->body;
+	else
+		free(c->body);
+	c->body = NULL;
+	c->cap_body = 0;
 }
 
 void
@@ -22,7 +63,7 @@ content_fini(struct content *c)
 	if (c->is_mapped)
 		munmap(c->body, c->n_body);
 	else
-		free(c->body);
+		free_body(c);
 	if (c->file >= 0)
 		close(c->file);
 	free(c->header);
@@ -121,9 +162,26 @@ to_file(struct content *c)
 	c->file = fd;
 	if (write_all(fd, (struct bytes){c->body, c->n_body}) != 0)
 		return -E_SYSTEM;
+	free_body(c);
+	return 0;
+}
+
+/* More than IN_MEMORY with n octets more: storage, or a file, for them. */
+static int
+outgrow(struct content *c, size_t n)
+{
+	uint8_t *p;
+
+	if (c->cap_body == LARGE_MAX)
+		return n <= LARGE_MAX - c->n_body ? 0 : to_file(c);
+	p = n <= LARGE_MAX - c->n_body ? take_large() : NULL;
+	if (p == NULL)
+		return to_file(c);
+	if (c->n_body != 0)
+		memcpy(p, c->body, c->n_body);
 	free(c->body);
-	c->body = NULL;
-	c->cap_body = 0;
+	c->body = p;
+	c->cap_body = LARGE_MAX;
 	return 0;
 }
 
@@ -135,7 +193,7 @@ content_add_body(struct content *c, struct bytes octets)
 	if (octets.n == 0)
 		return 0;
 	if (c->file < 0 && c->n_body + octets.n > IN_MEMORY)
-		r = to_file(c);
+		r = outgrow(c, octets.n);
 	if (r == 0 && c->file >= 0)
 		r = write_all(c->file, octets);
 	else if (r == 0)

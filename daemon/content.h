@@ -1,7 +1,8 @@
 /*
  * A message as it comes in: the header block is kept whole in memory, the
- * body in memory up to 256 KiB and above that in an unlinked file, which is
- * mapped when it is complete. Nothing copies a body.
+ * body in memory up to 256 KiB, or up to 2 MiB for some at a time; what is
+ * larger goes to an unlinked file, which is mapped when it is complete. Nothing
+ * copies a body.
  */
 #ifndef DAEMON_CONTENT_H
 #define DAEMON_CONTENT_H

@@ -78,6 +78,40 @@ a_long_body_goes_to_a_file_and_comes_back(void **state)
 	free(octets);
 }
 
+/* 1 MiB, in memory or not. */
+static void
+add_large(struct content *c)
+{
+	static const uint8_t octets[65536];
+
+	content_init(c, -1);
+	feed(c, BYTES_LIT("\r\n"));
+	for (unsigned k = 0; k < 16; k++)
+		feed(c, (struct bytes){octets, sizeof(octets)});
+	assert_int_equal(content_end(c), 0);
+	assert_int_equal(content_body(c).n, 1 << 20);
+}
+
+/* P5: they stay in memory as long as there are few of them. */
+static void
+large_bodies_have_a_bound_together(void **state)
+{
+	struct content c[20];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (unsigned k = 0; k < 20; k++)
+			add_large(&c[k]);
+		assert_true(c[0].file < 0 && c[15].file < 0);
+		assert_true(c[16].file >= 0 && c[19].file >= 0);
+		content_fini(&c[3]);
+		add_large(&c[3]);
+		assert_true(c[3].file < 0);
+		for (unsigned k = 0; k < 20; k++)
+			content_fini(&c[k]);
+	}
+}
+
 static void
 a_header_block_has_its_bound(void **state)
 {
@@ -151,6 +185,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_and_body_part_at_every_split),
 		cmocka_unit_test(a_long_body_goes_to_a_file_and_comes_back),
+		cmocka_unit_test(large_bodies_have_a_bound_together),
 		cmocka_unit_test(a_header_block_has_its_bound),
 		cmocka_unit_test(a_tag_of_one_who_left_finds_nobody),
 		cmocka_unit_test(received_is_one_field_whatever_helo_says),
