@@ -15,6 +15,15 @@
 
 static void again(void *arg);
 
+/*
+ * What is read in a turn, of whichever connection: most is used in it, and no
+ * connection needs storage of its own then.
+ */
+static struct {
+	struct conn *user;	/* NULL: nobody now */
+	uint8_t octets[CONN_IN_PLENTY];
+} reading;
+
 /* Once more before the loop waits: for what no descriptor will tell of. */
 static void
 ask_again(struct conn *c)
@@ -31,14 +40,20 @@ is_securing(const struct conn *c)
 	return c->tls != NULL && !c->tls->is_secured;
 }
 
+bool
+conn_is_sent(const struct conn *c)
+{
+	return c->out->n == 0 && c->behind.n == 0;
+}
+
 /* Whether octets wait for the socket to take them. */
 static bool
 has_unsent(const struct conn *c)
 {
 	if (c->tls == NULL)
-		return c->out->n != 0;
+		return !conn_is_sent(c);
 	return c->tls->wire.n != 0 || c->tls->plain != 0 ||
-	    (c->tls->is_secured && c->out->n != 0);
+	    (c->tls->is_secured && !conn_is_sent(c));
 }
 
 /* What TLS has to say goes out before more is read: it may be an alert. */
@@ -84,21 +99,34 @@ broken(struct conn *c)
 	c->call(c->arg, CONN_BROKEN);
 }
 
+/* As send(); EAGAIN is 0. */
+static ssize_t
+send_octets(struct conn *c, struct bytes b, int flags)
+{
+	ssize_t n;
+
+	do
+		n = send(c->fd, b.p, b.n, MSG_NOSIGNAL | flags);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n < 0)
+		c->error = errno;
+	return n;
+}
+
 /* Sends what the socket takes of the first n octets; takes them out. */
 static bool
 send_plain(struct conn *c, size_t n)
 {
-	while (n != 0) {
-		ssize_t sent = send(c->fd, c->out->p, n, MSG_NOSIGNAL);
+	int flags = c->behind.n != 0 ? MSG_MORE : 0;
 
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno == EAGAIN)
-			return true;
-		if (sent < 0) {
-			c->error = errno;
-			return false;
-		}
+	while (n != 0) {
+		ssize_t sent = send_octets(c, (struct bytes){c->out->p, n},
+		    flags);
+
+		if (sent <= 0)
+			return sent == 0;
 		buf_drop(c->out, (size_t)sent);
 		n -= (size_t)sent;
 		if (c->tls != NULL)
@@ -107,11 +135,25 @@ send_plain(struct conn *c, size_t n)
 	return true;
 }
 
+/* Likewise of what goes behind. */
+static bool
+send_behind(struct conn *c)
+{
+	while (c->out->n == 0 && c->behind.n != 0) {
+		ssize_t sent = send_octets(c, c->behind, 0);
+
+		if (sent <= 0)
+			return sent == 0;
+		c->behind = bytes_skip(c->behind, (size_t)sent);
+	}
+	return true;
+}
+
 static bool
 send_some(struct conn *c)
 {
 	if (c->tls == NULL)
-		return send_plain(c, c->out->n);
+		return send_plain(c, c->out->n) && send_behind(c);
 	if (c->tls->plain != 0)
 		return send_plain(c, c->tls->plain);
 	return conn_tls_write(c);
@@ -132,18 +174,26 @@ receive_plain(struct conn *c)
 	return n == 0 ? CONN_GOT_END : CONN_GOT_ALL;
 }
 
+/* Turns do not stand in each other, and end with release(). */
+static void
+borrow(struct conn *c)
+{
+	assert(reading.user == NULL);
+	reading.user = c;
+	c->in = (struct buf){reading.octets, 0,
+	    c->is_plenty ? CONN_IN_PLENTY : CONN_IN_MAX, false};
+}
+
 static void
 receive(struct conn *c)
 {
 	size_t had = c->in.n;
-	enum conn_got got = CONN_GOT_BROKEN;
+	enum conn_got got;
 
 	if (c->in.p == NULL)
-		c->in.p = malloc(c->in.cap);
-	if (c->in.p == NULL)
-		c->error = ENOMEM;
-	else
-		got = c->tls == NULL ? receive_plain(c) : conn_tls_read(c);
+		borrow(c);
+	got = c->tls == NULL ? receive_plain(c) : conn_tls_read(c);
+	c->is_plenty = c->in.n == c->in.cap;
 	c->is_eof = got == CONN_GOT_END;
 	/* a full buffer stops the reading only where nobody takes from it */
 	if (c->is_eof || c->in.n < c->in.cap)
@@ -203,14 +253,14 @@ static void
 transfer(struct conn *c, unsigned what)
 {
 	if ((what & LOOP_WRITE) && has_unsent(c)) {
-		c->is_out_due |= c->out->n != 0;
+		c->is_out_due |= !conn_is_sent(c);
 		if (!send_some(c)) {
 			broken(c);
 			return;
 		}
 		interest(c);
 	}
-	if (c->is_out_due && c->out->n == 0) {
+	if (c->is_out_due && conn_is_sent(c)) {
 		c->is_out_due = false;
 		c->call(c->arg, CONN_OUT);
 	}
@@ -226,7 +276,26 @@ free_input(struct conn *c)
 	if (c->in.p != NULL && c->tls != NULL)
 		explicit_bzero(c->in.p, c->in.cap);
 	free(c->in.p);
-	c->in.p = NULL;
+	c->in = (struct buf){NULL, 0, CONN_IN_MAX, false};
+}
+
+/* What was not used gets storage of its own. False: there is no memory. */
+static bool
+release(struct conn *c)
+{
+	size_t cap = c->in.n > CONN_IN_MAX ? c->in.n : CONN_IN_MAX;
+	struct buf own = {NULL, 0, cap, false};
+	bool is_kept = c->in.n != 0 && !c->is_dying && !c->is_broken;
+
+	reading.user = NULL;
+	if (is_kept)
+		own.p = malloc(cap);
+	if (own.p != NULL)
+		buf_add(&own, buf_bytes(&c->in));
+	if (c->tls != NULL)
+		explicit_bzero(c->in.p, c->in.cap);
+	c->in = own;
+	return !is_kept || own.p != NULL;
 }
 
 /* A turn: the callbacks, then what is not needed any more. */
@@ -241,8 +310,13 @@ turn(struct conn *c, unsigned what)
 	else
 		transfer(c, what);
 	c->is_inside = false;
-	if (c->in.n == 0)
+	c->is_plenty = c->is_plenty && c->in.n == 0;
+	if (reading.user == c && !release(c)) {
+		c->error = ENOMEM;
+		broken(c);
+	} else if (c->in.n == 0) {
 		free_input(c);
+	}
 }
 
 static void
@@ -376,17 +450,25 @@ void
 conn_flush(struct conn *c)
 {
 	if (c->is_connecting || c->is_dying || c->is_broken ||
-	    is_securing(c) || c->out->n == 0)
+	    is_securing(c) || conn_is_sent(c))
 		return;
 	/* The owner is on the stack: an error is told by the next turn, and so
 	 * is the end of what had to wait at an earlier flush. */
 	if (!send_some(c) && c->fault != NULL)
 		ask_again(c);
-	if (c->out->n != 0)
+	if (!conn_is_sent(c))
 		c->is_out_due = true;
 	else if (c->is_out_due)
 		ask_again(c);
 	interest(c);
+}
+
+void
+conn_send(struct conn *c, struct bytes octets)
+{
+	assert(c->behind.n == 0);
+	c->behind = octets;
+	conn_flush(c);
 }
 
 void
@@ -410,7 +492,7 @@ destroy(void *arg)
 	struct conn *c = arg;
 
 	loop_timer_free(&c->timer);
-	free_input(c);
+	free_input(c);		/* its own by now */
 	conn_tls_free(c);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -425,7 +507,7 @@ conn_kill(struct conn **cp)
 	*cp = NULL;
 	if (c == NULL || c->is_dying)
 		return;
-	if (!c->is_broken && c->out->n == 0)
+	if (!c->is_broken && conn_is_sent(c))
 		conn_tls_close(c);
 	c->is_dying = true;
 	if (c->timer != NULL)

@@ -15,7 +15,8 @@ enum conn_event {
 	CONN_CONNECTED,	/* conn_connect() came through */
 	CONN_SECURED,	/* conn_secure() came through; ->in is empty */
 	CONN_IN,	/* more octets stand in ->in */
-	CONN_OUT,	/* the out buffer is empty again */
+	CONN_OUT,	/* the out buffer is empty again, and what was to go
+			   behind it is gone too */
 	CONN_EOF,	/* the peer sends no more (it may still read) */
 	CONN_BROKEN,	/* reset, cut off, or not to be trusted; conn_fault()
 			   says why */
@@ -25,6 +26,7 @@ enum conn_event {
 typedef void conn_call(void *arg, enum conn_event what);
 
 #define CONN_IN_MAX 16384
+#define CONN_IN_PLENTY 65536	/* where that much comes, and is used, at once */
 
 struct conn_tls;
 
@@ -35,6 +37,7 @@ struct conn {
 	struct loop_deferred deferred;
 	struct loop_deferred again;
 	struct buf *out;	/* the owner's; drained as the peer takes it */
+	struct bytes behind;	/* likewise, and goes when ->out is empty */
 	struct buf in;		/* read, and not used yet; no storage while
 				   it is empty */
 	conn_call *call;
@@ -47,6 +50,8 @@ struct conn {
 	bool is_connecting;
 	bool is_eof;
 	bool is_broken;
+	bool is_plenty;		/* more came at once than ->in had room for,
+				   and all was used */
 	bool is_inside;		/* a callback is under way */
 	bool is_again;		/* ->again is asked for */
 	bool is_dying;
@@ -93,6 +98,16 @@ const char *conn_fault(const struct conn *c);
  * wait. Octets stay in out until the system has taken them.
  */
 void conn_flush(struct conn *c);
+
+/*
+ * The same, and behind those in out octets that are not copied: until
+ * CONN_OUT, conn_kill(), or conn_is_sent() says so, they must live and nothing
+ * may be put into out.
+ */
+void conn_send(struct conn *c, struct bytes octets);
+
+/* Whether nothing waits to be sent. */
+bool conn_is_sent(const struct conn *c);
 
 /* To be called after octets were taken from ->in: reading goes on. */
 void conn_used(struct conn *c);

@@ -22,6 +22,7 @@ struct conn_tls {
 	size_t plain;		/* octets of out that go first */
 	struct buf wire;	/* sealed; has storage while it has octets */
 	size_t sealed;		/* octets of out that the wire stands for */
+	size_t sealed_behind;	/* or of what goes behind it */
 	size_t budget;		/* octets that may still be read this turn */
 	bool is_secured;	/* the handshake came through */
 	bool is_dry;		/* all that came was read */

@@ -202,7 +202,9 @@ drain(struct conn_tls *t)
 	t->wire = (struct buf){NULL, 0, 0, false};
 	t->is_stuck = false;
 	buf_drop(t->conn->out, t->sealed);
+	t->conn->behind = bytes_skip(t->conn->behind, t->sealed_behind);
 	t->sealed = 0;
+	t->sealed_behind = 0;
 	return true;
 }
 
@@ -229,18 +231,20 @@ bool
 conn_tls_write(struct conn *c)
 {
 	struct conn_tls *t = c->tls;
-	size_t n;
 
 	if (t->is_failed)
 		return false;
-	while (drain(t) && t->wire.n == 0 && c->out->n != 0) {
+	while (drain(t) && t->wire.n == 0 && !conn_is_sent(c)) {
+		bool is_behind = c->out->n == 0;
+		struct bytes b = is_behind ? c->behind : buf_bytes(c->out);
+
 		if (!t->is_secured)
 			return true;
-		n = c->out->n < SSL3_RT_MAX_PLAIN_LENGTH ? c->out->n :
-		    SSL3_RT_MAX_PLAIN_LENGTH;
+		b = bytes_first(b, SSL3_RT_MAX_PLAIN_LENGTH);
 		ERR_clear_error();
 		/* the wire is empty and has room: it never has to wait */
-		if (SSL_write_ex(t->ssl, c->out->p, n, &t->sealed) != 1) {
+		if (SSL_write_ex(t->ssl, b.p, b.n, is_behind ?
+		    &t->sealed_behind : &t->sealed) != 1) {
 			fail(t);
 			return false;
 		}

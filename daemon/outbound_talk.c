@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#define RUN_COPIED 16384U	/* octets that are copied rather */
+#define RUN_MAX (256U * 1024)	/* that are looked at before they are sent */
+
 static void
 await(struct outbound *o, uint32_t timeout_s)
 {
@@ -92,23 +95,33 @@ outbound_go_on(struct outbound *o)
 }
 
 /*
- * What fits into the buffer leaves with what comes behind it, in one write.
- * False where the socket is full, or the connection had to be dropped.
+ * What fits into the buffer leaves with what comes behind it, in one write;
+ * long runs leave from where they are.
+ *
+ * Returns  false where the socket is full, or the connection had to be dropped
  */
 static bool
 send_piece(struct outbound *o)
 {
+	struct link *l = o->link;
 	struct bytes *left = &o->left[o->piece];
 
 	while (left->n != 0) {
-		if (!smtp_client_content(&o->link->client, left)) {
-			outbound_lost(o, smtp_client_fault(&o->link->client));
+		struct bytes run = {NULL, 0};
+
+		if (left->n > RUN_COPIED)
+			run = smtp_client_run(&l->client, left, RUN_MAX);
+		if (run.n != 0) {
+			conn_send(l->conn, run);
+		} else if (!smtp_client_content(&l->client, left)) {
+			outbound_lost(o, smtp_client_fault(&l->client));
 			return false;
-		}
-		if (left->n == 0)
+		} else if (left->n == 0) {
 			break;
-		conn_flush(o->link->conn);
-		if (o->link->client.out.n != 0)
+		} else {
+			conn_flush(l->conn);
+		}
+		if (!conn_is_sent(l->conn))
 			return false;		/* CONN_OUT goes on */
 	}
 	return true;
@@ -128,7 +141,7 @@ outbound_pump(struct outbound *o)
 			return;
 		}
 		conn_flush(o->link->conn);
-		if (o->link->client.out.n != 0)
+		if (!conn_is_sent(o->link->conn))
 			return;		/* CONN_OUT goes on */
 	}
 	o->state = OUTBOUND_DOT;

@@ -318,6 +318,60 @@ test_much_goes_both_ways(void **state)
 	kit_hang_up(k);
 }
 
+/* In plain and under TLS: in order, and told once, when all of it is gone. */
+static void
+test_what_goes_behind_comes_behind(void **state)
+{
+	static uint8_t octets[500000];
+	struct kit *k = *state;
+
+	for (size_t i = 0; i < sizeof(octets); i++)
+		octets[i] = (uint8_t)((i * 2654435761U) >> 8);
+	for (int is_secure = 0; is_secure < 2; is_secure++) {
+		struct conn *c;
+
+		kit_part(k);
+		c = k->client.c;
+		if (is_secure)
+			kit_secure(k, "mx.example.org", true);
+		carry_all(k, ROOM);
+		k->client.log[0] = '\0';
+		k->client.n_log = 0;
+		k->server.n_got = 0;
+		buf_add(&k->client.out, bytes_first(
+		    (struct bytes){octets, sizeof(octets)}, 20000));
+		conn_send(c, bytes_skip((struct bytes){octets,
+		    sizeof(octets)}, 20000));
+		assert_false(conn_is_sent(c));
+		carry_all(k, ROOM);
+		assert_true(conn_is_sent(c));
+		assert_string_equal(k->client.log, "O");
+		assert_int_equal(k->server.n_got, sizeof(octets));
+		assert_memory_equal(k->server.got, octets, sizeof(octets));
+		kit_hang_up(k);
+	}
+}
+
+/* What one left is still there when others have read. */
+static void
+test_what_is_left_is_ones_own(void **state)
+{
+	struct kit *k = *state;
+
+	kit_join(k);
+	k->server.is_lazy = true;
+	fill(&k->client, 30000, 3);
+	kit_turn(k);
+	fill(&k->server, 200000, 4);	/* more at once than at first */
+	kit_turn(k);
+	assert_filled(&k->client, 200000, 4);
+	assert_int_equal(k->server.c->in.n, CONN_IN_MAX);
+	memcpy(k->server.got, k->server.c->in.p, CONN_IN_MAX);
+	k->server.n_got = CONN_IN_MAX;
+	assert_filled(&k->server, CONN_IN_MAX, 3);
+	kit_hang_up(k);
+}
+
 /* Octets stay with the owner until the system has them. */
 static void
 test_out_is_empty_when_all_is_sent(void **state)
@@ -436,6 +490,8 @@ main(void)
 		cmocka_unit_test(test_no_good_bye_while_octets_wait),
 		cmocka_unit_test(test_a_changed_octet_is_found),
 		cmocka_unit_test(test_much_goes_both_ways),
+		cmocka_unit_test(test_what_goes_behind_comes_behind),
+		cmocka_unit_test(test_what_is_left_is_ones_own),
 		cmocka_unit_test(test_out_is_empty_when_all_is_sent),
 		cmocka_unit_test(test_what_is_left_is_read_later),
 		cmocka_unit_test(test_who_waits_costs_little),
