@@ -340,8 +340,9 @@ put_queue(const struct status *s, int64_t now_s)
 	const struct status_line *q = status_line(s, "queue", 0);
 	const struct status_line *c = status_line(s, "copies", 0);
 	const struct status_line *shared = status_line(s, "store", 0);
+	int64_t held = status_number(q, "held");
 	int64_t n = status_number(q, "waiting") +
-	    status_number(q, "deferred");
+	    status_number(q, "deferred") + held;
 
 	if (q != NULL || shared != NULL || status_number(c, "octets") != 0)
 		putchar('\n');
@@ -349,8 +350,11 @@ put_queue(const struct status *s, int64_t now_s)
 		puts("the queue is empty");
 	if (q != NULL && n != 0) {
 		printf("queue: %" PRId64 " message%s, %" PRId64 " after a "
-		    "failure; ", n, n == 1 ? "" : "s",
+		    "failure", n, n == 1 ? "" : "s",
 		    status_number(q, "deferred"));
+		if (held != 0)
+			printf(", %" PRId64 " held", held);
+		fputs("; ", stdout);
 		put_size(status_number(q, "octets"));
 		if (status_number(q, "oldest") != 0) {
 			fputs(", the oldest for ", stdout);

@@ -15,7 +15,8 @@ LABEL(process, "process",
     [METRIC_PROCESS_KEEPER] = "keeper", [METRIC_PROCESS_QUEUE] = "queue",
     [METRIC_PROCESS_CONTROL] = "control");
 LABEL(queued, "state",
-    [QUEUED_WAITING] = "waiting", [QUEUED_DEFERRED] = "deferred");
+    [QUEUED_WAITING] = "waiting", [QUEUED_DEFERRED] = "deferred",
+    [QUEUED_HELD] = "held");
 LABEL(order, "order",
     [ORDER_BYPASS] = "bypass", [ORDER_PAUSE] = "pause",
     [ORDER_DRAIN] = "drain", [ORDER_SET] = "set", [ORDER_DEBUG] = "debug");
@@ -83,13 +84,14 @@ const struct metric_row metrics_rows[METRIC__N] = {
 	[METRIC_SESSIONS_OPEN] = {"hopseal_sessions_open", METRIC_GAUGE,
 	    {&role}, "Sessions with clients that are open now"},
 	[METRIC_QUEUE_MESSAGES] = {"hopseal_queue_messages", METRIC_GAUGE,
-	    {&queued}, "Messages in the queue: tried now or in line to be, or "
-	    "waiting for the time of another try; those held are not told"},
+	    {&queued}, "Messages in the queue: tried now or in line to be, "
+	    "waiting for the time of another try, or held until they are "
+	    "released"},
 	[METRIC_QUEUE_OCTETS] = {"hopseal_queue_octets", METRIC_GAUGE,
 	    {NULL}, "Octets of the messages in the queue"},
 	[METRIC_QUEUE_OLDEST] = {"hopseal_queue_oldest_age_seconds",
-	    METRIC_AGE, {NULL}, "Age of the oldest message in the queue; 0 "
-	    "where it is empty"},
+	    METRIC_AGE, {NULL}, "Age of the oldest message in the queue "
+	    "that is not held; 0 where there is none"},
 	[METRIC_COPIES_OCTETS] = {"hopseal_copies_octets", METRIC_GAUGE,
 	    {NULL}, "Octets of the messages that are kept to be compared "
 	    "with what comes back"},

@@ -71,10 +71,9 @@ hold(struct queue_run *r, struct named *n)
 	if (error != 0)
 		return error;
 	log_line(LOG_NOTICE_, "%s: held", n->id);
+	(void)queue_load_file(r, n->id, n->file, QUEUE_LOAD_NOW);
 	if (n->entry == NULL)
 		return 0;
-	n->entry->is_held = true;
-	n->entry->is_partial = false;
 	queue_entry_stop(r, n->entry);
 	queue_entry_look(r, n->entry);
 	return 0;
@@ -90,6 +89,8 @@ release(struct queue_run *r, struct named *n)
 	log_line(LOG_NOTICE_, "%s: released", n->id);
 	if (n->entry != NULL)
 		n->entry->is_held = false;
+	if (n->entry != NULL && n->file == &n->own)
+		queue_entry_look(r, n->entry);	/* it goes, and comes anew */
 	return queue_load_file(r, n->id, n->file, QUEUE_LOAD_NOW);
 }
 
@@ -156,7 +157,7 @@ remove_named(struct queue_run *r, struct named *n)
 			if (m->copies[c].rcpts[k].status != QUEUE_DELIVERED)
 				queue_forget(r, m, &m->copies[c].rcpts[k]);
 	if (n->entry != NULL) {
-		n->entry->is_partial = false;
+		n->entry->is_partial = n->entry->is_held = false;
 		queue_entry_stop(r, n->entry);
 		queue_marks_drop(n->entry);
 		queue_entry_look(r, n->entry);

@@ -210,7 +210,7 @@ queue_entry_look(struct queue_run *r, struct queue_entry *e)
 	close_file(e);
 	if (e->has_failed && !e->is_held)
 		queue_report_want(r, e);
-	if (is_over && e->marks == NULL && e->report == NULL)
+	if (is_over && e->marks == NULL && e->report == NULL && !e->is_held)
 		entry_free(r, e);
 }
 
@@ -440,6 +440,26 @@ begin_anew(struct queue_run *r, struct queue_entry *e, struct spool_file *f)
 	set_age(r, e, &f->m);
 }
 
+/* Nothing of it is tried; it is there to be counted. */
+static int
+keep_held(struct queue_run *r, const char *id, const struct queue_message *m)
+{
+	struct queue_entry *e = queue_entry_find(r, id);
+
+	if (e == NULL) {
+		e = entry_new(r, id);
+		if (e == NULL) {
+			queue_run_rescan(r);
+			return -E_NOMEM;
+		}
+		set_age(r, e, m);
+	}
+	e->is_held = true;
+	e->is_partial = false;
+	e->n_octets = m->n_content;
+	return 0;
+}
+
 int
 queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
     enum queue_load how)
@@ -450,11 +470,8 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 
 	if (how == QUEUE_LOAD_SCAN && f->m.about.n != 0)
 		queue_report_found(r, &f->m);
-	if (f->m.is_held) {
-		if (is_known)
-			e->is_partial = false;
-		return 0;
-	}
+	if (f->m.is_held)
+		return keep_held(r, id, &f->m);
 	if (!has_open(&f->m) && !queue_report_is_due(&f->m)) {
 		if (!is_known && is_all_over(&f->m))
 			remove_message(r, id);
@@ -462,7 +479,7 @@ queue_load_file(struct queue_run *r, const char *id, struct spool_file *f,
 	}
 	if (l == NULL) {
 		hold_stray(f);
-		return 0;
+		return keep_held(r, id, &f->m);
 	}
 	if (!is_known)
 		e = entry_new(r, id);

@@ -28,8 +28,11 @@ add(struct queue_measure *m, const struct queue_run *r,
 	    e->age.loaded_ms) / 1000;
 	int64_t since_s = loop_time_s(r->hub->loop) - age_s;
 
-	m->n[is_deferred(e) ? QUEUED_DEFERRED : QUEUED_WAITING]++;
+	m->n[e->is_held ? QUEUED_HELD : is_deferred(e) ? QUEUED_DEFERRED :
+	    QUEUED_WAITING]++;
 	m->octets += (int64_t)e->n_octets;
+	if (e->is_held)
+		return;
 	if (m->oldest_s == 0 || since_s < m->oldest_s)
 		m->oldest_s = since_s;
 }
@@ -51,10 +54,8 @@ queue_measure(void *run)
 		loop_timer_start(r->measurer, TURN_MS);
 		return;
 	}
-	metrics_set(METRIC_QUEUE_MESSAGES, QUEUED_WAITING,
-	    m->n[QUEUED_WAITING]);
-	metrics_set(METRIC_QUEUE_MESSAGES, QUEUED_DEFERRED,
-	    m->n[QUEUED_DEFERRED]);
+	for (unsigned k = 0; k < QUEUED__N; k++)
+		metrics_set(METRIC_QUEUE_MESSAGES, k, m->n[k]);
 	metrics_set(METRIC_QUEUE_OCTETS, 0, m->octets);
 	metrics_set(METRIC_QUEUE_OLDEST, 0, m->oldest_s);
 	*m = (struct queue_measure){0};

@@ -4,6 +4,7 @@
 
 #include <sys/queue.h>
 
+#include "daemon/metrics.h"
 #include "daemon/outbound.h"
 #include "daemon/queue_run.h"
 #include "dkim2/dkim2.h"
@@ -46,7 +47,7 @@ struct queue_entry {
 	struct retry_age age;
 	uint32_t n_active;		/* jobs that are being tried */
 	uint64_t n_octets;		/* of its content */
-	bool is_held;			/* from now on */
+	bool is_held;			/* from now on: here to be counted */
 	bool is_partial;		/* jobs are missing, for lack of memory */
 	bool has_news;			/* somebody has it, not synced yet */
 	bool has_failed;		/* somebody is to be told of it */
@@ -133,8 +134,9 @@ TAILQ_HEAD(queue_rests, queue_rest);
 /* A look at the whole queue, under way. */
 struct queue_measure {
 	size_t at;			/* the next bucket */
-	int64_t n[2];			/* QUEUED_* */
-	int64_t octets, oldest_s;
+	int64_t n[QUEUED__N];
+	int64_t octets;
+	int64_t oldest_s;		/* of those that are not held */
 };
 
 struct queue_run {

@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 
+#include "daemon/metrics.h"
 #include "tests/delivery/kit.h"
 
 /* ---- start and end ------------------------------------------------------- */
@@ -180,6 +181,70 @@ a_hold_lets_a_try_end(void **state)
 	queue_site_end();
 }
 
+static int64_t
+counted(unsigned state)
+{
+	queue_site_pass(10 * S);	/* a look at the queue */
+	return (int64_t)metrics_get(METRIC_QUEUE_MESSAGES, state, 0);
+}
+
+/* As long as it is held and there, and after a restart, too. */
+static void
+what_is_held_is_counted(void **state)
+{
+	static const struct queue_site_mail held = {.id = "m2",
+	    .to = {"<bob@two.example>"}, .is_held = true};
+
+	(void)state;
+	begin("", TO_HOP);
+	queue_hop[0].rcpt = "451 4.2.0 later";
+	put(&plain);
+	put(&held);
+	queue_site_work();
+	assert_int_equal(counted(QUEUED_HELD), 1);
+	assert_int_equal(counted(QUEUED_DEFERRED), 1);
+	assert_true(queue_site_says("hold m1", "ok"));
+	assert_true(queue_site_says("hold m1", "ok"));
+	assert_int_equal(counted(QUEUED_HELD), 2);
+	assert_int_equal(counted(QUEUED_DEFERRED), 0);
+	assert_int_equal(counted(QUEUED_WAITING), 0);
+	assert_int_equal(metrics_get(METRIC_QUEUE_OLDEST, 0, 0), 0);
+	assert_true(metrics_get(METRIC_QUEUE_OCTETS, 0, 0) > 0);
+	queue_site_restart();
+	queue_run_start(queue_site_run);
+	queue_site_work();
+	assert_int_equal(counted(QUEUED_HELD), 2);
+	assert_true(queue_site_says("remove m2", "ok"));
+	assert_int_equal(counted(QUEUED_HELD), 1);
+	queue_hop[0].rcpt = NULL;
+	assert_true(queue_site_says("release m1", "ok"));
+	queue_site_work();
+	assert_int_equal(queue_site_status("m1", 0, 0), '-');
+	assert_int_equal(queue_hop[0].n_taken, 1);
+	assert_int_equal(counted(QUEUED_HELD), 0);
+	queue_site_end();
+}
+
+/* Where nothing of it is left to be tried, a release ends it. */
+static void
+a_release_of_what_is_over_removes_it(void **state)
+{
+	static const struct queue_site_mail held = {.id = "m2",
+	    .to = {"<bob@two.example>"}, .is_held = true};
+
+	(void)state;
+	begin("", TO_HOP);
+	put(&held);
+	queue_site_work();
+	queue_site_patch("m2", 0, 0, QUEUE_DELIVERED);
+	assert_true(queue_site_says("release m2", "ok"));
+	queue_site_work();
+	assert_int_equal(queue_site_status("m2", 0, 0), '-');
+	assert_int_equal(counted(QUEUED_HELD), 0);
+	assert_int_equal(counted(QUEUED_WAITING), 0);
+	queue_site_end();
+}
+
 /* A release while a try that began before the hold goes on: no second one. */
 static void
 a_release_finds_a_try_under_way(void **state)
@@ -297,6 +362,8 @@ main(void)
 		cmocka_unit_test(who_leaves_waits_for_the_answer_to_a_dot),
 		cmocka_unit_test(who_has_nothing_under_way_is_idle_at_once),
 		cmocka_unit_test(hold_and_release),
+		cmocka_unit_test(what_is_held_is_counted),
+		cmocka_unit_test(a_release_of_what_is_over_removes_it),
 		cmocka_unit_test(a_hold_lets_a_try_end),
 		cmocka_unit_test(a_release_finds_a_try_under_way),
 		cmocka_unit_test(retry_ends_a_rest_and_opens_what_failed),

@@ -5,11 +5,15 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include <sodium.h>
 
+#include "daemon/queue_run_state.h"
+#include "daemon/spool_state.h"
 #include "tests/delivery/kit.h"
 
 /* ---- one message --------------------------------------------------------- */
@@ -36,6 +40,38 @@ a_message_is_delivered_and_removed(void **state)
 	    "relay=10.0.0.2[10.0.0.2]:25, delay=0.00, dsn=2.0.0, status=sent "
 	    "(250 2.0.0 Ok: taken) signed=yes d=one.example"), 1);
 	assert_int_equal(queue_site_logged("m1: removed"), 1);
+	queue_site_end();
+}
+
+/*
+ * What the process that removes was told, and did not do before it died, is
+ * done by us: the next look at the queue sees that it is gone.
+ */
+static void
+what_a_dead_process_left_is_removed(void **state)
+{
+	static const struct queue_site_mail left = {.id = "m2",
+	    .to = {"<bob@two.example>"}};
+	siginfo_t info;
+	pid_t remover;
+
+	(void)state;
+	begin("", TO_HOP);
+	assert_int_equal(spool_work_beside(queue_site_run->spool), 0);
+	put(&plain);
+	queue_site_work();
+	remover = queue_site_run->spool->remover;
+	assert_true(remover > 0);
+	kill(remover, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)remover, &info, WEXITED |
+	    WNOWAIT), 0);
+	queue_site_put(&left);
+	queue_site_patch("m2", 0, 0, QUEUE_DELIVERED);
+	queue_site_pass(2 * M);
+	assert_int_equal(queue_site_logged("the process that removes (pid"), 1);
+	assert_int_equal(queue_site_logged("m2: removed"), 1);
+	spool_remover_end(queue_site_run->spool);	/* the next one did it */
+	assert_int_equal(queue_site_status("m2", 0, 0), '-');
 	queue_site_end();
 }
 
@@ -536,6 +572,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_delivered_and_removed),
+		cmocka_unit_test(what_a_dead_process_left_is_removed),
 		cmocka_unit_test(each_failure_at_each_stage),
 		cmocka_unit_test(a_duplicate_after_an_unsure_try_is_delivered),
 		cmocka_unit_test(who_dies_after_the_dot_leaves_a_mark),

@@ -368,7 +368,7 @@ def test_the_queue_is_counted(folder, keys, hopseald):
         site = with_metrics(egress(
             folder, sink.port, "delivery: queue", common=[
                 "keys: keys", "keys-file: dns.json", "queue-retry: 1h"]))
-        hopseald(site.config)
+        daemon = hopseald(site.config)
         seen = Scraper(site.metrics)
         for number, to in enumerate(("a@two.example", "c@two.example",
                                      "d@two.example")):
@@ -386,6 +386,14 @@ def test_the_queue_is_counted(folder, keys, hopseald):
         until(lambda: seen.of("hopseal_queue_oldest_age_seconds") >= 1,
               "it to grow older")
         until(lambda: get(site.metrics, "/readyz")[0] == 200, "ready")
+        held = harness.run(harness.HOPSEAL, "queue", "hold", "-c",
+                           daemon.config, "--all")
+        assert held, held
+        until(lambda: seen.of("hopseal_queue_messages", state="held") == 1
+              and seen.of("hopseal_queue_messages", state="deferred") == 0,
+              "it to be held")
+        shown = harness.run(harness.HOPSEAL, "status", "-c", daemon.config)
+        assert b"queue: 1 message, 0 after a failure, 1 held; " in shown, shown
 
 
 def test_tls_is_counted(folder, hopseald, sink):
