@@ -102,7 +102,8 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	env.tls = NULL;
 	env.logins = NULL;
 	env.secrets = NULL;
-	env.signer_fd = env.keeper_fd = env.queue_fd = env.copies_fd = -1;
+	env.signers.n = 0;
+	env.keeper_fd = env.queue_fd = env.copies_fd = -1;
 	env.spool_fd = env.state_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;

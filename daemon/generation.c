@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -15,12 +14,9 @@
 
 #include "base/err.h"
 #include "daemon/copies.h"
-#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
-#include "daemon/passfd.h"
 #include "daemon/reload_keys.h"
-#include "daemon/signer_wire.h"
 #include "daemon/store_login.h"
 
 #define ARENA_MAX (256U << 20)	/* the keys-file and the inventory */
@@ -52,83 +48,10 @@ to_log(void *arg, const char *text)
 	log_line(LOG_ERROR_, "%s", text);
 }
 
-/* ---- the signer ---------------------------------------------------------- */
-
-static int
-signer_main(const struct generation *g, int control)
-{
-	struct signer_hello failed = {.status = EX_CONFIG};
-	const struct priv *p = &g->start.priv;
-	const int copy = log_copied();
-	struct signer_keys *keys;
-	bool is_locked;
-
-	log_open("signer");
-	metrics_begin(METRIC_PROCESS_SIGNER);
-	log_copy(copy);		/* who reloads hears what is wrong with keys */
-	prctl(PR_SET_NAME, "hopseald-signer");
-	/* it goes when its peers are gone, and not before */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	priv_lock_memory();
-	keys = signer_keys_load(g->shared->config->keys, p->gid, to_log, NULL);
-	if (keys == NULL || priv_drop(p, g->start.parent, 0) != 0) {
-		if (keys != NULL)
-			failed.status = EX_OSERR;
-		(void)!send(control, &failed, sizeof(failed), MSG_NOSIGNAL);
-		signer_keys_free(&keys);
-		return (int)failed.status;
-	}
-	log_copy(-1);
-	is_locked = priv_lock_memory();
-	if (guard_enter(GUARD_SIGNER, NULL, 0) != 0) {
-		failed.status = EX_OSERR;
-		(void)!send(control, &failed, sizeof(failed), MSG_NOSIGNAL);
-		signer_keys_free(&keys);
-		return EX_OSERR;
-	}
-	if (!is_locked && g->number == 1)	/* once is enough */
-		log_line(LOG_NOTICE_, "RLIMIT_MEMLOCK is too low to lock "
-		    "more memory than that of the keys themselves");
-	if (signer_keys_announce(keys, control) == 0)
-		signer_serve(keys, control);
-	signer_keys_free(&keys);
-	return 0;
-}
-
-static int
-start_signer(struct generation *g, int *status)
-{
-	int pair[2];
-	pid_t pid;
-	int r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return -E_SYSTEM;
-	pid = fork();
-	if (pid == 0) {
-		int keep[2] = {pair[1], log_copied()};
-
-		priv_close_others(keep, 2);
-		exit(signer_main(g, pair[1]));
-	}
-	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
-		return -E_SYSTEM;
-	}
-	g->signer = pid;
-	g->control = pair[0];
-	r = signer_inventory_take(&g->inventory, g->control, g->arena, status);
-	if (r != 0)
-		log_line(LOG_ERROR_, "the signer did not start");
-	return *status != 0 ? -E_UNSAFE : r;
-}
-
 /* ---- workers ------------------------------------------------------------- */
 
-/* The descriptors that a worker needs, and no other; that many + 8. */
+/* The descriptors that a worker needs, and no other; that many + SIGNERS_MAX
+ * + 8. */
 static void
 close_others(const struct worker_start *s, int *keep)
 {
@@ -137,8 +60,8 @@ close_others(const struct worker_start *s, int *keep)
 	for (size_t k = 0; k < s->env.n_sockets; k++)
 		keep[n++] = s->env.sockets[k].fd;
 	keep[n++] = s->ready_fd;
-	if (s->env.signer_fd >= 0)
-		keep[n++] = s->env.signer_fd;
+	for (unsigned k = 0; k < s->env.signers.n; k++)
+		keep[n++] = s->env.signers.fds[k];
 	if (s->env.spool_fd >= 0)
 		keep[n++] = s->env.spool_fd;
 	if (s->env.state_fd >= 0)
@@ -191,7 +114,8 @@ fork_worker(struct generation *g, struct child *c, struct worker_start *s)
 	if (open_channels(g, c, &s->env) == 0)
 		pid = fork();
 	if (pid == 0) {
-		int *keep = calloc(s->env.n_sockets + 8, sizeof(*keep));
+		int *keep = calloc(s->env.n_sockets + SIGNERS_MAX + 8,
+		    sizeof(*keep));
 
 		if (keep == NULL)
 			exit(EX_OSERR);
@@ -219,8 +143,7 @@ start_worker(struct generation *g, size_t at)
 {
 	struct worker_start s = g->start;
 	struct child *c = g->children + at;
-	int pair[2] = {-1, -1};
-	pid_t pid = -1;
+	pid_t pid;
 
 	s.number = (unsigned)at + 1;
 	c->started_ms = now();
@@ -228,21 +151,11 @@ start_worker(struct generation *g, size_t at)
 	c->is_ready = false;
 	watchdog_begin(&c->watchdog, c->started_ms, watchdog_ms(g));
 	tls_tickets_turn(c->started_ms);
-	if (g->control >= 0) {
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-		    pair) != 0)
-			return -E_SYSTEM;
-		if (passfd_give(g->control, pair[1]) != 0)
-			goto out;
-		s.env.signer_fd = pair[0];
-	}
+	if (signers_connect(&g->signers, at, &s.env.signers) != 0)
+		return -E_SYSTEM;
 	pid = fork_worker(g, c, &s);
 	c->pid = pid < 0 ? 0 : pid;
-out:
-	if (pair[0] >= 0) {
-		close(pair[0]);
-		close(pair[1]);
-	}
+	signers_close(&s.env.signers);
 	return pid < 0 ? -E_SYSTEM : 0;
 }
 
@@ -385,7 +298,6 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	}
 	env->config = c;
 	env->inventory = &g->inventory;
-	env->signer_fd = -1;
 	env->queue_fd = env->copies_fd = -1;
 	env->state_fd = open(c->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	env->spool_fd = priv_folder(&g->start.priv, env->state_fd, WORKER_TMP);
@@ -423,7 +335,8 @@ start_all(struct generation *g, const struct generation *before, int *status)
 	int r = 0;
 
 	if (g->shared->config->keys != NULL)
-		r = start_signer(g, status);
+		r = signers_start(&g->signers, &g->start, g->n_children,
+		    &g->inventory, g->arena, status);
 	if (r == 0)
 		r = keep_keys(g, before, status);
 	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
@@ -450,7 +363,8 @@ abandon(struct generation **gp)
 	struct generation *g = *gp;
 
 	generation_end(g, SIGKILL);
-	await(g->signer);
+	for (unsigned k = 0; k < g->signers.n; k++)
+		await(g->signers.each[k].pid);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
 		await(g->children[k].pid);
 	generation_free(gp);
@@ -468,7 +382,6 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	*status = 0;
 	if (g == NULL)
 		goto out;
-	g->control = -1;
 	g->start.env.spool_fd = g->start.env.copies_fd = -1;
 	g->start.env.state_fd = -1;
 	g->number = number;
@@ -507,8 +420,7 @@ generation_free(struct generation **gp)
 		config_free(&g->shared->config);
 		free(g->shared);
 	}
-	if (g->control >= 0)
-		close(g->control);
+	signers_end(&g->signers, 0);
 	if (g->start.env.spool_fd >= 0)
 		close(g->start.env.spool_fd);
 	if (g->start.env.state_fd >= 0)
@@ -549,10 +461,8 @@ log_end(const char *who, size_t number, pid_t pid, int status)
 	struct buf b = BUF_ON(name);
 
 	buf_add_str(&b, who);
-	if (number != 0) {
-		buf_add_octet(&b, '/');
-		buf_add_number(&b, number);
-	}
+	buf_add_octet(&b, '/');
+	buf_add_number(&b, number);
 	if (WIFSIGNALED(status))
 		log_line(LOG_ERROR_, "%.*s (pid %ld) died of signal %d, %s",
 		    BYTES_FMT(buf_bytes(&b)), (long)pid, WTERMSIG(status),
@@ -570,24 +480,27 @@ tell_children(const struct generation *g, int signal)
 			kill(g->children[k].pid, signal);
 }
 
+static enum generation_loss
+lose_signer(struct generation *g, unsigned number, pid_t pid, int status)
+{
+	if (!g->is_leaving || status != 0)
+		log_end("signer", number, pid, status);
+	if (!g->is_leaving) {
+		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_SIGNER, 0);
+		return GENERATION_SIGNER;
+	}
+	if (signers_left(&g->signers) == 0)
+		tell_children(g, WORKER_PART);	/* where there are some left */
+	return GENERATION_EXPECTED;
+}
+
 enum generation_loss
 generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 {
-	if (pid == g->signer) {
-		g->signer = 0;
-		if (!g->is_leaving || status != 0)
-			log_end("signer", 0, pid, status);
-		if (g->control >= 0)
-			close(g->control);
-		g->control = -1;
-		if (!g->is_leaving) {
-			metrics_count(METRIC_RESTARTS, METRIC_PROCESS_SIGNER,
-			    0);
-			return GENERATION_SIGNER;
-		}
-		tell_children(g, WORKER_PART);	/* where there are some left */
-		return GENERATION_EXPECTED;
-	}
+	unsigned signer = signers_reap(&g->signers, pid);
+
+	if (signer != 0)
+		return lose_signer(g, signer, pid, status);
 	for (size_t k = 0; k < g->n_children; k++) {
 		struct child *c = g->children + k;
 
@@ -632,11 +545,10 @@ look_at_children(struct generation *g, int64_t now_ms)
 int64_t
 generation_tick(struct generation *g, int64_t now_ms)
 {
-	bool needs_signer = g->shared->config->keys != NULL;
 	int64_t next = look_at_children(g, now_ms);
 
-	/* without its signer it is being replaced as a whole */
-	if (g->is_leaving || (needs_signer && g->control < 0))
+	/* without a signer it is being replaced as a whole */
+	if (g->is_leaving || !generation_can_sign(g))
 		return next;
 	for (size_t k = 0; k < g->n_children; k++) {
 		struct child *c = g->children + k;
@@ -667,23 +579,13 @@ generation_meet_queue(struct generation *g)
 			queue_meet(g->queue, g->children[k].queue_channel);
 }
 
-int
-generation_signer(const struct generation *g)
+void
+generation_signers(const struct generation *g, struct signer_ends *ends)
 {
-	int pair[2], error;
-
-	if (g->control < 0)
-		return -1;
-	error = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
-	if (error == 0) {
-		error = passfd_give(g->control, pair[1]);
-		close(pair[1]);
-		if (error != 0)
-			close(pair[0]);
-	}
-	if (error != 0)
+	ends->n = 0;
+	if (signers_left(&g->signers) != 0 &&
+	    signers_connect(&g->signers, 0, ends) != 0)
 		log_line(LOG_ERROR_, "the queue gets no signer: %m");
-	return error != 0 ? -1 : pair[0];
 }
 
 void
@@ -697,7 +599,14 @@ generation_meet(struct generation *g)
 bool
 generation_can_sign(const struct generation *g)
 {
-	return g->shared->config->keys == NULL || g->signer != 0;
+	return g->shared->config->keys == NULL ||
+	    signers_left(&g->signers) != 0;
+}
+
+bool
+generation_is_whole(const struct generation *g)
+{
+	return signers_left(&g->signers) == g->signers.n;
 }
 
 void
@@ -705,12 +614,8 @@ generation_end(struct generation *g, int signal)
 {
 	g->is_leaving = true;
 	tell_children(g, signal);
-	if (g->signer != 0 && signal == SIGKILL)
-		kill(g->signer, SIGKILL);
-	/* the signer leaves behind the last worker */
-	if (g->control >= 0)
-		close(g->control);
-	g->control = -1;
+	/* signers leave behind the last worker */
+	signers_end(&g->signers, signal);
 }
 
 bool
@@ -719,5 +624,5 @@ generation_is_gone(const struct generation *g)
 	for (size_t k = 0; k < g->n_children; k++)
 		if (g->children[k].pid != 0)
 			return false;
-	return g->signer == 0;
+	return signers_left(&g->signers) == 0;
 }

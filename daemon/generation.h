@@ -1,5 +1,5 @@
 /*
- * A generation: the signer and the workers of one configuration. A reload
+ * A generation: the signers and the workers of one configuration. A reload
  * makes a new one; the old one finishes its sessions and leaves.
  */
 #ifndef DAEMON_GENERATION_H
@@ -8,6 +8,7 @@
 #include "daemon/bind.h"
 #include "daemon/keeper.h"
 #include "daemon/queue.h"
+#include "daemon/signers.h"
 #include "daemon/watchdog.h"
 #include "daemon/worker.h"
 
@@ -35,9 +36,8 @@ struct generation {
 	struct arena *arena;
 	struct signer_inventory inventory;
 	struct worker_start start;	/* of each worker, but for its own */
-	int64_t started_ms;		/* also its signer's */
-	pid_t signer;			/* 0: none */
-	int control;			/* of the signer; -1: none */
+	int64_t started_ms;		/* also its signers' */
+	struct signers signers;
 	struct keeper *keeper;		/* of all generations */
 	struct queue *queue;		/* likewise */
 	struct child *children;
@@ -51,7 +51,7 @@ enum generation_loss {
 	GENERATION_NOT_OURS,
 	GENERATION_EXPECTED,	/* it was told to */
 	GENERATION_WORKER,	/* it will be started again */
-	GENERATION_SIGNER,	/* the generation can sign no more */
+	GENERATION_SIGNER,	/* another generation is to bring another */
 };
 
 /*
@@ -98,12 +98,15 @@ void generation_wipe(struct generation *g);
 void generation_meet(struct generation *g);
 void generation_meet_queue(struct generation *g);
 
-/* A socket to its signer, for a queue process; the caller's. -1: there is
- * none, or it can not be had (logged). */
-int generation_signer(const struct generation *g);
+/* Sockets to its signers, for a queue process; the caller's. None where there
+ * are none, or they can not be had (logged). */
+void generation_signers(const struct generation *g, struct signer_ends *ends);
 
-/* Whether its signer is there, where it has keys. */
+/* Whether a signer is there, where it has keys. */
 bool generation_can_sign(const struct generation *g);
+
+/* Whether all of its signers are. */
+bool generation_is_whole(const struct generation *g);
 
 /* Has it finish its sessions: a signal of worker.h; or SIGKILL. */
 void generation_end(struct generation *g, int signal);

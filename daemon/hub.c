@@ -104,15 +104,15 @@ hub_init(struct hub *h, const struct worker_env *env,
 	    &(struct memory_calls){on_memory, on_arrival}, h);
 	h->pool = pool_new();
 	h->offers = offers_new(env->config);
-	if (env->signer_fd >= 0)
-		h->signer = signer_client_new(env->loop, env->signer_fd,
+	if (env->signers.n != 0)
+		h->signer = signer_client_new(env->loop, &env->signers,
 		    on_signature, h);
 	if (env->queue_fd >= 0)
 		h->queue = queue_link_new(env->loop, env->queue_fd, on_queue,
 		    h);
 	return make_keyring(h) && h->offers != NULL && h->resolve != NULL &&
 	    h->pool != NULL && h->memory != NULL &&
-	    (env->signer_fd < 0 || h->signer != NULL) &&
+	    (env->signers.n == 0 || h->signer != NULL) &&
 	    (env->queue_fd < 0 || h->queue != NULL);
 }
 

@@ -63,7 +63,7 @@ struct hub {
 /*
  * Makes what is shared but for the probe; takes no connection.
  *
- * env      lives as long; signer_fd may be -1
+ * env      lives as long; there may be no signers
  * Returns  false without memory: hub_fini() is to be called all the same
  */
 bool hub_init(struct hub *h, const struct worker_env *env,

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -105,7 +106,25 @@ signer_inventory_take(struct signer_inventory *inv, int control,
 		entries[k].path = "";	/* the signer's alone to know */
 	}
 	*inv = (struct signer_inventory){keys, hello.n_keys,
-	    {entries, hello.n_keys}, retired, hello.n_retired};
+	    {entries, hello.n_keys}, retired, hello.n_retired, {0}};
+	memcpy(inv->digest, hello.digest, sizeof(inv->digest));
+	return 0;
+}
+
+int
+signer_inventory_match(const struct signer_inventory *inv, int control,
+    int *status)
+{
+	struct signer_hello hello;
+	int r = take(control, &hello, sizeof(hello));
+
+	*status = r == 0 ? (int)hello.status : 0;
+	if (r != 0 || *status != 0 ||
+	    memcmp(hello.digest, inv->digest, sizeof(inv->digest)) == 0)
+		return r;
+	log_line(LOG_ERROR_, "keys changed while the signers read them: "
+	    "reload once they are in their place");
+	*status = EX_TEMPFAIL;
 	return 0;
 }
 

@@ -47,7 +47,7 @@ struct master {
 	int64_t kill_ms;		/* while stopping */
 	bool is_reload_due;		/* asked while one is under way */
 	struct reload reload;
-	bool is_renewal_due;		/* the newest has lost its signer */
+	bool is_renewal_due;		/* the newest has lost a signer */
 	int64_t renew_ms;		/* not before */
 	int64_t renew_wait_ms;
 	struct tls_watch certificates;	/* of the newest generation */
@@ -279,7 +279,7 @@ fail_start(struct master *m, int status)
 		return;
 	}
 	go_on_with_old(m);
-	if (!generation_can_sign(g))
+	if (!generation_is_whole(g))
 		renew_later(m);
 }
 
@@ -289,8 +289,8 @@ renew(struct master *m)
 	struct generation *g = serving(m);
 
 	m->is_renewal_due = false;
-	if (g == NULL || g->control >= 0)
-		return;		/* a reload has brought a new signer */
+	if (g == NULL || generation_is_whole(g))
+		return;		/* a reload has brought new signers */
 	if (is_pending(m))
 		renew_later(m);
 	else if (start(m, g->shared) != 0)
@@ -494,12 +494,14 @@ wipe_for_queue(void *arg)
 			generation_wipe(g);
 }
 
-static int
-signer_for_queue(void *arg)
+static void
+signers_for_queue(void *arg, struct signer_ends *ends)
 {
 	const struct generation *g = serving(arg);
 
-	return g == NULL ? -1 : generation_signer(g);
+	ends->n = 0;
+	if (g != NULL)
+		generation_signers(g, ends);
 }
 
 /* Starts the keeper where it is due. Returns when that is. */
@@ -667,7 +669,7 @@ master_run(const char *path, struct config *c)
 	m.keeper.in_child = wipe;
 	m.keeper.arg = &m;
 	m.queue.in_child = wipe_for_queue;
-	m.queue.signer = signer_for_queue;
+	m.queue.signers = signers_for_queue;
 	m.queue.arg = &m;
 	m.control.in_child = wipe;
 	m.control.arg = &m;

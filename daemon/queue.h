@@ -40,8 +40,8 @@ struct queue {
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
 	bool is_stopping;	/* no other is to follow */
-	/* a socket to the signer of the generation that serves; -1: none */
-	int (*signer)(void *arg);
+	/* sockets to the signers of the generation that serves */
+	void (*signers)(void *arg, struct signer_ends *ends);
 	/* wipes, in the new process, what a queue must not have */
 	void (*in_child)(void *arg);
 	void *arg;

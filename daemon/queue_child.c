@@ -16,6 +16,7 @@
 #include "daemon/metrics.h"
 #include "daemon/passfd.h"
 #include "daemon/queue.h"
+#include "daemon/signers.h"
 #include "daemon/spool_state.h"
 
 #define WAIT_MIN_MS 100
@@ -106,7 +107,7 @@ queue_lock(struct queue *q, const struct config *c, const struct priv *p)
 
 static int
 queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
-    int control, int channel, int signer)
+    int control, int channel, const struct signer_ends *signers)
 {
 	struct worker_env env = *of;
 	const struct guard_path files = {q->state, SPOOL_NAME, GUARD_FILES, -1};
@@ -130,7 +131,7 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 	logins_lock(env.logins);
 	secrets_free(&env.secrets);	/* it makes no return address */
 	env.keeper_fd = channel;
-	env.signer_fd = signer;
+	env.signers = *signers;
 	env.queue_fd = env.copies_fd = env.spool_fd = -1;
 	env.sockets = NULL;
 	env.n_sockets = 0;
@@ -140,20 +141,19 @@ queue_main(const struct queue *q, const struct worker_env *of, pid_t parent,
 /* In the child: what it needs, and no more. */
 static _Noreturn void
 child(const struct queue *q, const struct worker_env *env, pid_t parent,
-    int control, int channel, int signer)
+    int control, int channel, const struct signer_ends *signers)
 {
-	int keep[5], n = 0;
+	int keep[4 + SIGNERS_MAX], n = 0;
 
 	keep[n++] = control;
 	keep[n++] = channel;
 	keep[n++] = q->lock;
-	if (signer >= 0)
-		keep[n++] = signer;
+	for (unsigned k = 0; k < signers->n; k++)
+		keep[n++] = signers->fds[k];
 	if (env->state_fd >= 0)
 		keep[n++] = env->state_fd;
 	priv_close_others(keep, (size_t)n);
-	exit(queue_main(q, env, parent, control, channel,
-	    signer));
+	exit(queue_main(q, env, parent, control, channel, signers));
 }
 
 static int
@@ -161,16 +161,17 @@ start(struct queue *q, const struct worker_env *env)
 {
 	int control[2] = {-1, -1}, channel[2] = {-1, -1};
 	pid_t parent = getpid(), pid = -1;
-	int signer = q->signer == NULL ? -1 : q->signer(q->arg);
+	struct signer_ends signers = {.n = 0};
 
+	if (q->signers != NULL)
+		q->signers(q->arg, &signers);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 	    control) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET |
 	    SOCK_CLOEXEC, 0, channel) == 0)
 		pid = fork();
 	if (pid == 0)
-		child(q, env, parent, control[1], channel[1], signer);
-	if (signer >= 0)
-		close(signer);
+		child(q, env, parent, control[1], channel[1], &signers);
+	signers_close(&signers);
 	if (pid < 0) {
 		int was = errno;
 

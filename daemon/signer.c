@@ -230,26 +230,56 @@ signer_keys_count(const struct signer_keys *k)
 	return k->dir.n;
 }
 
-int
-signer_keys_announce(const struct signer_keys *k, int control)
+/* The entry of one key, retired ones behind the others. 0 or negative. */
+static int
+entry_of(const struct signer_keys *k, size_t n, struct signer_entry *m)
 {
-	struct signer_hello hello = {0, (uint32_t)k->dir.n,
-	    (uint32_t)k->n_retired};
-
-	if (send(control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
-		return -E_SYSTEM;
-	for (size_t n = 0; n < k->dir.n; n++) {
-		struct signer_entry m = {.number = 0};
-
-		if (describe(k->dir.entries + n, k->keys[n], n, &m) != 0 ||
-		    send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
-			return -E_SYSTEM;
+	if (n >= k->dir.n) {
+		*m = k->retired[n - k->dir.n];
+		return 0;
 	}
-	for (size_t n = 0; n < k->n_retired; n++)
-		if (send(control, &k->retired[n], sizeof(*k->retired),
-		    MSG_NOSIGNAL) < 0)
-			return -E_SYSTEM;
-	return 0;
+	memset(m, 0, sizeof(*m));
+	return describe(k->dir.entries + n, k->keys[n], n, m);
+}
+
+static int
+digest_all(const struct signer_keys *k, uint8_t *digest)
+{
+	struct dkim2_hasher h;
+	struct signer_entry m;
+	int r = dkim2_hasher_init(&h, DKIM2_SHA256);
+
+	if (r != 0)
+		return r;
+	for (size_t n = 0; n < k->dir.n + k->n_retired && r == 0; n++) {
+		r = entry_of(k, n, &m);
+		if (r == 0)
+			r = dkim2_hasher_add(&h, (struct bytes){
+			    (const uint8_t *)&m, sizeof(m)});
+	}
+	if (r == 0)
+		r = dkim2_hasher_end(&h, digest);
+	dkim2_hasher_fini(&h);
+	return r;
+}
+
+int
+signer_keys_announce(const struct signer_keys *k, int control, bool is_whole)
+{
+	struct signer_hello hello = {.n_keys = (uint32_t)k->dir.n,
+	    .n_retired = (uint32_t)k->n_retired};
+	struct signer_entry m;
+	int r = digest_all(k, hello.digest);
+
+	if (r == 0 && send(control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+		r = -E_SYSTEM;
+	for (size_t n = 0; is_whole && r == 0 &&
+	    n < k->dir.n + k->n_retired; n++) {
+		r = entry_of(k, n, &m);
+		if (r == 0 && send(control, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+			r = -E_SYSTEM;
+	}
+	return r;
 }
 
 struct signer {

@@ -30,6 +30,7 @@ struct signer_inventory {
 	const struct signer_key *retired;	/* sign no more: what they
 						   signed comes back */
 	size_t n_retired;
+	uint8_t digest[32];		/* of all that a signer said */
 };
 
 /* The keys of one domain: how many, and the first. */
@@ -47,6 +48,16 @@ size_t signer_inventory_find(const struct signer_inventory *inv,
  */
 int signer_inventory_take(struct signer_inventory *inv, int control,
     struct arena *a, int *status);
+
+/*
+ * Hears from another signer of the same folder that its keys, and their
+ * numbers, are the same.
+ *
+ * Returns  as above; *status is EX_TEMPFAIL where they are not: the folder
+ *          changed meanwhile (logged)
+ */
+int signer_inventory_match(const struct signer_inventory *inv, int control,
+    int *status);
 
 /* ---- the signer's process ------------------------------------------------ */
 
@@ -71,8 +82,10 @@ const struct keydir *signer_keys_dir(const struct signer_keys *k);
 
 size_t signer_keys_count(const struct signer_keys *k);
 
-/* Sends the inventory to the master. 0 or -E_SYSTEM. */
-int signer_keys_announce(const struct signer_keys *k, int control);
+/* Sends the inventory to the master; or, where it has it from another signer,
+ * its digest alone. 0, -E_SYSTEM or what dkim2_hasher_add() returns. */
+int signer_keys_announce(const struct signer_keys *k, int control,
+    bool is_whole);
 
 /*
  * Takes peers from the control socket and signs for them, until the control
@@ -84,15 +97,31 @@ void signer_serve(const struct signer_keys *k, int control);
 
 struct signer_client;
 
+/* How many signers a generation has at most. */
+#define SIGNERS_MAX 64
+
+/* Sockets to signers that have the same keys. */
+struct signer_ends {
+	unsigned n;		/* 0: none */
+	int fds[SIGNERS_MAX];
+};
+
 /*
  * answer   signature of n octets; n == 0: it could not be made (the reason
  *          is in the log)
  */
 typedef void signer_answer(void *arg, uint64_t tag, struct bytes signature);
 
-/* The worker's end. fd is its own socket of a pair. NULL without memory. */
-struct signer_client *signer_client_new(struct loop *l, int fd,
-    signer_answer *answer, void *arg);
+/*
+ * The worker's end. A question goes to the signer that owes us least, of
+ * several to the first; where that one ends, to another.
+ *
+ * ends     one at least; its sockets are the client's from now on, also
+ *          where it is not made
+ * Returns  NULL without memory
+ */
+struct signer_client *signer_client_new(struct loop *l,
+    const struct signer_ends *ends, signer_answer *answer, void *arg);
 void signer_client_free(struct signer_client **c);
 
 /*
@@ -100,8 +129,8 @@ void signer_client_free(struct signer_client **c);
  * before this returns, with the same tag: a slot number and a generation,
  * never a pointer. An answer that does not come within 5 s is one of n == 0.
  *
- * Returns  0, or -E_SYSTEM where the signer is gone or overloaded (no answer
- *          will come then)
+ * Returns  0, or -E_SYSTEM where all signers are gone or overloaded (no
+ *          answer will come then)
  */
 int signer_client_ask(struct signer_client *c, unsigned key,
     struct bytes digest, uint64_t tag);

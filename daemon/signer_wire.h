@@ -31,10 +31,11 @@ struct signer_hello {
 	uint32_t status;	/* 0, or what to exit with (sysexits.h) */
 	uint32_t n_keys;
 	uint32_t n_retired;
+	uint8_t digest[32];	/* SHA-256 of all entries */
 };
 
-/* Signer to master, once for each key; then once for each retired one, whose
- * number is of no use. */
+/* The first signer to its master, once for each key; then once for each
+ * retired one, whose number is of no use. */
 struct signer_entry {
 	uint32_t number;
 	uint32_t algorithm;

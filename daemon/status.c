@@ -60,9 +60,11 @@ write_generation(const struct status_facts *f, struct buf *out,
 		write_process(f, out, g->is_leaving ? "leaving" : "worker",
 		    k + 1, c->pid, c->started_ms, c->n_restarts);
 	}
-	if (g->signer != 0)
-		write_process(f, out, g->is_leaving ? "leaving-signer" :
-		    "signer", 0, g->signer, g->started_ms, 0);
+	for (unsigned k = 0; k < g->signers.n; k++)
+		if (g->signers.each[k].pid != 0)
+			write_process(f, out, g->is_leaving ?
+			    "leaving-signer" : "signer", k + 1,
+			    g->signers.each[k].pid, g->started_ms, 0);
 }
 
 static void

@@ -34,7 +34,7 @@ struct worker_env {
 	struct logins *logins;
 	struct secrets *secrets;
 	const struct signer_inventory *inventory;	/* n == 0: no keys */
-	int signer_fd;				/* -1: no signer */
+	struct signer_ends signers;
 	int keeper_fd;	/* where sockets to keepers come; -1: no keeper */
 	int spool_fd;	/* folder for O_TMPFILE bodies; -1: memfd */
 	int state_fd;	/* the folder STATE */
@@ -55,8 +55,8 @@ struct worker_env {
 /* Signals of the master to a worker. */
 #define WORKER_STOP SIGTERM	/* finish your sessions, within 30 s */
 #define WORKER_LEAVE SIGUSR1	/* finish your sessions, a newer one is there */
-#define WORKER_PART SIGUSR2	/* likewise, and without delay: your signer is
-				   gone, so that clients are to come again */
+#define WORKER_PART SIGUSR2	/* likewise, and without delay: no signer is
+				   left, so that clients are to come again */
 
 /* What a worker is forked with; env but for its loop and drained. */
 struct worker_start {

@@ -32,7 +32,7 @@ static _Noreturn void
 serve(struct fixture *f, int control)
 {
 	struct worker_env env = {.config = f->config, .keeper_fd = -1,
-	    .signer_fd = -1, .spool_fd = -1, .state_fd = -1, .queue_fd = -1,
+	    .spool_fd = -1, .state_fd = -1, .queue_fd = -1,
 	    .copies_fd = -1};
 	sigset_t set;
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -99,7 +100,7 @@ serve(struct fixture *f, int control)
 	struct signer_keys *k = signer_keys_load(f->folder, (unsigned)-1,
 	    complain, NULL);
 
-	if (k == NULL || signer_keys_announce(k, control) != 0)
+	if (k == NULL || signer_keys_announce(k, control, true) != 0)
 		_exit(1);
 	signer_serve(k, control);
 	signer_keys_free(&k);
@@ -134,6 +135,7 @@ static int
 start(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct signer_ends ends = {.n = 1};
 	int pair[2], status;
 
 	assert_non_null(f);
@@ -157,7 +159,8 @@ start(void **state)
 	assert_int_equal(passfd_give(f->control, pair[1]), 0);
 	close(pair[1]);
 	f->loop = loop_new();
-	f->client = signer_client_new(f->loop, pair[0], on_answer, f);
+	ends.fds[0] = pair[0];
+	f->client = signer_client_new(f->loop, &ends, on_answer, f);
 	assert_non_null(f->client);
 	return 0;
 }
@@ -254,7 +257,7 @@ test_retired_keys_are_known(void **state)
 	assert_non_null(k);
 	assert_int_equal(signer_keys_count(k), 1);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(signer_keys_announce(k, pair[0]), 0);
+	assert_int_equal(signer_keys_announce(k, pair[0], true), 0);
 	assert_int_equal(signer_inventory_take(&inv, pair[1], f->arena,
 	    &status), 0);
 	assert_int_equal(inv.n, 1);
@@ -271,6 +274,45 @@ test_retired_keys_are_known(void **state)
 	close(pair[1]);
 	assert_int_equal(unlink(path[0]), 0);
 	assert_int_equal(unlink(path[1]), 0);
+}
+
+/* What a second signer of the folder says to the first one's inventory. */
+static int
+match(const struct fixture *f)
+{
+	struct signer_keys *k = signer_keys_load(f->folder, (unsigned)-1,
+	    complain, NULL);
+	int pair[2], status;
+
+	assert_non_null(k);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(signer_keys_announce(k, pair[0], false), 0);
+	assert_int_equal(signer_inventory_match(&f->inv, pair[1], &status), 0);
+	signer_keys_free(&k);
+	close(pair[0]);
+	close(pair[1]);
+	return status;
+}
+
+/* A number must not be that of one key here and of another there. */
+static void
+test_signers_have_the_same_keys(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t pem[4096];
+	struct buf b = BUF_ON(pem);
+	char path[200];
+
+	assert_int_equal(match(f), 0);
+	set_state(f, 0, "made 1", path);
+	assert_int_equal(match(f), EX_TEMPFAIL);
+	set_state(f, 0, "retired 1", path);
+	assert_int_equal(match(f), EX_TEMPFAIL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(match(f), 0);
+	assert_int_equal(dkim2_private_key_pem(f->keys[0], &b), 0);
+	write_file(f->path[1], buf_bytes(&b), 0600);
+	assert_int_equal(match(f), EX_TEMPFAIL);
 }
 
 /* More at once than a socket holds: each gets its own answer. */
@@ -427,6 +469,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_inventory), TEST(test_sign_many),
 		TEST(test_retired_keys_are_known),
+		TEST(test_signers_have_the_same_keys),
 		TEST(test_no_such_key), TEST(test_signer_dies),
 		TEST(test_bounds), TEST(test_wrong_size),
 		TEST(test_master_gone), TEST(test_refused_keys),

@@ -343,7 +343,7 @@ queue_site_begin(const char *top, const char *listeners)
 	site.env.config = site.config;
 	site.env.inventory = &site.inventory;
 	site.env.state_fd = site.state;
-	site.env.signer_fd = site.env.keeper_fd = site.env.spool_fd =
+	site.env.keeper_fd = site.env.spool_fd =
 	    site.env.copies_fd = site.env.queue_fd = -1;
 	start_process();
 }

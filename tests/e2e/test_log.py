@@ -13,7 +13,7 @@ from smtptools import Client, Closed, Sink
 
 EVIL = "\x1b[31mred\x07\x9b\u202e"
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z hopseald\[\d+\] "
-                  r"(master|keeper|signer|worker/\d+): [\x20-\x7e]+$")
+                  r"(master|keeper|signer/\d+|worker/\d+): [\x20-\x7e]+$")
 FORGED = "2026-11-26T00:00:00.000Z hopseald[1] worker/1: forged: status=sent"
 
 

@@ -78,12 +78,19 @@ def plain_site(folder, *more, onward=None, **kw):
 
 
 def test_one_process_each(folder, keys, hopseald):
+    keys.add("two.example", ed25519=None)
     site = site_with_keys(folder, keys, workers=3)
     daemon = hopseald(site.config)
     assert len(children(daemon, "hopseald-worker")) == 3
-    assert len(children(daemon, "hopseald-signer")) == 1
+    assert len(children(daemon, "hopseald-signer")) == 3
     assert len(children(daemon, KEEPER)) == 1
     assert greets(site.port)
+
+
+def test_few_signers_where_no_key_is_rsa(folder, keys, hopseald):
+    daemon = hopseald(site_with_keys(folder, keys, workers=5).config)
+    assert len(children(daemon, "hopseald-worker")) == 5
+    assert len(children(daemon, "hopseald-signer")) == 2
 
 
 def test_no_keys_no_signer(folder, hopseald):
@@ -120,10 +127,13 @@ def test_only_needed_descriptors(folder, keys, hopseald):
     that the world can reach."""
     if os.geteuid() != 0:
         pytest.skip("only root sees the descriptors of others")
+    keys.add("two.example", ed25519=None)
     daemon = hopseald(site_with_keys(folder, keys, workers=2).config)
     inodes = {line.split()[9] for line in
               Path("/proc/net/tcp").read_text().splitlines()[1:]}
-    for pid in children(daemon, "hopseald-signer"):
+    signers = children(daemon, "hopseald-signer")
+    assert len(signers) == 2
+    for pid in signers:
         links = [os.readlink(f"/proc/{pid}/fd/{fd}")
                  for fd in os.listdir(f"/proc/{pid}/fd")]
         held = {re.sub(r"\D", "", link) for link in links
@@ -485,4 +495,4 @@ def test_journal_lines(folder, hopseald):
     daemon = hopseald(plain_site(folder).config, env={
         "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
     for line in daemon.log().splitlines():
-        assert re.match(r"<[3467]>(master|worker/\d+|signer|keeper): ", line), line
+        assert re.match(r"<[3467]>(master|worker/\d+|signer/\d+|keeper): ", line), line

@@ -360,7 +360,7 @@ def test_status(folder, keys, hopseald):
     (certificate,) = status["certificate"]
     assert certificate["file"].endswith(pair.cert.name)
     names = {p["name"]: p["pid"] for p in status["process"]}
-    assert set(names) == {"worker/1", "signer", "keeper", "control"}
+    assert set(names) == {"worker/1", "signer/1", "keeper", "control"}
     assert set(names.values()) < set(site.daemon.pids())
     assert status["hopseald"]["pid"] == site.daemon.pids()[0]
     shown = site.hopseal("status")

@@ -97,7 +97,7 @@ def test_bypass_without_a_signer(folder, sink, site):
     with harness.Hopseald(folder, site.config) as daemon:
         (folder / "keys").rename(folder / "lost")
         daemon.kill(min(children(daemon, "hopseald-signer")))
-        daemon.wait_log("signer .*died")
+        daemon.wait_log(r"signer/1 .*died")
         send(site.port, 451)
         hopseal(daemon, "bypass", "on", "--listener", "l")
         send(site.port)

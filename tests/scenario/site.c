@@ -64,10 +64,11 @@ struct signer_client {
 static struct signer_client client;
 
 struct signer_client *
-signer_client_new(struct loop *l, int fd, signer_answer *answer, void *arg)
+signer_client_new(struct loop *l, const struct signer_ends *ends,
+    signer_answer *answer, void *arg)
 {
 	(void)l;
-	(void)fd;
+	(void)ends;
 	client = (struct signer_client){answer, arg};
 	return &client;
 }
@@ -302,7 +303,7 @@ make_inventory(void)
 		    site.keys[k].selector, "-"};
 	}
 	site.inventory = (struct signer_inventory){site.keys, KEYS,
-	    {site.entries, KEYS}, NULL, 0};
+	    {site.entries, KEYS}, NULL, 0, {0}};
 }
 
 /* Every scenario begins without any. */
@@ -359,7 +360,7 @@ make_env(void)
 			    c->listeners[l].listen[k].is_lmtp};
 	make_inventory();
 	site.env.inventory = &site.inventory;
-	site.env.signer_fd = 0;		/* there is one */
+	site.env.signers.n = 1;	/* there is one */
 	site.env.keeper_fd = -1;
 	site.env.spool_fd = -1;
 	site.env.state_fd = -1;
