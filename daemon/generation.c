@@ -146,6 +146,7 @@ start_worker(struct generation *g, size_t at)
 	pid_t pid;
 
 	s.number = (unsigned)at + 1;
+	s.env.worker = at;
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
 	c->is_ready = false;
@@ -311,7 +312,10 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 		g->children[at].channel = g->children[at].queue_channel = -1;
 	if (map_http(g, sockets) != 0 || look_at_certificates(g) != 0)
 		return -E_NOMEM;
-	return map_sockets(g, sockets);
+	if (map_sockets(g, sockets) != 0)
+		return -E_NOMEM;
+	env->share = share_new(g->n_children, env->n_sockets);
+	return env->share == NULL ? -E_NOMEM : 0;
 }
 
 /* All or nothing: no domain loses its last key by a reload. A signer that was
@@ -430,6 +434,7 @@ generation_free(struct generation **gp)
 	tls_free(&g->start.env.tls);
 	logins_free(&g->start.env.logins);
 	secrets_free(&g->start.env.secrets);
+	share_free(&g->start.env.share);
 	arena_free(&g->arena);
 	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
 		close_channels(g->children + k);
@@ -507,6 +512,7 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 		if (c->pid != pid)
 			continue;
 		c->pid = 0;
+		share_forget(g->start.env.share, k);
 		close_channels(c);
 		if (!g->is_leaving || status != 0)
 			log_end("worker", k + 1, pid, status);

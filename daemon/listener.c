@@ -21,6 +21,12 @@
 #define REST_MS 200
 /* Connections taken from one socket a turn, so that sessions get theirs. */
 #define ACCEPTS_A_TURN 16
+/* How many sessions more than another worker one may have before it leaves
+ * what comes to that one, for how long, and how many it then takes: the other
+ * one hangs, or has much to do. */
+#define AHEAD_MAX 2
+#define LEFT_MS 2
+#define ACCEPTS_AFTER 4
 
 /* A connection whose PROXY header has not come. */
 struct newcomer {
@@ -35,7 +41,7 @@ struct acceptor {
 	const struct worker_socket *socket;
 	int fd;
 	struct loop_watch *watch;
-	struct loop_timer *timer;	/* after EMFILE */
+	struct loop_timer *timer;	/* the socket is left alone */
 	size_t n_sessions;		/* and newcomers */
 	struct inbound *first;		/* sessions, newest first */
 	struct newcomer *newcomers;
@@ -79,6 +85,24 @@ relay_gone(struct hub *h)
 	look_whether_drained((struct listener_set *)h);
 }
 
+/* Which socket it is. */
+static size_t
+place_of(const struct acceptor *a)
+{
+	return (size_t)(a - a->set->acceptors);
+}
+
+static void
+count(struct acceptor *a, int by)
+{
+	const struct worker_env *env = a->set->hub.env;
+
+	a->n_sessions += (size_t)by;
+	if (env->share != NULL)
+		share_set(env->share, env->worker, place_of(a),
+		    a->n_sessions);
+}
+
 static void
 session_gone(void *arg, struct inbound *s)
 {
@@ -92,7 +116,7 @@ session_gone(void *arg, struct inbound *s)
 	if (link->behind != NULL)
 		inbound_link(link->behind)->before = link->before;
 	crowd_leave(&link->crowd);
-	a->n_sessions--;
+	count(a, -1);
 	metrics_move(METRIC_SESSIONS_OPEN, a->socket->listener->role, -1);
 	look_whether_drained(a->set);
 }
@@ -139,7 +163,7 @@ begin_session(struct acceptor *a, int fd, const struct inbound_ends *ends)
 	if (a->first != NULL)
 		inbound_link(a->first)->before = s;
 	a->first = s;
-	a->n_sessions++;
+	count(a, 1);
 	metrics_count(METRIC_SESSIONS, a->socket->listener->role, 0);
 	metrics_move(METRIC_SESSIONS_OPEN, a->socket->listener->role, 1);
 	if (!is_free)
@@ -154,7 +178,7 @@ unlink_newcomer(struct newcomer *n)
 	*n->at = n->next;
 	if (n->next != NULL)
 		n->next->at = n->at;
-	n->acceptor->n_sessions--;
+	count(n->acceptor, -1);
 	free(n);
 }
 
@@ -206,7 +230,7 @@ await_header(struct acceptor *a, int fd, const struct inbound_ends *ends)
 	if (n->next != NULL)
 		n->next->at = &n->next;
 	a->newcomers = n;
-	a->n_sessions++;
+	count(a, 1);
 }
 
 static void
@@ -225,15 +249,6 @@ welcome(struct acceptor *a, int fd, const struct config_addr *peer)
 		await_header(a, fd, &ends);
 	else
 		begin_session(a, fd, &ends);
-}
-
-static void
-rested(void *arg)
-{
-	struct acceptor *a = arg;
-
-	if (a->watch != NULL)
-		loop_want(a->watch, LOOP_READ);
 }
 
 /* One of them lets a newcomer hear why, where there is none left. */
@@ -261,18 +276,39 @@ apologise(struct acceptor *a)
 }
 
 static void
-on_ready(void *arg, unsigned what)
+leave_alone(struct acceptor *a, int64_t ms)
 {
-	struct acceptor *a = arg;
+	loop_want(a->watch, 0);
+	loop_timer_start(a->timer, ms);
+}
 
-	(void)what;
-	for (unsigned k = 0; k < ACCEPTS_A_TURN; k++) {
+/* Whether another worker is to have what comes: one with less to do, or where
+ * there is no room here, any with some. */
+static bool
+is_anothers(const struct acceptor *a)
+{
+	const struct worker_env *env = a->set->hub.env;
+	bool is_full = a->n_sessions >= a->socket->listener->max_connections;
+
+	return env->share != NULL && share_ahead(env->share, env->worker,
+	    place_of(a)) > (is_full ? 0 : AHEAD_MAX);
+}
+
+static void
+take_some(struct acceptor *a, unsigned n, bool is_shared)
+{
+	for (unsigned k = 0; k < n; k++) {
 		struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
-		socklen_t n = sizeof(ss);
+		socklen_t size = sizeof(ss);
 		struct config_addr peer;
-		int fd = accept4(a->fd, (struct sockaddr *)&ss, &n,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd;
 
+		if (is_shared && is_anothers(a)) {
+			leave_alone(a, LEFT_MS);
+			break;
+		}
+		fd = accept4(a->fd, (struct sockaddr *)&ss, &size,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			addr_from_system((struct sockaddr *)&ss, &peer);
 			welcome(a, fd, &peer);
@@ -287,11 +323,29 @@ on_ready(void *arg, unsigned what)
 			    a->socket->listener->name);
 			if (is_full)
 				apologise(a);
-			loop_want(a->watch, 0);
-			loop_timer_start(a->timer, REST_MS);
+			leave_alone(a, REST_MS);
 		}
 		break;
 	}
+}
+
+static void
+on_ready(void *arg, unsigned what)
+{
+	(void)what;
+	take_some(arg, ACCEPTS_A_TURN, true);
+}
+
+/* What still waits was left to others in vain. */
+static void
+rested(void *arg)
+{
+	struct acceptor *a = arg;
+
+	if (a->watch == NULL)
+		return;
+	loop_want(a->watch, LOOP_READ);
+	take_some(a, ACCEPTS_AFTER, false);
 }
 
 static void
@@ -351,6 +405,9 @@ begin(struct acceptor *a, struct listener_set *set,
 	if (a->timer == NULL || a->watch == NULL)
 		return false;
 	loop_want(a->watch, LOOP_READ);
+	if (set->hub.env->share != NULL)
+		share_join(set->hub.env->share, set->hub.env->worker,
+		    place_of(a));
 	return true;
 }
 
@@ -399,8 +456,12 @@ listener_set_ask(struct listener_set *set, loop_call *asked, void *arg)
 static void
 stop_accepting(struct acceptor *a)
 {
+	const struct worker_env *env = a->set->hub.env;
+
 	loop_unwatch(&a->watch);
 	loop_timer_free(&a->timer);
+	if (env->share != NULL)
+		share_leave(env->share, env->worker, place_of(a));
 }
 
 /* Who has not begun is sent away. */

@@ -12,6 +12,7 @@
 #include "daemon/orders.h"
 #include "daemon/priv.h"
 #include "daemon/secrets.h"
+#include "daemon/share.h"
 #include "daemon/signer.h"
 #include "daemon/tls.h"
 
@@ -44,6 +45,8 @@ struct worker_env {
 	const struct orders *orders;	/* NULL: nobody can give any */
 	const struct worker_socket *sockets;
 	size_t n_sockets;
+	struct share *share;	/* NULL: there is no other worker */
+	size_t worker;		/* which one of it */
 	const int *http_fds;	/* of the control process: `metrics` */
 	size_t n_http;
 	const int64_t *certificate_ends;	/* of each listener's, in order;

@@ -45,7 +45,7 @@ make(struct keys *k, const char *active, const char *retired)
 		k->entries[at] = (struct keydir_entry){k->list[at].domain,
 		    k->list[at].selector, ""};
 	k->inventory = (struct signer_inventory){k->list, n, {k->entries, n},
-	    k->list + n, n_retired};
+	    k->list + n, n_retired, {0}};
 }
 
 /* What is logged meanwhile, a line each. */

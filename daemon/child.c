@@ -1,0 +1,97 @@
+#include "daemon/child.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/metrics.h"
+#include "daemon/passfd.h"
+
+#define WAIT_MIN_MS 100
+#define WAIT_MAX_MS (60 * 1000)
+
+bool
+child_is_due(struct child *c, int64_t now_ms, int64_t *next)
+{
+	*next = INT64_MAX;
+	if (c->pid != 0 || c->is_stopping)
+		return false;
+	if (c->restart_ms > now_ms) {
+		*next = c->restart_ms;
+		return false;
+	}
+	/* one that lived for long enough was no failure to start */
+	if (now_ms - c->started_ms > WAIT_MAX_MS)
+		c->wait_ms = 0;
+	c->started_ms = now_ms;
+	c->restart_ms = now_ms + c->wait_ms;
+	c->wait_ms = c->wait_ms == 0 ? WAIT_MIN_MS : c->wait_ms * 2;
+	if (c->wait_ms > WAIT_MAX_MS)
+		c->wait_ms = WAIT_MAX_MS;
+	return true;
+}
+
+void
+child_excuse(struct child *c)
+{
+	c->wait_ms = 0;
+	c->restart_ms = 0;
+}
+
+void
+child_log_end(const char *name, pid_t pid, int status)
+{
+	if (WIFSIGNALED(status))
+		log_line(LOG_ERROR_, "%s (pid %ld) died of signal %d, %s",
+		    name, (long)pid, WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		log_line(LOG_ERROR_, "%s (pid %ld) ended with status %d",
+		    name, (long)pid, WEXITSTATUS(status));
+}
+
+bool
+child_reap(struct child *c, const char *name, unsigned process, pid_t pid,
+    int status, int64_t now_ms)
+{
+	if (c->pid == 0 || c->pid != pid)
+		return false;
+	c->pid = 0;
+	if (c->restart_ms < now_ms)
+		c->restart_ms = now_ms;
+	if (status == 0)
+		return true;
+	c->n_restarts++;
+	metrics_count(METRIC_RESTARTS, process, 0);
+	child_log_end(name, pid, status);
+	return true;
+}
+
+void
+child_end(struct child *c, int signal)
+{
+	c->is_stopping = true;
+	if (signal == SIGKILL && c->pid != 0)
+		kill(c->pid, SIGKILL);
+}
+
+void
+child_meet(int control, int channel, const char *name)
+{
+	int pair[2];
+
+	if (control < 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_line(LOG_ERROR_, "cannot connect to the %s: %m", name);
+		return;
+	}
+	if (passfd_give(control, pair[0]) != 0 ||
+	    passfd_give(channel, pair[1]) != 0)
+		log_line(LOG_ERROR_, "cannot connect to the %s: %m", name);
+	close(pair[0]);
+	close(pair[1]);
+}

@@ -1,0 +1,58 @@
+/*
+ * A process that is one for all generations, as the master looks after it:
+ * where it ends unasked another one starts, each time it fails to live a
+ * minute after a longer pause.
+ */
+#ifndef DAEMON_CHILD_H
+#define DAEMON_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child {
+	pid_t pid;		/* 0: none */
+	unsigned n_restarts;	/* ends that nobody asked for */
+	int64_t started_ms;
+	int64_t restart_ms;	/* not before */
+	int64_t wait_ms;	/* before the next start, if that fails too */
+	bool is_stopping;	/* no other is to follow */
+};
+
+/*
+ * Whether one is to start now; that is then its start, and where it fails
+ * another is due at restart_ms.
+ *
+ * next     set where none is: when one will be; INT64_MAX: it runs, or none
+ *          is to follow
+ */
+bool child_is_due(struct child *c, int64_t now_ms, int64_t *next);
+
+/* It is told to end: that is no failure, and the next may start at once. */
+void child_excuse(struct child *c);
+
+/*
+ * A process ended.
+ *
+ * name     of it in the log
+ * process  likewise in the metrics, a METRIC_PROCESS_*
+ * Returns  whether it was this one
+ */
+bool child_reap(struct child *c, const char *name, unsigned process,
+    pid_t pid, int status, int64_t now_ms);
+
+/* Logs that a process ended, and how. */
+void child_log_end(const char *name, pid_t pid, int status);
+
+/* No other is to follow; with SIGKILL this one ends now. */
+void child_end(struct child *c, int signal);
+
+/*
+ * Connects a worker: one end of a pair goes to the process by its control
+ * socket, the other into the worker's channel. Failures are logged.
+ *
+ * control  -1: there is no process; the worker gets its end with the next one
+ */
+void child_meet(int control, int channel, const char *name);
+
+#endif
