@@ -50,6 +50,8 @@ keeper_main(const struct keeper *k, pid_t parent, int control)
 
 	log_open("keeper");
 	metrics_begin(METRIC_PROCESS_KEEPER);
+	/* until it answers, from before there is a keeper by name */
+	metrics_set(METRIC_STORE_OUT, 0, k->store != NULL);
 	prctl(PR_SET_NAME, "hopseald-keeper");
 	/* it goes when its peers are gone, and not before */
 	signal(SIGINT, SIG_IGN);

@@ -34,8 +34,9 @@ say(struct redis *r, int64_t *logged_ms, const char *why)
 		return;
 	*logged_ms = now;
 	r->is_told = true;
-	log_line(LOG_ERROR_, "the store %s is out: %s: mail goes on, a retry "
-	    "may arrive twice", r->where.name, why);
+	log_line(LOG_ERROR_, "the store %s is out: %s: %s", r->where.name, why,
+	    r->where.loss != NULL ? r->where.loss :
+	    "mail goes on, a retry may arrive twice");
 }
 
 static void trouble(struct redis *r, const char *fmt, ...)

@@ -30,6 +30,8 @@
 /* Where a server is, and who we are there. */
 struct redis_where {
 	const char *name;	/* for the log: as `store` has it */
+	const char *loss;	/* likewise: what comes of an outage; lasts;
+				   NULL: mail goes on, a retry may come twice */
 	struct sockaddr_storage address;	/* TCP or AF_UNIX */
 	socklen_t n_address;
 	unsigned db;		/* 0: it is not selected */

@@ -366,6 +366,7 @@ shared_copies_new(struct loop *l, struct shared *s,
     const struct store_limits *limits, shared_fetched_call *fetched, void *arg)
 {
 	struct shared_copies *c = calloc(1, sizeof(*c));
+	struct redis_where own = *where;
 
 	if (c == NULL)
 		return NULL;
@@ -378,7 +379,8 @@ shared_copies_new(struct loop *l, struct shared *s,
 	jobs_init(&c->sends);
 	jobs_init(&c->fetches);
 	c->last_drop = &c->drops;
-	c->redis = redis_new(l, where, shared_copy_scripts, COPY_SCRIPT__N,
+	own.loss = "what list managers change may not be described";
+	c->redis = redis_new(l, &own, shared_copy_scripts, COPY_SCRIPT__N,
 	    &calls, c);
 	if (c->redis == NULL)
 		shared_copies_free(&c);

@@ -57,6 +57,8 @@ $(DELIVERY_TESTS): $(B)/%: $(B)/%.o $(DELIVERY_PARTS) $(B)/parts-daemon.a $(CORE
 $(REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+# The one library that is not of a core.
+$(B)/tests/fuzz/fuzz_redis: CORE_LIBS += -lhiredis
 $(TOOLS): $(B)/%: $(B)/%.o $(CORES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
@@ -186,7 +188,7 @@ fuzz:
 		SANFLAGS='-fsanitize=fuzzer-no-link,$(FUZZ_SAN)' fuzz-run
 fuzz-run: $(CORES) $(patsubst %.c,$(B)/%.o,$(FUZZ_SOURCES))
 	@B=$(B) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) T='$(T)' \
-		LINK='-fsanitize=fuzzer,$(FUZZ_SAN) -pie' LIBS='$(CORES) $(CORE_LIBS)' \
+		LINK='-fsanitize=fuzzer,$(FUZZ_SAN) -pie' LIBS='$(CORES) $(CORE_LIBS) -lhiredis' \
 		tools/fuzz.sh
 
 .PHONY: check-32 check-32-run check check-core check-smtp check-queue check-lists check-dsn \

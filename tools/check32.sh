@@ -9,7 +9,7 @@ store=$PWD/build/packages/i386
 root=$store/root
 packages="libssl-dev libssl3 libsodium-dev libsodium23 libyaml-dev
 libyaml-0-2 libpsl-dev libpsl5 libidn2-0 libunistring2 libcmocka-dev
-libcmocka0"
+libcmocka0 libhiredis-dev libhiredis0.14"
 
 not_run() {
 	echo "32 bits NOT RUN: $*"
@@ -29,6 +29,7 @@ unpack() {
 	for file in "$store"/*.deb; do
 		dpkg -x "$file" "$root.new" || return
 	done
+	rm -rf "$root"
 	mv "$root.new" "$root"
 	rm -rf "$store/lists" "$store/cache" "$store"/*.deb
 }
@@ -39,7 +40,7 @@ gcc -m32 -fsanitize=undefined -o build/packages/32 build/packages/32.c \
     2>/dev/null && build/packages/32 ||
     not_run 'gcc -m32 does not work; it comes with gcc-multilib'
 command -v apt-get >/dev/null || not_run 'apt-get is missing'
-[ -d "$root" ] || unpack || not_run "the packages can not be downloaded"
+[ -d "$root/usr/include/hiredis" ] || unpack || not_run "the packages can not be downloaded"
 
 lib=$root/usr/lib/i386-linux-gnu
 PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
