@@ -392,10 +392,6 @@ all_steps_done(struct redis *r)
 		return;
 	r->is_up = true;
 	r->up_ms = loop_now_ms(r->loop);
-	if (r->is_told)
-		log_line(LOG_NOTICE_, "the store %s answers",
-		    r->where.name);
-	r->is_told = false;
 	r->calls->up(r->arg);
 }
 
@@ -672,6 +668,14 @@ redis_free(struct redis **rp)
 	loop_timer_free(&r->rest);
 	loop_timer_free(&r->late);
 	loop_defer(r->loop, &r->destroy, destroy, r);
+}
+
+void
+redis_is_well(struct redis *r)
+{
+	if (r->is_told)
+		log_line(LOG_NOTICE_, "the store %s answers", r->where.name);
+	r->is_told = false;
 }
 
 bool

@@ -105,6 +105,9 @@ struct redis_command {
  */
 int redis_ask(struct redis *r, const struct redis_command *c);
 
+/* It does what it is for: says so in the log, where it was out by the log. */
+void redis_is_well(struct redis *r);
+
 /* Whether commands are taken. */
 bool redis_is_up(const struct redis *r);
 

@@ -465,6 +465,7 @@ ready(struct shared *s, const uint8_t *secret)
 	s->has_secret = true;
 	if (is_other)
 		s->calls->secret(s->arg, s->secret);
+	redis_is_well(s->redis);
 	if (s->is_ready)
 		return;
 	s->is_ready = true;

@@ -25,17 +25,29 @@
 
 enum told { NOT_YET, GOOD, ABSENT, SAID };
 
+#define ENDS 4
+
+/* The server's end of a connection. */
+struct end {
+	struct fixture *f;
+	int fd;			/* -1: none */
+	struct loop_watch *watch;
+	unsigned n_loads;
+	size_t n_in;
+	char in[64 * 1024];
+};
+
 struct fixture {
 	struct loop *loop;
 	struct loop_timer *lost, *flood;
 	struct redis *redis;
-	int listener, fd;		/* the server's; -1: nobody is there */
-	struct loop_watch *listening, *watch;
+	int listener;
+	struct loop_watch *listening;
+	struct end ends[ENDS], *at;	/* what came last */
 	unsigned n_connects, n_ups, n_downs;
-	size_t n_in;
-	char in[64 * 1024];
 	const char *login;		/* what AUTH, SELECT, PING are answered */
-	const char *load;		/* likewise, SCRIPT LOAD */
+	const char *load;		/* likewise, SCRIPT LOAD; NULL: with its
+					   number, from 1, as 40 digits */
 	/* an answer to a command, or NULL: nothing now */
 	const char *(*answer)(struct fixture *f, const char *command);
 	const char *says;		/* what says() answers */
@@ -56,24 +68,25 @@ static const struct redis_script scripts[] = {{"a", "return 1"},
 static inline void
 say(struct fixture *f, const char *text)
 {
-	if (f->fd >= 0 && send(f->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+	if (f->at->fd >= 0 && send(f->at->fd, text, strlen(text),
+	    MSG_NOSIGNAL) < 0)
 		assert_true(errno == EPIPE || errno == ECONNRESET ||
 		    errno == EAGAIN);
 }
 
 static inline void
-hang_up(struct fixture *f)
+hang_up(struct end *e)
 {
-	loop_unwatch(&f->watch);
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = -1;
-	f->n_in = 0;
+	loop_unwatch(&e->watch);
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = -1;
+	e->n_in = 0;
 }
 
-/* Takes one whole command; its words with spaces between. */
+/* Takes one whole command; the beginning of its words, spaces between. */
 static inline bool
-take_command(struct fixture *f, char words[512])
+take_command(struct end *f, char words[512])
 {
 	char *at = f->in, *end = f->in + f->n_in;
 	size_t n_words, n_put = 0;
@@ -115,8 +128,12 @@ take(struct fixture *f, const char *words)
 	    strcmp(words, "PING") == 0) {
 		say(f, f->login);
 	} else if (strncmp(words, "SCRIPT LOAD", 11) == 0) {
+		char sha[64];
+
 		f->n_loads++;
-		say(f, f->load);
+		(void)snprintf(sha, sizeof(sha), "$40\r\n%040u\r\n",
+		    ++f->at->n_loads);
+		say(f, f->load != NULL ? f->load : sha);
 	} else {
 		f->n_commands++;
 		(void)snprintf(f->last, sizeof(f->last), "%s", words);
@@ -136,19 +153,21 @@ stop_where_done(struct fixture *f)
 static inline void
 on_octets(void *arg, unsigned what)
 {
-	struct fixture *f = arg;
-	ssize_t n = recv(f->fd, f->in + f->n_in, sizeof(f->in) - f->n_in,
+	struct end *e = arg;
+	struct fixture *f = e->f;
+	ssize_t n = recv(e->fd, e->in + e->n_in, sizeof(e->in) - e->n_in,
 	    MSG_DONTWAIT);
 	char words[512];
 
 	(void)what;
+	f->at = e;
 	if (n <= 0) {
-		hang_up(f);
+		hang_up(e);
 		stop_where_done(f);
 		return;
 	}
-	f->n_in += (size_t)n;
-	while (f->fd >= 0 && take_command(f, words))
+	e->n_in += (size_t)n;
+	while (e->fd >= 0 && take_command(e, words))
 		take(f, words);
 	stop_where_done(f);
 }
@@ -158,14 +177,17 @@ on_connect(void *arg, unsigned what)
 {
 	struct fixture *f = arg;
 	int fd = accept(f->listener, NULL, NULL);
+	struct end *e = f->ends;
 
 	(void)what;
 	assert_true(fd >= 0);
-	hang_up(f);
-	f->fd = fd;
+	while (e->fd >= 0)
+		assert_true(++e < f->ends + ENDS);
+	*e = (struct end){.f = f, .fd = fd};
+	f->at = e;
 	f->n_connects++;
-	f->watch = loop_watch(f->loop, fd, on_octets, f);
-	loop_want(f->watch, LOOP_READ);
+	e->watch = loop_watch(f->loop, fd, on_octets, e);
+	loop_want(e->watch, LOOP_READ);
 }
 
 /* ---- who asks ------------------------------------------------------------ */
@@ -281,8 +303,8 @@ on_flood(void *arg)
 	struct fixture *f = arg;
 
 	memset(more, 'x', sizeof(more));
-	if (f->fd >= 0)
-		(void)send(f->fd, more, sizeof(more), MSG_DONTWAIT |
+	if (f->at->fd >= 0)
+		(void)send(f->at->fd, more, sizeof(more), MSG_DONTWAIT |
 		    MSG_NOSIGNAL);
 	loop_timer_start(f->flood, 0);
 }
@@ -314,19 +336,19 @@ where(struct fixture *f)
 	return w;
 }
 
-static inline int
-set_up(void **state)
+static inline void
+set_up_server(struct fixture *f)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
 	struct sockaddr_in a = {.sin_family = AF_INET};
 
-	assert_non_null(f);
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(f->listener, (struct sockaddr *)&a, sizeof(a)),
 	    0);
 	assert_int_equal(listen(f->listener, 8), 0);
-	f->fd = -1;
+	for (unsigned k = 0; k < ENDS; k++)
+		f->ends[k].fd = -1;
+	f->at = f->ends;
 	f->loop = loop_new();
 	f->lost = loop_timer_new(f->loop, on_lost, f);
 	f->flood = loop_timer_new(f->loop, on_flood, f);
@@ -337,6 +359,15 @@ set_up(void **state)
 	f->answer = says;
 	f->says = "+yes\r\n";
 	f->until = never;
+}
+
+static inline int
+set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	set_up_server(f);
 	*state = f;
 	return 0;
 }
@@ -361,6 +392,19 @@ begin(void **state)
 	return f;
 }
 
+static inline void
+tear_down_server(struct fixture *f)
+{
+	f->until = never;
+	for (unsigned k = 0; k < ENDS; k++)
+		hang_up(f->ends + k);
+	loop_unwatch(&f->listening);
+	loop_timer_free(&f->lost);
+	loop_timer_free(&f->flood);
+	loop_free(&f->loop);
+	close(f->listener);
+}
+
 static inline int
 tear_down(void **state)
 {
@@ -368,12 +412,7 @@ tear_down(void **state)
 
 	f->until = never;
 	redis_free(&f->redis);
-	hang_up(f);
-	loop_unwatch(&f->listening);
-	loop_timer_free(&f->lost);
-	loop_timer_free(&f->flood);
-	loop_free(&f->loop);
-	close(f->listener);
+	tear_down_server(f);
 	free(f);
 	return 0;
 }

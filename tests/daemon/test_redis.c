@@ -208,9 +208,9 @@ P9_a_late_answer_is_not_anothers(void **state)
 	assert_int_equal(ask(f, 0, "GET"), 0);
 	run(f, is_down);
 	assert_int_equal(f->told[0], ABSENT);
-	loop_unwatch(&f->watch);
-	fd = f->fd;		/* it stays open at the server's end */
-	f->fd = -1;
+	loop_unwatch(&f->at->watch);
+	fd = f->at->fd;		/* it stays open at the server's end */
+	f->at->fd = -1;
 	f->redis->rest_ms = 0;
 	run(f, is_up);
 	assert_int_equal(ask(f, 1, "GET"), 0);

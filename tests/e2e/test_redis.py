@@ -12,10 +12,11 @@ import harness
 import redisserver
 from configs import egress
 from conftest import missing
-from smtptools import Sink, Withhold
+from smtptools import Client, Sink, Withhold
+from test_forward import forwarder, put_secret, signed
 from test_keeper import SilentOnce, dot_sent, keeper_of
 from test_process import children, reload
-from test_recipients import BOB, CAROL, message, one, send  # noqa: F401
+from test_recipients import ALICE, BOB, CAROL, message, one, send  # noqa: F401
 
 OUT = r"the store redis://127\.0\.0\.1:\d+(/\d+)? is out: "
 KEYS = ["keys: keys", "keys-file: dns.json"]
@@ -194,6 +195,59 @@ def test_V8_a_keeper_that_died_holds_on(redis, nodes):
             assert client.reply()[0] == 250
         second.has_it()
         assert len(sink.mails) == 1
+
+
+def test_V8_what_was_refused_is_forgotten(redis, nodes):
+    server = redis()
+    with Sink(dot=["550 5.7.1 no", "250 ok"]) as sink:
+        first, second = nodes(sink, server.url)
+        assert first.send()[0] == 550
+        harness.until(lambda: not server.keys("hopseal:[mp]:*"),
+                      "it to be forgotten")
+        assert second.send()[0] == 250
+        assert len(sink.mails) == 1
+
+
+def test_V8_an_honest_repeat_is_delivered(redis, nodes):
+    """Where the client had its answer and sends once more: as with one."""
+    server = redis()
+    with Sink() as sink:
+        first, second = nodes(sink, server.url, "memory: {age: 1m}")
+        assert first.send()[0] == 250
+        (key,) = harness.until(lambda: server.keys("hopseal:m:*"), "its key")
+        assert 0 < server.ask("PTTL", key) <= 60_000
+        server.ask("PEXPIRE", key, 1)       # a minute went by
+        harness.until(lambda: not server.keys("hopseal:m:*"), "its end")
+        assert second.send()[0] == 250
+        assert len(sink.mails) == 2
+
+
+def test_B1_ways_back_are_known_to_all(folder, hopseald, redis, keys):
+    keys.add("one.example").add("two.example")
+    put_secret(folder, "1", "a secret of this test\n")
+    server = redis()
+    with Sink() as sink:
+        sites = [forwarder(folder, sink.port, "token") for _ in range(2)]
+        for n, site in enumerate(sites):
+            hopseald(f"store: {server.url}\n" + site.config, name=f"node{n}")
+        with Client(sites[0].port) as c:
+            assert c.mail(ALICE, BOB, signed(keys))[0] == 250
+        back = sink.mails[0].mail_from
+        harness.until(lambda: server.keys("hopseal:r:*"), "the way back")
+        with Client(sites[1].port) as c:
+            assert c.envelope("", back)[0] == 250
+            c.command("RSET")
+            forged = back.replace("a", "b", 1)
+            assert c.envelope("", forged)[1].startswith("5.1.1 ")
+            c.command("RSET")
+            (key,) = server.keys("hopseal:r:*")
+            assert server.ask("PTTL", key) > 14 * 86_400_000
+            way = server.ask("GET", key)
+            server.ask("SET", key, way.replace(b"alice", b"mallo"))
+            assert c.envelope("", back)[1].startswith("5.1.1 ")
+            c.command("RSET")
+            server.kill()
+            assert c.envelope("", back)[0] == 451
 
 
 # ---- outages ---------------------------------------------------------------
