@@ -5,7 +5,9 @@
 #include "base/err.h"
 
 #define BUCKETS (16U * 1024)	/* a power of 2 */
-#define TELL_MAX (REDIS_COMMANDS_MAX / 2)	/* others ask too */
+/* Of those that waited, at a time: where one is late the connection is closed,
+ * and all that were on their way wait again. */
+#define TELL_MAX 64U
 #define ERRORS_MAX 10U		/* that the server says to one of them */
 
 int
@@ -105,6 +107,7 @@ on_told(void *arg, uint64_t tag, int err, const struct redis_value *v)
 	    v->kind == REDIS_INTEGER && v->integer == 0)
 		owners_remove(s->owners, w->peer, w->q.key);
 	take_out(&s->notes, w);
+	notes_tell(s);
 }
 
 static int
@@ -172,7 +175,7 @@ notes_tell(struct shared *s)
 	struct notes *n = &s->notes;
 
 	for (struct note *w = n->first; w != NULL && n->n_waiting != 0 &&
-	    s->is_ready && redis_waiting(s->redis) < TELL_MAX; w = w->next) {
+	    s->is_ready && n->n - n->n_waiting < TELL_MAX; w = w->next) {
 		if (w->is_asked)
 			continue;
 		if (ask(s, w) != 0)
