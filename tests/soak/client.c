@@ -84,6 +84,7 @@ over(struct client *s)
 	for (unsigned k = 0; k < a->tries && wait < BACKOFF_MAX_MS; k++)
 		wait *= 2;
 	a->tries++;
+	a->transactions++;
 	totals.tries++;
 	if (a->tries >= TRIES_MAX)
 		settle(s->job.number, FATE_GIVEN_UP);

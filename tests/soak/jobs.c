@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 
+#define LEAVERS 150U
 #define WAITING_MAX 200U	/* messages of a mode that wait for a retry */
 
 static struct {
 	uint64_t seed, draws;
+	unsigned leavers;	/* one of so many leaves behind its dot */
 	uint32_t n_drawn, limit, rate;	/* new messages a second; 0: any */
 	int64_t began_ms;
 	struct {
@@ -21,7 +23,14 @@ jobs_init(uint32_t limit, unsigned rate, uint64_t seed)
 	c.limit = limit;
 	c.rate = rate;
 	c.seed = seed;
+	c.leavers = LEAVERS;
 	c.began_ms = soak_now_ms();
+}
+
+void
+jobs_leavers(unsigned one_of)
+{
+	c.leavers = one_of == 0 ? 1 : one_of;
 }
 
 uint64_t
@@ -98,7 +107,7 @@ draw_number(unsigned mode)
 		a->flags |= IS_FORGED;
 	if ((d >> 8) % 150 == 0)
 		a->flags |= IS_TO_VANISH;
-	else if ((d >> 16) % 150 == 0)
+	else if ((d >> 16) % c.leavers == 0)
 		a->flags |= WILL_LEAVE;
 	if (m->aliases != 0 || m->kind == KIND_LIST_IN)
 		return n;

@@ -14,6 +14,10 @@ struct job {
 /* limit new messages in all, at most rate a second (0: any). */
 void jobs_init(uint32_t limit, unsigned rate, uint64_t seed);
 
+/* One of so many messages has a client that leaves behind its dot, and comes
+ * again; from now on. */
+void jobs_leavers(unsigned one_of);
+
 /* The next number that looks random. */
 uint64_t jobs_draw(void);
 

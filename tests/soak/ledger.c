@@ -91,9 +91,11 @@ is_unsure(const struct number *m)
 static unsigned
 excused(const struct number *m)
 {
-	if (m->kills != m->kills_last)
-		return UINT8_MAX;
-	return m->drops + m->lost;
+	if (m->kills == m->kills_last)
+		return m->drops + m->lost;
+	/* each copy has its transaction, but for what is tried from a queue */
+	return modes[m->mode].kind == KIND_QUEUE ? UINT8_MAX :
+	    m->transactions - 1U;
 }
 
 /* ---- the judgement --------------------------------------------------------- */
@@ -103,7 +105,8 @@ struct judged {
 	    given_up, open, owed, unsure;	/* refused, and arrived */
 	uint64_t doubles, doubles_dropped, doubles_killed;
 	uint64_t lost, unexcused, ghosts, wrongly_refused, forged_taken,
-	    reported_twice, reported_and_arrived;
+	    reported_twice, reported_and_arrived,
+	    over_reported;
 };
 
 static unsigned n_told;
@@ -137,8 +140,10 @@ judge_taken(struct judged *j, uint32_t n, unsigned k)
 		j->delivered++;
 		if (r->reports != 0)
 			j->reported_and_arrived++;
-		if (r->reports != 0 && excused(m) == 0)
+		if (r->reports != 0 && excused(m) + m->left == 0) {
+			j->over_reported++;
 			tell("arrived and reported", n, k);
+		}
 	} else if (r->reports != 0) {
 		j->reported++;
 	} else if (is_queued(n)) {
@@ -148,10 +153,11 @@ judge_taken(struct judged *j, uint32_t n, unsigned k)
 		j->lost++;
 		tell("lost", n, k);
 	}
-	if (r->reports > 1) {
-		j->reported_twice++;
-		if (excused(m) == 0)
-			tell("reported twice", n, k);
+	/* What failed for good is forgotten: who comes again is told again. */
+	j->reported_twice += r->reports > 1;
+	if (r->reports > 1 && r->reports - 1U > excused(m) + m->left) {
+		j->over_reported++;
+		tell("reported twice", n, k);
 	}
 }
 
@@ -280,6 +286,7 @@ print_judged(const struct judged *j)
 		/* what must be 0 */
 		{"fault_lost", j->lost}, {"fault_owed", j->owed},
 		{"fault_double", j->unexcused}, {"fault_ghost", j->ghosts},
+		{"fault_reported", j->over_reported},
 		{"fault_refused", j->wrongly_refused},
 		{"fault_forged", j->forged_taken}, {"fault_open", j->open},
 		{"fault_given_up", j->given_up},

@@ -2,18 +2,20 @@
  * soak N SESSIONS RATE SEED KEYS SAMPLES MODE...   sends N numbered messages, and
  * what a list manager makes of them, through a relay whose next hops it is
  * itself. RATE
- * bounds new messages a second where it is not 0. MODE is NAME:KIND:PORT:HOP:WEIGHT:SIGNATURES:SENDER:RCPT:ALIASES,
- * KIND a word of kinds below; that of a list's copies stands behind that of
- * its posts. On its standard input it takes
+ * bounds new messages a second where it is not 0. MODE is
+ * NAME:KIND:PORT:HOP:WEIGHT:SIGNATURES:SENDER:RCPT:ALIASES, KIND a word of
+ * kinds below; that of a list's copies stands behind that of its posts. On its standard input it takes
  *
  *	hop NAME TROUBLE	a word of troubles below
  *	kill			a process is about to be killed
  *	excuse on | off		no DNS, or no keeper, from now on
+ *	leavers N		one client of N does not wait for its answer
  *	report			prints what it counted
  *	end			prints the judgement and ends
  *
  * and answers each with a line of JSON.
  */
+#include "tests/soak/jobs.h"
 #include "tests/soak/soak.h"
 
 #include <errno.h>
@@ -109,6 +111,8 @@ order(char *line)
 		kills++;
 	} else if (strncmp(line, "excuse ", 7) == 0) {
 		is_excused = strcmp(line + 7, "on") == 0;
+	} else if (strncmp(line, "leavers ", 8) == 0) {
+		jobs_leavers((unsigned)atoi(line + 8));
 	} else if (strcmp(line, "end") == 0) {
 		ledger_print(true);
 		exit(0);

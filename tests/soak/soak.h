@@ -76,7 +76,8 @@ struct rcpt {
 struct number {
 	uint32_t first;		/* of its recipients */
 	uint32_t parent;	/* the post that this is a list's copy of */
-	uint16_t n_rcpt, tries;
+	uint16_t n_rcpt, tries;	/* tries since one of them had its answer */
+	uint16_t transactions;
 	uint8_t mode, flags;
 	uint8_t drops;		/* a next hop had it, its answer was lost */
 	uint8_t lost;		/* its client waited for an answer in vain */

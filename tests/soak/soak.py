@@ -159,21 +159,26 @@ class Daemon(harness.Hopseald):
 
 
 class Site:
-    """One hopseald with a listener for each mode."""
+    """One hopseald with a listener for each mode. Several share next hops and
+    secrets, where they are told those of the first.
 
-    def __init__(self, folder, full):
+    more    further directives of the top level
+    """
+
+    def __init__(self, folder, full=True, first=None, more=""):
         self.folder, self.state = folder, folder / "state"
         self.state.mkdir()
         self.state.chmod(0o777)
-        self.dns = nameserver.Nameserver(self.records())
+        self.dns = first.dns if first else \
+            nameserver.Nameserver(self.records())
         self.dns.ttl = 2
         self.metrics = harness.free_port()
-        self.ports = {m: (harness.free_port(), harness.free_port())
-                      for m in MODES}
-        self.put_keys()
+        self.ports = {m: (harness.free_port(), first.ports[m][1] if first
+                          else harness.free_port()) for m in MODES}
+        self.put_keys((first or self).folder / "secrets")
         pair = certs.Authority(folder).pair("relay", "127.0.0.1")
-        config = HEAD.format(dns=self.dns.port, tls=pair,
-                             metrics=self.metrics)
+        config = (more + HEAD).format(dns=self.dns.port, tls=pair,
+                                      metrics=self.metrics)
         for name, (role, _, _, _, sender, _, more) in MODES.items():
             own = f", senders: [{sender}.bench.example]" \
                 if sender in KEYS and role == "egress" else ""
@@ -184,7 +189,7 @@ class Site:
         self.daemon = Daemon(folder, config)
         self.daemon.full = full
 
-    def put_keys(self):
+    def put_keys(self, others):
         sites.put_keys(self.folder, 5, KEYS["hop5"])
         for name, kinds in KEYS.items():
             target = self.folder / "keys" / f"{name}.bench.example"
@@ -195,7 +200,8 @@ class Site:
                 pem.chmod(0o600)
         secrets = self.folder / "secrets"
         secrets.mkdir(mode=0o700)
-        (secrets / "1").write_bytes(os.urandom(32))
+        (secrets / "1").write_bytes(os.urandom(32) if others == secrets
+                                    else (others / "1").read_bytes())
         (secrets / "1").chmod(0o600)
 
     @staticmethod
@@ -207,8 +213,10 @@ class Site:
                     table[f"{kind}._domainkey.hop1.{sites.DOMAIN}"]
         return table
 
-    def modes(self):
-        return [f"{name}:{kind}:{self.ports[name][0]}:{self.ports[name][1]}:"
+    def modes(self, fronts=None):
+        """As the ledger takes them; fronts: the ports that clients know."""
+        fronts = fronts or {m: own for m, (own, _) in self.ports.items()}
+        return [f"{name}:{kind}:{fronts[name]}:{self.ports[name][1]}:"
                 f"{weight}:{due}:{sender}.bench.example:{rcpt}.bench.example:"
                 f"{ALIASES if role == 'forward' else 0}"
                 for name, (role, kind, weight, due, sender, rcpt, _)

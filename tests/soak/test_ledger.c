@@ -49,6 +49,14 @@ static const struct account accounts[] = {
 	    false, FAULT(lost)},
 	{"owed", 1, FATE_TAKEN, 0, 0, 0, 0, 0, 0, false, FAULT(owed)},
 	{"reported", 1, FATE_TAKEN, 0, 1, 0, 0, 0, 0, false, 0},
+	{"reported twice", 1, FATE_TAKEN, 0, 2, 0, 0, 0, 0, false,
+	    FAULT(over_reported)},
+	{"reported twice, its client had left", 1, FATE_TAKEN, 0, 2, 0, 0, 0,
+	    1, false, 0},
+	{"delivered and reported", 1, FATE_TAKEN, 1, 1, 0, 0, 0, 0, false,
+	    FAULT(over_reported)},
+	{"delivered and reported, a next hop hung up", 1, FATE_TAKEN, 1, 1, 0,
+	    1, 0, 0, false, 0},
 	{"twice", 0, FATE_TAKEN, 2, 0, 0, 0, 0, 0, false, FAULT(unexcused)},
 	{"twice, its client had left", 0, FATE_TAKEN, 2, 0, 0, 0, 0, 1, false,
 	    FAULT(unexcused)},
@@ -58,6 +66,10 @@ static const struct account accounts[] = {
 	    false, FAULT(unexcused)},
 	{"twice, no answer came", 0, FATE_TAKEN, 2, 0, 0, 0, 1, 0, false, 0},
 	{"twice, a process died", 0, FATE_TAKEN, 2, 0, 0, 0, 0, 1, true, 0},
+	{"thrice in two transactions", 0, FATE_TAKEN, 3, 0, 0, 0, 0, 1, true,
+	    FAULT(unexcused)},
+	{"thrice from a queue, a process died", 1, FATE_TAKEN, 3, 0, 0, 0, 0,
+	    1, true, 0},
 	{"refused", 0, FATE_REFUSED, 0, 0, WAS_REFUSED, 0, 0, 0, false, 0},
 	{"refused by nobody", 0, FATE_REFUSED, 0, 0, 0, 0, 0, 0, false,
 	    FAULT(wrongly_refused)},
@@ -80,7 +92,7 @@ static uint64_t
 faults_of(const struct judged *j)
 {
 	return j->lost + j->owed + j->unexcused + j->ghosts +
-	    j->wrongly_refused + j->forged_taken + j->open + j->given_up;
+	    j->wrongly_refused + j->over_reported + j->forged_taken + j->open + j->given_up;
 }
 
 static void
@@ -105,6 +117,7 @@ test_accounts(void **state)
 		numbers[n].drops = (uint8_t)a->drops;
 		numbers[n].lost = (uint8_t)a->lost;
 		numbers[n].left = (uint8_t)a->left;
+		numbers[n].transactions = 2;
 		judge(&j, n, 0);
 		if (faults_of(&j) != (a->fault != 0) || (a->fault != 0 &&
 		    *(uint64_t *)((char *)&j + a->fault) != 1))
