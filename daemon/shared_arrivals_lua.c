@@ -89,6 +89,7 @@
 	"end\n" \
 	"drop(a,o,name,gone)\n" \
 	"redis.call('ZREM',m,ARGV[2])\n" \
+	"if redis.call('EXISTS',o)==0 then redis.call('DEL',a) end\n" \
 	"return gone\n"
 
 /*

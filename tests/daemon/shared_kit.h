@@ -1,8 +1,8 @@
-/* What is asked of machines that share a server (redis_kit.h). */
+/* What is asked of machines that share a server (shared_nodes.h). */
 #ifndef TESTS_DAEMON_SHARED_KIT_H
 #define TESTS_DAEMON_SHARED_KIT_H
 
-#include "tests/daemon/redis_kit.h"
+#include "tests/daemon/shared_nodes.h"
 
 #include "daemon/shared_arrivals_state.h"
 

@@ -55,6 +55,7 @@ writes_of_a_chain_are_joined(void **state)
 	take_back(b, &first);
 	assert_int_equal(find_chain(b, 'c'), ARRIVAL_NONE);
 	assert_int_equal(find(b, MEMORY_OP_FIND_MESSAGE, 'm'), ARRIVAL_NONE);
+	assert_int_equal(n_keys(f, "hopseal:ac:*"), 0);
 	assert_int_equal(n_keys(f, "hopseal:ao:*"), 0);
 	assert_int_equal(n_keys(f, "hopseal:am:*"), 0);
 }

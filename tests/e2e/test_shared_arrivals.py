@@ -41,8 +41,8 @@ class Pair(Site):
                 behind=f"{scheme}://127.0.0.1:{self.manager.port}",
                 role_in=roles[0], role_out=roles[1], workers=1, name=name,
                 store=redis.url), name=name))
-        for node in self.nodes:
-            node.wait_log("the store redis://.* answers")
+        harness.until(lambda: redis.ask("HLEN", "hopseal:nodes") == 2,
+                      "both machines at the store")
         self.into, self.out = self.ports[0][0], self.ports[1][1]
 
     def back(self):
