@@ -225,7 +225,7 @@ run_starttls(struct smtp_server *s)
 static int
 run_xclient(struct smtp_server *s, struct bytes arg)
 {
-	struct buf out = BUF_ON(s->mail_octets);
+	struct buf out = BUF_ON(s->room->said);
 
 	if (!smtp_xclient_parse(arg, &s->xclient, &out))
 		return smtp_server_refuse(s, 501, "5.5.4",

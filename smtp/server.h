@@ -110,6 +110,7 @@ struct smtp_server_refusal;
 struct smtp_server_room {
 	uint8_t out[8192];
 	uint8_t octets[SMTP_CONTENT_CHUNK];	/* a command line, or content */
+	uint8_t said[SMTP_COMMAND_MAX];	/* of MAIL and XCLIENT */
 };
 
 /* All of it is the machine's but for what the comments at events name. */
@@ -133,10 +134,9 @@ struct smtp_server {
 	unsigned can;		/* SMTP_CAN_*: what the greeting offered */
 	bool is_pipelining;	/* more input stood behind the last command */
 	struct smtp_sasl sasl;	/* its octets are in the room */
-	struct smtp_xclient xclient;	/* views of mail_octets */
-	struct smtp_server_mail mail;	/* views of mail_octets */
+	struct smtp_xclient xclient;	/* views of the room, which may be taken */
+	struct smtp_server_mail mail;	/* away once they are answered */
 	struct smtp_server_rcpt rcpt;	/* views of the room; until the answer */
-	uint8_t mail_octets[SMTP_COMMAND_MAX];
 	unsigned n_rcpt;	/* accepted */
 	unsigned n_answered;	/* of them, by LMTP's final answers */
 	unsigned n_errors;

@@ -158,8 +158,8 @@ smtp_server_run_mail(struct smtp_server *s, struct bytes arg)
 		    "Syntax: MAIL FROM:<address>");
 	smtp_server_end_transaction(s);
 	if (arg.n != 0)
-		memcpy(s->mail_octets, arg.p, arg.n);
-	arg.p = s->mail_octets;
+		memcpy(s->room->said, arg.p, arg.n);
+	arg.p = s->room->said;
 	fault = smtp_path_parse(arg, may_utf8 ? SMTP_PATH_MAY_UTF8 : 0,
 	    &s->mail.from, &rest);
 	if (fault != SMTP_PATH_OK)

@@ -19,6 +19,8 @@ struct session {
 	size_t n_content;	/* of the message under way */
 	uint64_t n_seen;	/* content octets in all, kept or not */
 	bool is_closed;
+	struct buf from;	/* the domain that MAIL said */
+	uint8_t from_octets[SMTP_COMMAND_MAX];
 	uint8_t event_octets[65536];
 	uint8_t out_octets[262144];
 	uint8_t content_octets[65536];
@@ -33,6 +35,7 @@ session_init(struct session *t, const struct smtp_server_config *config)
 	t->events = BUF_ON(t->event_octets);
 	t->out = BUF_ON(t->out_octets);
 	t->content = BUF_ON(t->content_octets);
+	t->from = BUF_ON(t->from_octets);
 	smtp_server_init(&t->s, config, &t->room[0]);
 	buf_add(&t->out, buf_bytes(&t->s.out));
 	t->s.out.n = 0;
@@ -85,11 +88,11 @@ session_code(struct bytes b, int otherwise)
 }
 
 static inline int
-session_code_behind(const struct smtp_path *path, uint8_t letter, int otherwise)
+session_code_behind(struct bytes domain, uint8_t letter, int otherwise)
 {
-	if (path->domain.n == 0 || path->domain.p[0] != letter)
+	if (domain.n == 0 || domain.p[0] != letter)
 		return otherwise;
-	return session_code(bytes_skip(path->domain, 1), otherwise);
+	return session_code(bytes_skip(domain, 1), otherwise);
 }
 
 static inline void
@@ -101,13 +104,15 @@ session_answer(struct session *t, enum smtp_server_event event)
 	if (event == SMTP_SERVER_MAIL) {
 		session_note(t, s->mail.is_8bit ? "mail8" : "mail", s->mail.from.raw);
 		code = session_code(s->mail.from.local, 250);
+		t->from.n = 0;
+		buf_add(&t->from, s->mail.from.domain);
 	} else if (event == SMTP_SERVER_RCPT) {
 		session_note(t, "rcpt", s->rcpt.to.raw);
 		code = session_code(s->rcpt.to.local, 250);
 	} else if (event == SMTP_SERVER_DATA) {
 		session_note(t, s->is_chunked ? "bdat" : "data",
 		    (struct bytes){0});
-		code = session_code_behind(&s->mail.from, 'd', 354);
+		code = session_code_behind(buf_bytes(&t->from), 'd', 354);
 		t->n_content = t->content.n;
 	} else if (event == SMTP_SERVER_STARTTLS) {
 		session_note(t, "starttls", (struct bytes){0});
@@ -124,7 +129,7 @@ session_answer(struct session *t, enum smtp_server_event event)
 		code = s->n_answered % 2 == 1 ? 550 : 250;
 	} else {
 		session_note(t, "end", (struct bytes){0});
-		code = session_code_behind(&s->mail.from, 'e', 250);
+		code = session_code_behind(buf_bytes(&t->from), 'e', 250);
 		buf_add_str(&t->content, ".");
 		t->n_content = t->content.n;
 	}
