@@ -13,8 +13,8 @@
 #define LARGE_N 16U		/* such bodies in memory at a time */
 #define SPARES 4U
 
-/* Storage of LARGE_MAX octets each, of this process. New pages cost more than
- * all else that is done with an octet: some are kept. */
+/* Maps of LARGE_MAX octets each, of this process. New pages cost more than all
+ * else that is done with an octet: some are kept. */
 static struct {
 	unsigned n;		/* that bodies have now */
 	unsigned n_spare;
@@ -31,28 +31,33 @@ content_init(struct content *c, int folder)
 static uint8_t *
 take_large(void)
 {
-	uint8_t *p;
+	void *p;
 
 	if (large.n == LARGE_N)
 		return NULL;
-	p = large.n_spare != 0 ? large.spare[--large.n_spare] :
-	    malloc(LARGE_MAX);
-	if (p != NULL)
-		large.n++;
+	if (large.n_spare != 0)
+		p = large.spare[--large.n_spare];
+	else
+		p = mmap(NULL, LARGE_MAX, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	large.n++;
 	return p;
 }
 
 static void
 free_body(struct content *c)
 {
-	bool is_large = c->cap_body == LARGE_MAX;
-
-	if (is_large)
-		large.n--;
-	if (is_large && large.n_spare < SPARES)
-		large.spare[large.n_spare++] = c->body;
-	else
+	if (c->cap_body != LARGE_MAX) {
 		free(c->body);
+	} else {
+		large.n--;
+		if (large.n_spare < SPARES)
+			large.spare[large.n_spare++] = c->body;
+		else
+			munmap(c->body, LARGE_MAX);
+	}
 	c->body = NULL;
 	c->cap_body = 0;
 }
