@@ -118,14 +118,15 @@ def cpu_of(pids):
 
 
 def memory_of(pids, what="Pss"):
-    """KiB that are resident, shared ones counted once (or what is said)."""
+    """KiB that are resident, shared ones counted once (or what is said, a
+    pattern of whole names: Pss_Anon and the like are parts of Pss)."""
     total = 0
     for pid in pids:
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += sum(map(int, re.findall(rf"^{what}\w*: +(\d+)", text, re.M)))
+        total += sum(map(int, re.findall(rf"^{what}: +(\d+)", text, re.M)))
     return total
 
 
@@ -323,13 +324,13 @@ class Bench:
 
 def idle_kib(relay, mail, n, *words):
     """Private KiB that an idle session takes."""
-    before = memory_of(relay.pids(), "Private_")
+    before = memory_of(relay.pids(), r"Private_\w+")
     with subprocess.Popen(
             [TOOLS / "load", "-i", *words, str(relay.port), str(n), mail.path,
              relay.sender, relay.rcpt], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True) as held:
         stood = int(held.stdout.readline() or 0)
-        kib = memory_of(relay.pids(), "Private_") - before
+        kib = memory_of(relay.pids(), r"Private_\w+") - before
         held.stdin.close()
     return kib / stood if stood else None
 
