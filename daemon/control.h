@@ -10,6 +10,7 @@
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
 
+#include "daemon/child.h"
 #include "daemon/control_request.h"
 #include "daemon/control_socket.h"
 #include "daemon/control_wire.h"
@@ -116,19 +117,14 @@ int control_serve(const struct worker_env *env, const int64_t *certificates,
 /* ---- the master's end ---------------------------------------------------- */
 
 struct control_process {
-	pid_t pid;		/* 0: none */
+	struct child child;
 	int fd;			/* to it; -1: none, or it is leaving */
 	struct control_place place;
 	struct control_past *past;	/* of all of them; NULL: none yet */
 	int orders;		/* to be written by it; -1: none; the caller's */
 	char *folder;		/* whose place that is; NULL: none yet */
 	struct priv priv;	/* whom it becomes */
-	unsigned n_restarts;	/* ends that nobody asked for */
-	int64_t started_ms;
-	int64_t restart_ms;	/* not before */
-	int64_t wait_ms;	/* before the next start, if that fails too */
 	int64_t kill_ms;	/* leaving: no longer than until then */
-	bool is_stopping;	/* no other is to follow */
 	/* wipes, in the new process, what it must not have */
 	void (*in_child)(void *arg);
 	void *arg;

@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -13,9 +12,6 @@
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
-
-#define WAIT_MIN_MS 100
-#define WAIT_MAX_MS (60 * 1000)
 
 /* ---- its place ----------------------------------------------------------- */
 
@@ -141,7 +137,7 @@ start_process(struct control_process *k, const struct worker_start *start)
 		close(pair[0]);
 		return -E_SYSTEM;
 	}
-	k->pid = pid;
+	k->child.pid = pid;
 	k->fd = pair[0];
 	return 0;
 }
@@ -152,7 +148,7 @@ kill_late(struct control_process *k, int64_t now_ms)
 {
 	if (k->kill_ms > now_ms)
 		return k->kill_ms;
-	kill(k->pid, SIGKILL);
+	kill(k->child.pid, SIGKILL);
 	k->kill_ms = INT64_MAX;
 	return INT64_MAX;
 }
@@ -161,29 +157,20 @@ int64_t
 control_tick(struct control_process *k, const struct worker_start *start,
     int64_t now_ms)
 {
+	int64_t next = INT64_MAX;
 	int r;
 
-	if (k->pid != 0)
+	if (k->child.pid != 0)
 		return k->fd >= 0 ? INT64_MAX : kill_late(k, now_ms);
-	if (k->is_stopping || start == NULL)
-		return INT64_MAX;
-	if (k->restart_ms > now_ms)
-		return k->restart_ms;
-	/* one that lived for long enough was no failure to start */
-	if (now_ms - k->started_ms > WAIT_MAX_MS)
-		k->wait_ms = 0;
-	k->started_ms = now_ms;
-	k->restart_ms = now_ms + k->wait_ms;
-	k->wait_ms = k->wait_ms == 0 ? WAIT_MIN_MS : k->wait_ms * 2;
-	if (k->wait_ms > WAIT_MAX_MS)
-		k->wait_ms = WAIT_MAX_MS;
+	if (start == NULL || !child_is_due(&k->child, now_ms, &next))
+		return next;
 	r = find_place(k, start);
 	if (r != 0)
 		log_line(LOG_ERROR_, "the control socket %s/control can not "
 		    "be made: %m", start->env.config->state);
 	else if ((r = start_process(k, start)) != 0)
 		log_line(LOG_ERROR_, "cannot start the control process: %m");
-	return r == 0 ? INT64_MAX : k->restart_ms;
+	return r == 0 ? INT64_MAX : k->child.restart_ms;
 }
 
 /* ---- what is said -------------------------------------------------------- */
@@ -220,42 +207,27 @@ control_leave(struct control_process *k, int64_t now_ms)
 	close(k->fd);
 	k->fd = -1;
 	k->kill_ms = now_ms + 2 * CONTROL_LEAVE_MS;
-	k->wait_ms = 0;		/* no failure: the next may start at once */
-	k->restart_ms = 0;
+	child_excuse(&k->child);
 }
 
 bool
 control_reap(struct control_process *k, pid_t pid, int status, int64_t now_ms)
 {
-	if (k->pid == 0 || k->pid != pid)
+	if (!child_reap(&k->child, "control", METRIC_PROCESS_CONTROL, pid,
+	    status, now_ms))
 		return false;
-	k->pid = 0;
 	if (k->fd >= 0)
 		close(k->fd);
 	k->fd = -1;
-	if (k->restart_ms < now_ms)
-		k->restart_ms = now_ms;
-	if (status != 0) {
-		k->n_restarts++;
-		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_CONTROL, 0);
-	}
-	if (WIFSIGNALED(status))
-		log_line(LOG_ERROR_, "control (pid %ld) died of signal %d, %s",
-		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status) != 0)
-		log_line(LOG_ERROR_, "control (pid %ld) ended with status %d",
-		    (long)pid, WEXITSTATUS(status));
 	return true;
 }
 
 void
 control_end(struct control_process *k, int signal, int64_t now_ms)
 {
-	k->is_stopping = true;
 	leave_place(k);
 	control_leave(k, now_ms);
-	if (signal == SIGKILL && k->pid != 0)
-		kill(k->pid, SIGKILL);
+	child_end(&k->child, signal);
 }
 
 void

@@ -75,7 +75,7 @@ close_others(const struct worker_start *s, int *keep)
 }
 
 static void
-close_channels(struct child *c)
+close_channels(struct worker_process *c)
 {
 	if (c->channel >= 0)
 		close(c->channel);
@@ -86,7 +86,8 @@ close_channels(struct child *c)
 
 /* Sockets to its keeper and queue process wait for it in their channels. */
 static int
-open_channels(struct generation *g, struct child *c, struct worker_env *env)
+open_channels(struct generation *g, struct worker_process *c,
+    struct worker_env *env)
 {
 	int pair[2];
 
@@ -106,7 +107,8 @@ open_channels(struct generation *g, struct child *c, struct worker_env *env)
 }
 
 static pid_t
-fork_worker(struct generation *g, struct child *c, struct worker_start *s)
+fork_worker(struct generation *g, struct worker_process *c,
+    struct worker_start *s)
 {
 	pid_t pid = -1;
 
@@ -142,7 +144,7 @@ static int
 start_worker(struct generation *g, size_t at)
 {
 	struct worker_start s = g->start;
-	struct child *c = g->children + at;
+	struct worker_process *c = g->workers + at;
 	pid_t pid;
 
 	s.number = (unsigned)at + 1;
@@ -304,17 +306,17 @@ prepare(struct generation *g, const struct bind_set *sockets, int *status)
 	env->spool_fd = priv_folder(&g->start.priv, env->state_fd, WORKER_TMP);
 	if (copies_are_used(c))
 		open_copies(g);
-	g->n_children = c->workers != 0 ? c->workers : count_cores();
-	g->children = calloc(g->n_children, sizeof(*g->children));
-	if (g->children == NULL)
+	g->n_workers = c->workers != 0 ? c->workers : count_cores();
+	g->workers = calloc(g->n_workers, sizeof(*g->workers));
+	if (g->workers == NULL)
 		return -E_NOMEM;
-	for (size_t at = 0; at < g->n_children; at++)
-		g->children[at].channel = g->children[at].queue_channel = -1;
+	for (size_t at = 0; at < g->n_workers; at++)
+		g->workers[at].channel = g->workers[at].queue_channel = -1;
 	if (map_http(g, sockets) != 0 || look_at_certificates(g) != 0)
 		return -E_NOMEM;
 	if (map_sockets(g, sockets) != 0)
 		return -E_NOMEM;
-	env->share = share_new(g->n_children, env->n_sockets);
+	env->share = share_new(g->n_workers, env->n_sockets);
 	return env->share == NULL ? -E_NOMEM : 0;
 }
 
@@ -339,11 +341,11 @@ start_all(struct generation *g, const struct generation *before, int *status)
 	int r = 0;
 
 	if (g->shared->config->keys != NULL)
-		r = signers_start(&g->signers, &g->start, g->n_children,
+		r = signers_start(&g->signers, &g->start, g->n_workers,
 		    &g->inventory, g->arena, status);
 	if (r == 0)
 		r = keep_keys(g, before, status);
-	for (size_t k = 0; r == 0 && k < g->n_children; k++) {
+	for (size_t k = 0; r == 0 && k < g->n_workers; k++) {
 		r = start_worker(g, k);
 		if (r != 0)
 			log_line(LOG_ERROR_, "cannot fork a worker: %m");
@@ -369,8 +371,8 @@ abandon(struct generation **gp)
 	generation_end(g, SIGKILL);
 	for (unsigned k = 0; k < g->signers.n; k++)
 		await(g->signers.each[k].pid);
-	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		await(g->children[k].pid);
+	for (size_t k = 0; k < g->n_workers && g->workers != NULL; k++)
+		await(g->workers[k].pid);
 	generation_free(gp);
 }
 
@@ -436,9 +438,9 @@ generation_free(struct generation **gp)
 	secrets_free(&g->start.env.secrets);
 	share_free(&g->start.env.share);
 	arena_free(&g->arena);
-	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		close_channels(g->children + k);
-	free(g->children);
+	for (size_t k = 0; k < g->n_workers && g->workers != NULL; k++)
+		close_channels(g->workers + k);
+	free(g->workers);
 	free(g);
 	*gp = NULL;
 }
@@ -448,12 +450,12 @@ generation_ready(struct generation *g, pid_t pid)
 {
 	bool is_ours = false, is_up = true;
 
-	for (size_t k = 0; k < g->n_children; k++) {
-		if (g->children[k].pid == pid) {
-			g->children[k].is_ready = true;
+	for (size_t k = 0; k < g->n_workers; k++) {
+		if (g->workers[k].pid == pid) {
+			g->workers[k].is_ready = true;
 			is_ours = true;
 		}
-		is_up = is_up && g->children[k].is_ready;
+		is_up = is_up && g->workers[k].is_ready;
 	}
 	g->is_up = g->is_up || is_up;
 	return is_ours;
@@ -463,26 +465,17 @@ static void
 log_end(const char *who, size_t number, pid_t pid, int status)
 {
 	char name[32];
-	struct buf b = BUF_ON(name);
 
-	buf_add_str(&b, who);
-	buf_add_octet(&b, '/');
-	buf_add_number(&b, number);
-	if (WIFSIGNALED(status))
-		log_line(LOG_ERROR_, "%.*s (pid %ld) died of signal %d, %s",
-		    BYTES_FMT(buf_bytes(&b)), (long)pid, WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
-	else
-		log_line(LOG_ERROR_, "%.*s (pid %ld) ended with status %d",
-		    BYTES_FMT(buf_bytes(&b)), (long)pid, WEXITSTATUS(status));
+	snprintf(name, sizeof(name), "%s/%zu", who, number);
+	child_log_end(name, pid, status);
 }
 
 static void
-tell_children(const struct generation *g, int signal)
+tell_workers(const struct generation *g, int signal)
 {
-	for (size_t k = 0; k < g->n_children && g->children != NULL; k++)
-		if (g->children[k].pid != 0)
-			kill(g->children[k].pid, signal);
+	for (size_t k = 0; k < g->n_workers && g->workers != NULL; k++)
+		if (g->workers[k].pid != 0)
+			kill(g->workers[k].pid, signal);
 }
 
 static enum generation_loss
@@ -495,7 +488,7 @@ lose_signer(struct generation *g, unsigned number, pid_t pid, int status)
 		return GENERATION_SIGNER;
 	}
 	if (signers_left(&g->signers) == 0)
-		tell_children(g, WORKER_PART);	/* where there are some left */
+		tell_workers(g, WORKER_PART);	/* where there are some left */
 	return GENERATION_EXPECTED;
 }
 
@@ -506,8 +499,8 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 
 	if (signer != 0)
 		return lose_signer(g, signer, pid, status);
-	for (size_t k = 0; k < g->n_children; k++) {
-		struct child *c = g->children + k;
+	for (size_t k = 0; k < g->n_workers; k++) {
+		struct worker_process *c = g->workers + k;
 
 		if (c->pid != pid)
 			continue;
@@ -529,13 +522,13 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 
 /* Returns when to come again. */
 static int64_t
-look_at_children(struct generation *g, int64_t now_ms)
+look_at_workers(struct generation *g, int64_t now_ms)
 {
 	int64_t next = INT64_MAX, at;
 	char who[32];
 
-	for (size_t k = 0; k < g->n_children; k++) {
-		struct child *c = g->children + k;
+	for (size_t k = 0; k < g->n_workers; k++) {
+		struct worker_process *c = g->workers + k;
 
 		if (c->pid == 0)
 			continue;
@@ -551,13 +544,13 @@ look_at_children(struct generation *g, int64_t now_ms)
 int64_t
 generation_tick(struct generation *g, int64_t now_ms)
 {
-	int64_t next = look_at_children(g, now_ms);
+	int64_t next = look_at_workers(g, now_ms);
 
 	/* without a signer it is being replaced as a whole */
 	if (g->is_leaving || !generation_can_sign(g))
 		return next;
-	for (size_t k = 0; k < g->n_children; k++) {
-		struct child *c = g->children + k;
+	for (size_t k = 0; k < g->n_workers; k++) {
+		struct worker_process *c = g->workers + k;
 
 		if (c->pid != 0)
 			continue;
@@ -580,9 +573,9 @@ generation_wipe(struct generation *g)
 void
 generation_meet_queue(struct generation *g)
 {
-	for (size_t k = 0; k < g->n_children; k++)
-		if (g->children[k].queue_channel >= 0)
-			queue_meet(g->queue, g->children[k].queue_channel);
+	for (size_t k = 0; k < g->n_workers; k++)
+		if (g->workers[k].queue_channel >= 0)
+			queue_meet(g->queue, g->workers[k].queue_channel);
 }
 
 void
@@ -597,9 +590,9 @@ generation_signers(const struct generation *g, struct signer_ends *ends)
 void
 generation_meet(struct generation *g)
 {
-	for (size_t k = 0; k < g->n_children; k++)
-		if (g->children[k].channel >= 0)
-			keeper_meet(g->keeper, g->children[k].channel);
+	for (size_t k = 0; k < g->n_workers; k++)
+		if (g->workers[k].channel >= 0)
+			keeper_meet(g->keeper, g->workers[k].channel);
 }
 
 bool
@@ -619,7 +612,7 @@ void
 generation_end(struct generation *g, int signal)
 {
 	g->is_leaving = true;
-	tell_children(g, signal);
+	tell_workers(g, signal);
 	/* signers leave behind the last worker */
 	signers_end(&g->signers, signal);
 }
@@ -627,8 +620,8 @@ generation_end(struct generation *g, int signal)
 bool
 generation_is_gone(const struct generation *g)
 {
-	for (size_t k = 0; k < g->n_children; k++)
-		if (g->children[k].pid != 0)
+	for (size_t k = 0; k < g->n_workers; k++)
+		if (g->workers[k].pid != 0)
 			return false;
 	return signers_left(&g->signers) == 0;
 }

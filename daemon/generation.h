@@ -18,7 +18,7 @@ struct shared_config {
 	unsigned uses;
 };
 
-struct child {
+struct worker_process {
 	pid_t pid;		/* 0: it is not there */
 	bool is_ready;
 	int64_t started_ms;
@@ -40,8 +40,8 @@ struct generation {
 	struct signers signers;
 	struct keeper *keeper;		/* of all generations */
 	struct queue *queue;		/* likewise */
-	struct child *children;
-	size_t n_children;
+	struct worker_process *workers;
+	size_t n_workers;
 	bool is_up;			/* every worker has been ready */
 	bool is_leaving;
 };

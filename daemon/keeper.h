@@ -8,6 +8,7 @@
 #ifndef DAEMON_KEEPER_H
 #define DAEMON_KEEPER_H
 
+#include "daemon/child.h"
 #include "daemon/priv.h"
 #include "daemon/redis.h"
 #include "daemon/store.h"
@@ -32,7 +33,7 @@ int keeper_serve(const char *folder, const struct store_limits *limits,
 /* ---- the master's end ---------------------------------------------------- */
 
 struct keeper {
-	pid_t pid;		/* 0: none */
+	struct child child;
 	int control;		/* -1: none */
 	char *folder;		/* what it was started with */
 	char *store;		/* likewise; NULL: a store of its own */
@@ -40,11 +41,6 @@ struct keeper {
 	int64_t password_ns;	/* when that changed */
 	struct store_limits limits;
 	struct priv priv;
-	unsigned n_restarts;	/* ends that nobody asked for */
-	int64_t started_ms;
-	int64_t restart_ms;	/* not before */
-	int64_t wait_ms;	/* before the next start, if that fails too */
-	bool is_stopping;	/* no other is to follow */
 	/* wipes, in the new process, what a keeper must not have */
 	void (*in_child)(void *arg);
 	void *arg;

@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -14,11 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/memory.h"
 #include "daemon/metrics.h"
-#include "daemon/passfd.h"
 #include "daemon/store_login.h"
-
-#define WAIT_MIN_MS 100
-#define WAIT_MAX_MS (60 * 1000)
 
 static void
 to_log(void *arg, const char *text)
@@ -114,13 +109,13 @@ keeper_configure(struct keeper *k, const struct config *c,
 		free(password);
 		return -E_NOMEM;
 	}
-	if (k->pid != 0 && (strcmp(folder, k->folder) != 0 ||
+	if (k->child.pid != 0 && (strcmp(folder, k->folder) != 0 ||
 	    !is_same(store, k->store) ||
 	    !is_same(password, k->store_password) ||
 	    password_ns != k->password_ns ||
 	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
 	    memcmp(&limits, &k->limits, sizeof(limits)) != 0))
-		kill(k->pid, KEEPER_LEAVE);
+		kill(k->child.pid, KEEPER_LEAVE);
 	free(k->folder);
 	free(k->store);
 	free(k->store_password);
@@ -153,7 +148,7 @@ start(struct keeper *k)
 		close(pair[0]);
 		return -E_SYSTEM;
 	}
-	k->pid = pid;
+	k->child.pid = pid;
 	k->control = pair[0];
 	return 0;
 }
@@ -161,22 +156,14 @@ start(struct keeper *k)
 int64_t
 keeper_tick(struct keeper *k, int64_t now_ms, bool *is_new)
 {
+	int64_t next = INT64_MAX;
+
 	*is_new = false;
-	if (k->pid != 0 || k->is_stopping || k->folder == NULL)
-		return INT64_MAX;
-	if (k->restart_ms > now_ms)
-		return k->restart_ms;
-	/* one that lived for long enough was no failure to start */
-	if (now_ms - k->started_ms > WAIT_MAX_MS)
-		k->wait_ms = 0;
-	k->started_ms = now_ms;
-	k->restart_ms = now_ms + k->wait_ms;
-	k->wait_ms = k->wait_ms == 0 ? WAIT_MIN_MS : k->wait_ms * 2;
-	if (k->wait_ms > WAIT_MAX_MS)
-		k->wait_ms = WAIT_MAX_MS;
+	if (k->folder == NULL || !child_is_due(&k->child, now_ms, &next))
+		return next;
 	if (start(k) != 0) {
 		log_line(LOG_ERROR_, "cannot start the keeper: %m");
-		return k->restart_ms;
+		return k->child.restart_ms;
 	}
 	*is_new = true;
 	return INT64_MAX;
@@ -185,54 +172,32 @@ keeper_tick(struct keeper *k, int64_t now_ms, bool *is_new)
 void
 keeper_meet(const struct keeper *k, int channel)
 {
-	int pair[2];
+	child_meet(k->control, channel, "keeper");
+}
 
-	if (k->control < 0)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_line(LOG_ERROR_, "cannot connect to the keeper: %m");
-		return;
-	}
-	if (passfd_give(k->control, pair[0]) != 0 ||
-	    passfd_give(channel, pair[1]) != 0)
-		log_line(LOG_ERROR_, "cannot connect to the keeper: %m");
-	close(pair[0]);
-	close(pair[1]);
+static void
+hang_up(struct keeper *k)
+{
+	if (k->control >= 0)
+		close(k->control);
+	k->control = -1;
 }
 
 bool
 keeper_reap(struct keeper *k, pid_t pid, int status, int64_t now_ms)
 {
-	if (k->pid == 0 || k->pid != pid)
+	if (!child_reap(&k->child, "keeper", METRIC_PROCESS_KEEPER, pid,
+	    status, now_ms))
 		return false;
-	k->pid = 0;
-	if (k->control >= 0)
-		close(k->control);
-	k->control = -1;
-	if (k->restart_ms < now_ms)
-		k->restart_ms = now_ms;
-	if (status != 0) {
-		k->n_restarts++;
-		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_KEEPER, 0);
-	}
-	if (WIFSIGNALED(status))
-		log_line(LOG_ERROR_, "keeper (pid %ld) died of signal %d, %s",
-		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status) != 0)
-		log_line(LOG_ERROR_, "keeper (pid %ld) ended with status %d",
-		    (long)pid, WEXITSTATUS(status));
+	hang_up(k);
 	return true;
 }
 
 void
 keeper_end(struct keeper *k, int signal)
 {
-	k->is_stopping = true;
-	if (k->control >= 0)
-		close(k->control);
-	k->control = -1;
-	if (signal == SIGKILL && k->pid != 0)
-		kill(k->pid, SIGKILL);
+	hang_up(k);
+	child_end(&k->child, signal);
 }
 
 void

@@ -205,8 +205,8 @@ say_ready(const struct master *m)
 		addr_add(&m->sockets.sockets[k].addr, &b);
 	}
 	log_line(LOG_NOTICE_, "hopseald %s ready: %zu worker%s, "
-	    "listening on %.*s", HOPSEAL_VERSION, m->newest->n_children,
-	    m->newest->n_children == 1 ? "" : "s", BYTES_FMT(buf_bytes(&b)));
+	    "listening on %.*s", HOPSEAL_VERSION, m->newest->n_workers,
+	    m->newest->n_workers == 1 ? "" : "s", BYTES_FMT(buf_bytes(&b)));
 	notify_state(m, "READY=1");
 }
 
@@ -618,8 +618,8 @@ loop(struct master *m)
 		reap(m);
 		bury(m);
 		if (m->is_stopping && m->newest == NULL &&
-		    m->keeper.pid == 0 && m->queue.pid == 0) {
-			if (m->control.pid == 0)
+		    m->keeper.child.pid == 0 && m->queue.child.pid == 0) {
+			if (m->control.child.pid == 0)
 				return;
 			control_end(&m->control, 0, now());
 		}

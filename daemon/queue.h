@@ -29,17 +29,12 @@ int queue_serve(const struct worker_env *env, int control);
 /* ---- the master's end ---------------------------------------------------- */
 
 struct queue {
-	pid_t pid;		/* 0: none */
+	struct child child;
 	int control;		/* -1: none */
 	int channel;		/* for its sockets to keepers; -1: none */
 	int lock;		/* of the spool; -1: none is to be */
 	char *state;		/* whose spool that is */
 	struct priv priv;	/* likewise */
-	unsigned n_restarts;	/* ends that nobody asked for */
-	int64_t started_ms;
-	int64_t restart_ms;	/* not before */
-	int64_t wait_ms;	/* before the next start, if that fails too */
-	bool is_stopping;	/* no other is to follow */
 	/* sockets to the signers of the generation that serves */
 	void (*signers)(void *arg, struct signer_ends *ends);
 	/* wipes, in the new process, what a queue must not have */

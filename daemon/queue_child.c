@@ -6,7 +6,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,13 +13,9 @@
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
-#include "daemon/passfd.h"
 #include "daemon/queue.h"
 #include "daemon/signers.h"
 #include "daemon/spool_state.h"
-
-#define WAIT_MIN_MS 100
-#define WAIT_MAX_MS (60 * 1000)
 
 /* ---- the spool ----------------------------------------------------------- */
 
@@ -186,7 +181,7 @@ start(struct queue *q, const struct worker_env *env)
 	}
 	close(control[1]);
 	close(channel[1]);
-	q->pid = pid;
+	q->child.pid = pid;
 	q->control = control[0];
 	q->channel = channel[0];
 	return 0;
@@ -198,22 +193,15 @@ int64_t
 queue_tick(struct queue *q, const struct worker_env *env, int64_t now_ms,
     bool *is_new)
 {
+	int64_t next = INT64_MAX;
+
 	*is_new = false;
-	if (q->pid != 0 || q->is_stopping || q->lock < 0 || env == NULL)
-		return INT64_MAX;
-	if (q->restart_ms > now_ms)
-		return q->restart_ms;
-	/* one that lived for long enough was no failure to start */
-	if (now_ms - q->started_ms > WAIT_MAX_MS)
-		q->wait_ms = 0;
-	q->started_ms = now_ms;
-	q->restart_ms = now_ms + q->wait_ms;
-	q->wait_ms = q->wait_ms == 0 ? WAIT_MIN_MS : q->wait_ms * 2;
-	if (q->wait_ms > WAIT_MAX_MS)
-		q->wait_ms = WAIT_MAX_MS;
+	if (q->lock < 0 || env == NULL ||
+	    !child_is_due(&q->child, now_ms, &next))
+		return next;
 	if (start(q, env) != 0) {
 		log_line(LOG_ERROR_, "cannot start the queue: %m");
-		return q->restart_ms;
+		return q->child.restart_ms;
 	}
 	*is_new = true;
 	return INT64_MAX;
@@ -222,19 +210,7 @@ queue_tick(struct queue *q, const struct worker_env *env, int64_t now_ms,
 void
 queue_meet(const struct queue *q, int channel)
 {
-	int pair[2];
-
-	if (q->control < 0)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_line(LOG_ERROR_, "cannot connect to the queue: %m");
-		return;
-	}
-	if (passfd_give(q->control, pair[0]) != 0 ||
-	    passfd_give(channel, pair[1]) != 0)
-		log_line(LOG_ERROR_, "cannot connect to the queue: %m");
-	close(pair[0]);
-	close(pair[1]);
+	child_meet(q->control, channel, "queue");
 }
 
 static void
@@ -251,42 +227,27 @@ hang_up(struct queue *q)
 bool
 queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms)
 {
-	if (q->pid == 0 || q->pid != pid)
+	if (!child_reap(&q->child, "queue", METRIC_PROCESS_QUEUE, pid, status,
+	    now_ms))
 		return false;
-	q->pid = 0;
 	hang_up(q);
-	if (q->restart_ms < now_ms)
-		q->restart_ms = now_ms;
-	if (status != 0) {
-		q->n_restarts++;
-		metrics_count(METRIC_RESTARTS, METRIC_PROCESS_QUEUE, 0);
-	}
-	if (WIFSIGNALED(status))
-		log_line(LOG_ERROR_, "queue (pid %ld) died of signal %d, %s",
-		    (long)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status) != 0)
-		log_line(LOG_ERROR_, "queue (pid %ld) ended with status %d",
-		    (long)pid, WEXITSTATUS(status));
 	return true;
 }
 
 void
 queue_leave(struct queue *q)
 {
-	if (q->pid == 0)
+	if (q->child.pid == 0)
 		return;
-	q->wait_ms = 0;		/* no failure: the next may start at once */
-	q->restart_ms = 0;
-	kill(q->pid, QUEUE_LEAVE);
+	child_excuse(&q->child);
+	kill(q->child.pid, QUEUE_LEAVE);
 }
 
 void
 queue_end(struct queue *q, int signal)
 {
-	q->is_stopping = true;
 	hang_up(q);
-	if (signal == SIGKILL && q->pid != 0)
-		kill(q->pid, SIGKILL);
+	child_end(&q->child, signal);
 }
 
 void

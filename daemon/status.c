@@ -49,11 +49,18 @@ write_process(const struct status_facts *f, struct buf *out, const char *name,
 }
 
 static void
+write_child(const struct status_facts *f, struct buf *out, const char *name,
+    const struct child *c)
+{
+	write_process(f, out, name, 0, c->pid, c->started_ms, c->n_restarts);
+}
+
+static void
 write_generation(const struct status_facts *f, struct buf *out,
     const struct generation *g)
 {
-	for (size_t k = 0; k < g->n_children; k++) {
-		const struct child *c = g->children + k;
+	for (size_t k = 0; k < g->n_workers; k++) {
+		const struct worker_process *c = g->workers + k;
 
 		if (g->is_leaving && c->pid == 0)
 			continue;
@@ -108,12 +115,9 @@ status_write_processes(const struct status_facts *f, struct buf *out)
 	write_reload(f, out);
 	for (const struct generation *g = f->newest; g != NULL; g = g->next)
 		write_generation(f, out, g);
-	write_process(f, out, "keeper", 0, f->keeper->pid,
-	    f->keeper->started_ms, f->keeper->n_restarts);
-	write_process(f, out, "queue", 0, f->queue->pid, f->queue->started_ms,
-	    f->queue->n_restarts);
-	write_process(f, out, "control", 0, f->control->pid,
-	    f->control->started_ms, f->control->n_restarts);
+	write_child(f, out, "keeper", &f->keeper->child);
+	write_child(f, out, "queue", &f->queue->child);
+	write_child(f, out, "control", &f->control->child);
 }
 
 void
@@ -131,8 +135,8 @@ status_write_sentence(const struct status_facts *f,
 		buf_add_str(&b, "Starting");
 	else
 		buf_printf(&b, "Configuration %u serves with %zu worker%s",
-		    f->serving->number, f->serving->n_children,
-		    f->serving->n_children == 1 ? "" : "s");
+		    f->serving->number, f->serving->n_workers,
+		    f->serving->n_workers == 1 ? "" : "s");
 	buf_printf(&b, ", %llu session%s open", (unsigned long long)open,
 	    open == 1 ? "" : "s");
 	if (f->reload->at_s != 0 && !f->reload->is_good)
