@@ -449,6 +449,16 @@ try_next(struct ask *k)
 		end(k, ARRIVAL_OUT);
 }
 
+/* A keeper that was started again does not know what was on its way. */
+static void
+send_again(struct ask *k, const struct shared_copy *copy)
+{
+	struct shared_arrivals *a = k->arrivals;
+
+	if (!copy->is_whole && !shared_copies_has_name(a->bulk, copy->name))
+		(void)shared_copies_send(a->bulk, k->chain, k->content, copy);
+}
+
 static void
 on_found(void *arg, uint64_t tag, int err, const struct redis_value *v)
 {
@@ -468,11 +478,15 @@ on_found(void *arg, uint64_t tag, int err, const struct redis_value *v)
 		try_next(k);
 		return;
 	}
-	if (copy.size == 0 || copies_size(a->copies, copy.name) == copy.size)
+	if (copy.size == 0) {
 		shared_arrival_say(a, k->peer, k->tag, ARRIVAL_FOUND, record);
-	else
+	} else if (copies_size(a->copies, copy.name) == copy.size) {
+		shared_arrival_say(a, k->peer, k->tag, ARRIVAL_FOUND, record);
+		send_again(k, &copy);
+	} else {
 		shared_finding_add(a, k->peer, k->tag, k->chain, k->content,
 		    &copy, record);
+	}
 	free(k);
 }
 

@@ -156,6 +156,24 @@ one_that_does_not_come_is_none(void **state)
 	assert_false(b->record.has_copy);
 }
 
+/* A keeper that was started again has the file, and does not know. */
+static void
+what_was_on_its_way_is_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes, *b = f->nodes + 1;
+
+	NEEDS_SERVER(f);
+	kept(a, &large);
+	stop_node(a);
+	start_node(a);
+	assert_int_equal(find_chain(a, 'c'), ARRIVAL_FOUND);
+	assert_true(has_copy(a, &large));
+	wait_whole(f);
+	assert_int_equal(find_chain(b, 'c'), ARRIVAL_FOUND);
+	assert_true(has_copy(b, &large));
+}
+
 /* Two of this machine at a time, and both machines. */
 static void
 many_may_ask_at_once(void **state)
@@ -449,20 +467,29 @@ is_swept(struct fixture *f, void *arg)
 	return faccessat(n->copies, "old", F_OK, 0) != 0;
 }
 
-/* Files are a cache, but for what the server does not have yet. */
+/* Files are a cache, but for what the server does not have yet. A keeper that
+ * starts sweeps in a second: one that did so before the file of a copy was old
+ * is started again. */
 static void
 old_files_are_swept(void **state)
 {
 	struct fixture *f = *state;
 	struct node *a = f->nodes;
+	struct write w = brief;
 
 	NEEDS_SERVER(f);
-	close(openat(a->copies, "old", O_CREAT | O_WRONLY, 0600));
-	stop_node(a);
-	start_node(a);			/* it sweeps in a second */
-	kept(a, &large);
-	kill_server(f);
-	make_all_old(a);
+	do {
+		if (f->pid == 0)
+			start_server(f);
+		stop_node(a);
+		close(openat(a->copies, "old", O_CREAT | O_WRONLY, 0600));
+		make_old(a, "old");
+		start_node(a);
+		w.chain = w.message = w.content = ++w.name;
+		kept(a, &w);
+		kill_server(f);
+		make_all_old(a);
+	} while (is_swept(f, a));
 	until(f, is_swept, a);
 	assert_int_equal(n_files(a), 1);
 }
@@ -475,6 +502,7 @@ main(void)
 		TEST(a_copy_comes_along),
 		TEST(one_on_its_way_is_waited_for),
 		TEST(one_that_does_not_come_is_none),
+		TEST(what_was_on_its_way_is_sent_again),
 		TEST(many_may_ask_at_once),
 		TEST(a_damaged_one_is_none),
 		TEST(one_that_is_gone_is_none),
