@@ -158,6 +158,11 @@ P9_an_array_has_a_bound(void **state)
 	assert_int_equal(said, -E_LIMIT);
 	assert_string_equal(why, "a reply that is too large");
 	redis_reader_free(&r);
+	/* its number is enough */
+	r = redis_reader_new();
+	assert_int_equal(redis_reader_feed(r, BYTES_LIT("*1025\r\n")), 0);
+	assert_int_equal(redis_reader_next(r, &v, &why), -E_LIMIT);
+	redis_reader_free(&r);
 }
 
 static const char *

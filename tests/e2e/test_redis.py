@@ -386,6 +386,48 @@ def test_V9_a_wrong_password_until_it_is_right(folder, redis, nodes, hopseald,
         harness.until(lambda: server.keys("hopseal:m:*"), "what it was told")
 
 
+def test_P9_a_user_of_its_own_is_enough(folder, redis, hopseald, one):
+    """What the guide says of its rights."""
+    server = redis()
+    server.ask("ACL", "SETUSER", "hopseal", "on", ">a secret: of it",
+               "~hopseal:*", "+@all", "-@dangerous")
+    password = folder / "store.password"
+    password.write_text("hopseal:a secret: of it\n")
+    password.chmod(0o600)
+    with Sink() as sink:
+        both = [Node(folder, hopseald, sink, server.url, f"node{n}",
+                     "store-password: store.password") for n in (1, 2)]
+        for node in both:
+            node.answers()
+        is_shared(*both, sink, "1")
+        shown = harness.run(harness.HOPSEAL, "status", "-c",
+                            both[0].daemon.config).decode()
+        assert f"the store {server.url} answers\n" in shown
+        server.kill()
+        harness.until(both[0].is_out, "the outage")
+        shown = harness.run(harness.HOPSEAL, "status", "-c",
+                            both[0].daemon.config).decode()
+        assert f"the store {server.url} is out: a retry may" in shown
+    assert "a secret" not in both[0].daemon.log()
+
+
+@pytest.mark.parametrize("text, mode, said", [
+    ("right", 0o644, "mode 0644 lets others"), ("", 0o600, "is no login"),
+    ("a\nb\n", 0o600, "is no login"), ("a:\n", 0o600, "is no login"),
+    ("x" * 513, 0o600, "is no login"), (None, 0o600, "No such file")])
+def test_P3_passwords_that_are_not_taken(folder, one, text, mode, said):
+    if text is not None:
+        (folder / "p").write_text(text)
+        (folder / "p").chmod(mode)
+    site = egress(folder, 25, common=[*KEYS, "store: redis://127.0.0.1",
+                                      "store-password: p"])
+    (folder / "c.yaml").write_text(site.config)
+    done = harness.run(harness.HOPSEALD, "-t", "-c", folder / "c.yaml",
+                       ok=False)
+    assert done.returncode == 78
+    assert said in done.stderr.decode()
+
+
 def test_V9_what_was_tampered_with_is_no_delivery(redis, nodes):
     server = redis()
     with Sink() as sink:
