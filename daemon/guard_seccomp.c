@@ -287,6 +287,25 @@ add_rule(struct code *c, int number, const struct rule *r)
 	answer(c, SECCOMP_RET_ALLOW);
 }
 
+/* Streams alone, of the protocol that landlock knows the ports of: UDP and
+ * MPTCP have others. */
+static void
+add_stream(struct code *c)
+{
+	for_call(c, SYS_socket, 10);
+	load(c, AT_ARG(1));
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0, 6);
+	load(c, AT_ARG(2));
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 4);
+	load(c, AT_ARG(0));
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 3, 0);
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0);
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0);
+	fail_with(c, EPROTONOSUPPORT);
+	answer(c, SECCOMP_RET_ALLOW);
+}
+
 static void
 add(struct code *c, enum guard_kind kind, int number)
 {
@@ -294,6 +313,10 @@ add(struct code *c, enum guard_kind kind, int number)
 
 	if (number < 0)
 		return;
+	if (number == SYS_socket && kind == GUARD_SHARED_KEEPER) {
+		add_stream(c);
+		return;
+	}
 	if (r != NULL) {
 		add_rule(c, number, r);
 		return;

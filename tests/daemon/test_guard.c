@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -218,6 +219,31 @@ opens_sockets(void)
 	    opens_a(AF_UNIX, SOCK_STREAM);
 }
 
+#define STREAM (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+static int
+opens_a_stream(void)
+{
+	return opens_a(AF_INET, STREAM) | opens_a(AF_INET6, STREAM) |
+	    opens_a(AF_UNIX, STREAM);
+}
+
+static int
+connects_to(uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_port = htons(port)};
+	int fd = socket(AF_INET, STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ||
+	    errno == EINPROGRESS ? 0 : -1;
+}
+
+ACT(connects, connects_to(6379))
+ACT(connects_elsewhere, connects_to(6380))
+ACT(opens_udp, opens_a(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC))
+ACT(opens_mptcp, socket(AF_INET, STREAM, 262) >= 0 ? 0 : -1)
 ACT(netlink, opens_a(AF_NETLINK, SOCK_RAW))
 ACT(packet, opens_a(AF_PACKET, SOCK_RAW))
 ACT(vsock, opens_a(AF_VSOCK, SOCK_STREAM))
@@ -297,6 +323,18 @@ keeper(void)
 	const struct guard_path all = {state, NULL, GUARD_FILES, -1};
 
 	return guard_enter(GUARD_KEEPER, &all, 1);
+}
+
+/* The port that a shared keeper may connect to; nobody listens there. */
+#define STORE_PORT 6379
+
+static int
+shared_keeper(void)
+{
+	const struct guard_path all = {state, NULL, GUARD_FILES, -1};
+
+	guard_connect(STORE_PORT);
+	return guard_enter(GUARD_SHARED_KEEPER, &all, 1);
 }
 
 static int
@@ -412,6 +450,26 @@ test_P2_others_have_their_folder(void **unused)
 	assert_int_equal(attempt(keeper, opens_sockets), DIED + SIGSYS);
 	assert_int_equal(attempt(master, runs_another), DIED + SIGSYS);
 	assert_int_equal(attempt(master, traces), DIED + SIGSYS);
+}
+
+/* P1: to the port of the store, and nowhere else. */
+static void
+test_P1_a_shared_keeper_has_one_port(void **unused)
+{
+	(void)unused;
+	need_calls();
+	assert_int_equal(attempt(shared_keeper, lives), 0);
+	assert_int_equal(attempt(shared_keeper, opens_a_stream), 0);
+	assert_int_equal(attempt(shared_keeper, opens_udp), EPROTONOSUPPORT);
+	assert_int_equal(attempt(shared_keeper, opens_mptcp),
+	    EPROTONOSUPPORT);
+	assert_int_equal(attempt(shared_keeper, vsock), EPROTONOSUPPORT);
+	assert_int_equal(attempt(shared_keeper, listens), DIED + SIGSYS);
+	skip_without(guard_landlock_abi() >= 4, "landlock knows no ports here");
+	assert_int_not_equal(attempt(shared_keeper, connects), EACCES);
+	assert_int_equal(attempt(shared_keeper, connects_elsewhere), EACCES);
+	assert_int_equal(attempt(shared_keeper, reads_a_key), EACCES);
+	assert_int_equal(attempt(shared_keeper, makes_a_copy), 0);
 }
 
 /* A call that is refused has a name, and a place. */
@@ -531,6 +589,7 @@ main(void)
 		cmocka_unit_test(test_P1_a_worker_makes_no_other_call),
 		cmocka_unit_test(test_P2_the_signer_has_no_files_and_no_net),
 		cmocka_unit_test(test_P2_others_have_their_folder),
+		cmocka_unit_test(test_P1_a_shared_keeper_has_one_port),
 		cmocka_unit_test(test_P2_the_log_names_the_call),
 		cmocka_unit_test(test_P2_without_them_it_says_so_once),
 		cmocka_unit_test(test_off),
