@@ -91,8 +91,9 @@ static const struct {
 	    "signalfd4 poll ppoll ppoll_time64 select _newselect pselect6 "
 	    "epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait "
 	    "epoll_pwait2 send recv sendto recvfrom sendmsg recvmsg sendmmsg "
-	    "recvmmsg shutdown getsockopt setsockopt getsockname getpeername "
-	    "socketpair fsync fdatasync sync_file_range sync_file_range2"},
+	    "recvmmsg recvmmsg_time64 shutdown getsockopt setsockopt "
+	    "getsockname getpeername socketpair fsync fdatasync "
+	    "sync_file_range sync_file_range2"},
 	/* by name: which files, landlock knows */
 	{ON_FILES, "open openat creat stat lstat stat64 lstat64 newfstatat "
 	    "fstatat64 statx statfs statfs64 access faccessat faccessat2 "

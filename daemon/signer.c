@@ -17,6 +17,7 @@
 #define PEERS_MAX 1024		/* workers of one generation, restarts too */
 #define PEM_MAX 65536
 #define ARENA_MAX (64U << 20)
+#define BATCH 16		/* questions of a worker that are read at once */
 
 struct signer_keys {
 	struct arena *arena;
@@ -311,41 +312,98 @@ sign(const struct signer_keys *k, const struct signer_request *q,
 {
 	struct buf out = BUF_ON(a->signature);
 
-	a->tag = q->tag;
-	if (q->key >= k->dir.n) {
-		a->status = -E_ABSENT;
+	*a = (struct signer_reply){.tag = q->tag, .status = -E_ABSENT};
+	if (q->key >= k->dir.n)
 		return;
-	}
 	a->status = dkim2_private_key_sign(k->keys[q->key], q->digest, &out);
 	a->n = a->status == 0 ? (uint32_t)out.n : 0;
 }
 
-/* Answers one request. Returns false where this peer is to be closed. */
+/* So slow that answers must not wait for it. */
+static bool
+is_slow(const struct signer_keys *k, const struct signer_request *q)
+{
+	return q->key < k->dir.n && dkim2_private_key_algorithm(
+	    k->keys[q->key]) == DKIM2_RSA_SHA256;
+}
+
+/* Messages of one size, as the calls for several want them. */
+struct batch {
+	struct mmsghdr heads[BATCH];
+	struct iovec parts[BATCH];
+};
+
+static void
+lay_out(struct batch *b, void *messages, size_t size)
+{
+	memset(b, 0, sizeof(*b));
+	for (size_t k = 0; k < BATCH; k++) {
+		b->parts[k] = (struct iovec){(uint8_t *)messages + k * size,
+		    size};
+		b->heads[k].msg_hdr.msg_iov = &b->parts[k];
+		b->heads[k].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+/* Sends n answers. Returns false where this peer is to be closed. */
+static bool
+answer(int fd, struct signer_reply *answers, unsigned n)
+{
+	struct batch b;
+	unsigned sent = 0;
+	int r;
+
+	lay_out(&b, answers, sizeof(*answers));
+	while (sent < n) {
+		/* a worker has no more under way than its socket holds answers
+		 * for; one that does not read must not hold up the others */
+		r = sendmmsg(fd, b.heads + sent, n - sent,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0) {
+			if (errno != EPIPE)	/* it left before they came */
+				log_line(LOG_ERROR_,
+				    "cannot answer a worker: %m");
+			return false;
+		}
+		sent += (unsigned)r;
+	}
+	return true;
+}
+
+/* Answers what waits, BATCH questions at most, the quick ones in one call.
+ * Returns false where this peer is to be closed. */
 static bool
 on_peer(struct signer *s, int fd)
 {
-	struct signer_request q;
-	struct signer_reply a = {.n = 0};
-	ssize_t n = recv(fd, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
+	struct signer_request q[BATCH];
+	struct signer_reply a[BATCH];
+	struct batch b;
+	unsigned n_ready = 0;
+	int n;
 
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return true;
-	if (n <= 0)
-		return false;
-	if ((size_t)n != sizeof(q)) {
-		log_line(LOG_ERROR_, "a request of %zd octets; "
-		    "that worker is not served any more", n);
-		return false;
+	lay_out(&b, q, sizeof(q[0]));
+	n = recvmmsg(fd, b.heads, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	for (int k = 0; k < n; k++) {
+		if (b.heads[k].msg_len != sizeof(q[k])) {
+			if (b.heads[k].msg_len != 0)	/* it is not closed */
+				log_line(LOG_ERROR_, "a request of %u octets; "
+				    "that worker is not served any more",
+				    b.heads[k].msg_len);
+			(void)answer(fd, a, n_ready);
+			return false;
+		}
+		if (is_slow(s->keys, &q[k])) {
+			if (!answer(fd, a, n_ready))
+				return false;
+			n_ready = 0;
+		}
+		sign(s->keys, &q[k], &a[n_ready++]);
 	}
-	sign(s->keys, &q, &a);
-	/* a worker has no more under way than its socket holds answers for;
-	 * one that does not read must not hold up the others */
-	if (send(fd, &a, sizeof(a), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-		if (errno != EPIPE)	/* it left before its answer came */
-			log_line(LOG_ERROR_, "cannot answer a worker: %m");
-		return false;
-	}
-	return true;
+	return answer(fd, a, n_ready);
 }
 
 static int64_t

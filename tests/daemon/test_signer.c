@@ -408,6 +408,57 @@ test_wrong_size(void **state)
 	assert_false(f->has_failed[0]);
 }
 
+/* What it asked before that is answered, in the same turn. */
+static void
+test_before_a_wrong_size(void **state)
+{
+	struct fixture *f = *state;
+	struct signer_request q = {.key = 1};
+	struct signer_reply a;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	for (q.tag = 0; q.tag < 3; q.tag++)
+		assert_int_equal(send(pair[0], &q, sizeof(q), 0), sizeof(q));
+	assert_int_equal(send(pair[0], &q, 1, 0), 1);
+	assert_int_equal(send(pair[0], &q, sizeof(q), 0), sizeof(q));
+	assert_int_equal(passfd_give(f->control, pair[1]), 0);
+	close(pair[1]);
+	for (uint64_t k = 0; k < 3; k++) {
+		assert_int_equal(recv(pair[0], &a, sizeof(a), 0), sizeof(a));
+		assert_int_equal(a.tag, k);
+		assert_int_equal(a.n, 64);
+	}
+	assert_true(recv(pair[0], &a, sizeof(a), 0) <= 0);
+	close(pair[0]);
+}
+
+/* Nothing of one answer is in the next. */
+static void
+test_a_refusal_holds_nothing(void **state)
+{
+	static const uint8_t zero[sizeof(((struct signer_reply *)0)->signature)];
+	struct fixture *f = *state;
+	struct signer_request q = {.key = 2};
+	struct signer_reply a;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	for (int k = 0; k < 32; k++) {
+		q.key = k % 2 == 0 ? 2 : 3;	/* RSA, and none */
+		assert_int_equal(send(pair[0], &q, sizeof(q), 0), sizeof(q));
+	}
+	assert_int_equal(passfd_give(f->control, pair[1]), 0);
+	close(pair[1]);
+	for (int k = 0; k < 32; k++) {
+		assert_int_equal(recv(pair[0], &a, sizeof(a), 0), sizeof(a));
+		assert_int_equal(a.n, k % 2 == 0 ? 256 : 0);
+		if (k % 2 != 0)
+			assert_memory_equal(a.signature, zero, sizeof(zero));
+	}
+	close(pair[0]);
+}
+
 /* The master may go; workers are served until they go too. */
 static void
 test_master_gone(void **state)
@@ -472,6 +523,8 @@ main(void)
 		TEST(test_signers_have_the_same_keys),
 		TEST(test_no_such_key), TEST(test_signer_dies),
 		TEST(test_bounds), TEST(test_wrong_size),
+		TEST(test_before_a_wrong_size),
+		TEST(test_a_refusal_holds_nothing),
 		TEST(test_master_gone), TEST(test_refused_keys),
 	};
 
