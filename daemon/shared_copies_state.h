@@ -16,6 +16,7 @@ enum {
 extern const struct redis_script shared_copy_scripts[COPY_SCRIPT__N];
 
 #define COPY_DROPS_A_TIME 16	/* that go for a new one */
+#define COPY_ROOMS_MAX 4096U	/* times that some go for it */
 #define COPY_LOG_MS (60 * 1000)
 
 /* What a job does next. */
@@ -35,7 +36,7 @@ struct copy_job {
 	uint8_t content[STORE_KEY_SIZE];
 	struct shared_copy copy;
 	int64_t deadline_ms;
-	unsigned n_tries;
+	unsigned n_tries, n_rooms;
 	int fd;				/* of the file; -1: none */
 	uint64_t at;			/* octets that are sent, or fetched */
 	crypto_generichash_state hash;	/* of them */

@@ -43,10 +43,12 @@ take(struct shared_copies *c, int err, const struct redis_value *v)
 
 /* ---- room ---------------------------------------------------------------- */
 
-/* Older ones had to go for it. */
-static void
+/* Older ones had to go for it; how many. */
+static size_t
 drop_others(struct shared_copies *c, const struct redis_value *items, size_t n)
 {
+	size_t n_dropped = 0;
+
 	for (size_t k = 0; k < n; k++) {
 		struct bytes b = items[k].text;
 		struct shared_copy other = {.size = 0};
@@ -57,7 +59,9 @@ drop_others(struct shared_copies *c, const struct redis_value *items, size_t n)
 			continue;
 		memcpy(other.name, b.p, STORE_KEY_SIZE);
 		shared_copies_drop(c, &other);
+		n_dropped++;
 	}
+	return n_dropped;
 }
 
 static void
@@ -65,18 +69,19 @@ on_reserved(void *arg, uint64_t tag, int err, const struct redis_value *v)
 {
 	struct shared_copies *c = arg;
 	struct copy_job *j = take(c, err, v);
+	size_t n_dropped = 0;
 
 	(void)tag;
 	if (j != NULL && v->kind == REDIS_ARRAY && v->n_items != 0 &&
 	    v->items[0].kind == REDIS_INTEGER) {
 		if (v->items[0].integer == 1)
 			j->step = COPY_SEND;
-		else if (v->n_items == 1)
-			begin_again(j, c);
-		drop_others(c, v->items + 1, v->n_items - 1);
-	} else if (j != NULL) {
-		begin_again(j, c);
+		n_dropped = drop_others(c, v->items + 1, v->n_items - 1);
 	}
+	/* there may be more that can go */
+	if (j != NULL && j->step == COPY_RESERVE &&
+	    (n_dropped == 0 || ++j->n_rooms == COPY_ROOMS_MAX))
+		begin_again(j, c);
 	if (!c->is_dying)
 		shared_copies_go(c);
 }

@@ -184,4 +184,37 @@ say_of(struct fixture *f, const char *verb, const char *pattern,
 	say(f, words);
 }
 
+/* ---- what a hostile server says (P9) -------------------------------------- */
+
+#define TEXT(t) {.kind = REDIS_STRING, .text = {(const uint8_t *)(t), \
+	sizeof(t) - 1}}
+#define NUMBER(n) {.kind = REDIS_INTEGER, .integer = (n)}
+#define ARRAY(a) {.kind = REDIS_ARRAY, .items = (a), \
+	.n_items = sizeof(a) / sizeof((a)[0])}
+
+static const struct redis_value only_text[] = {TEXT("x")};
+static const struct redis_value only_zero[] = {NUMBER(0)};
+static const struct redis_value only_one[] = {NUMBER(1)};
+static const struct redis_value most[] = {NUMBER(INT64_MAX)};
+static const struct redis_value cut_off[] = {NUMBER(-5), TEXT("x"),
+	TEXT("y")};
+static const struct redis_value short_ones[] = {NUMBER(1), TEXT("x"),
+	TEXT("y"), TEXT("z")};
+static const struct redis_value no_seal[] = {NUMBER(1),
+	TEXT("0123456789abcdef"), TEXT("0123456789abcdef00000001795341600"
+	"0123456789abcdef0123456789abcdef"), TEXT("0123456789abcdef")};
+static const struct redis_value no_texts[] = {NUMBER(1), NUMBER(1),
+	{.kind = REDIS_NIL}, {.kind = REDIS_NIL}};
+
+static const struct redis_value hostile_values[] = {
+	{.kind = REDIS_NIL}, NUMBER(-1), NUMBER(0), NUMBER(INT64_MAX),
+	NUMBER(INT64_MIN), TEXT(""), TEXT("x"),
+	{.kind = REDIS_STATUS, .text = {(const uint8_t *)"OK", 2}},
+	{.kind = REDIS_ARRAY}, ARRAY(only_text), ARRAY(only_zero),
+	ARRAY(only_one), ARRAY(most), ARRAY(cut_off), ARRAY(short_ones),
+	ARRAY(no_seal), ARRAY(no_texts),
+};
+
+#define N_HOSTILE (sizeof(hostile_values) / sizeof(hostile_values[0]))
+
 #endif

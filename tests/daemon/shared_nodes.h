@@ -27,6 +27,7 @@
 #include "daemon/memory.h"
 #include "daemon/relay_value.h"
 #include "daemon/shared.h"
+#include "daemon/shared_copies.h"
 
 #define N_NODES 2
 
@@ -75,11 +76,53 @@ static bool is_hasty;			/* deadlines are as they are asked for */
 int __real_redis_ask(struct redis *r, const struct redis_command *c);
 int __wrap_redis_ask(struct redis *r, const struct redis_command *c);
 
+/* ---- a server that says what it likes ------------------------------------ */
+
+static const struct redis_value *hostile;	/* to all about arrivals */
+static struct loop *hostile_loop;
+
+struct hostile_answer {
+	struct loop_deferred deferred;
+	struct redis_command command;
+	const struct redis_value *value;
+};
+
+static inline void
+give_hostile(void *arg)
+{
+	struct hostile_answer *h = arg;
+
+	h->command.answer(h->command.arg, h->command.tag, 0, h->value);
+	free(h);
+}
+
+static inline int
+answer_hostile(const struct redis_command *c)
+{
+	struct hostile_answer *h = calloc(1, sizeof(*h));
+
+	assert_non_null(h);
+	h->command = *c;
+	h->value = hostile;
+	loop_defer(hostile_loop, &h->deferred, give_hostile, h);
+	return 0;
+}
+
+/* Records and copies; not the beat, deliveries, or the test's own. */
+static inline bool
+is_of_arrivals(const struct redis_command *c)
+{
+	return c->script >= SHARED_OWN_SCRIPTS ||
+	    c->wait_ms == SHARED_PIECE_MS;
+}
+
 int
 __wrap_redis_ask(struct redis *r, const struct redis_command *c)
 {
 	struct redis_command patient = *c;
 
+	if (hostile != NULL && is_of_arrivals(c))
+		return answer_hostile(c);
 	if (!is_hasty)
 		patient.wait_ms = 30 * 1000;
 	return __real_redis_ask(r, &patient);
@@ -318,6 +361,7 @@ start(void **state)
 	*state = f;
 	ahead_s = 0;
 	is_hasty = false;
+	hostile = NULL;
 	snprintf(f->folder, sizeof(f->folder), "/tmp/hopseal-redis-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", f->folder);
@@ -327,6 +371,7 @@ start(void **state)
 	f->limits = (struct store_limits){7 * 86400, MEMORY_SHORT_S, 1 << 24,
 	    7 * 86400, 1 << 30, 1000};
 	f->loop = loop_new();
+	hostile_loop = f->loop;
 	f->late = loop_timer_new(f->loop, on_late, f);
 	if (!is_there())
 		return 0;

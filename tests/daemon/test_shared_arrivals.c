@@ -263,6 +263,31 @@ without_a_server_nothing_is_known(void **state)
 	assert_int_equal(find_chain(a, 'c'), ARRIVAL_NONE);
 }
 
+/* Whatever it says, nothing is found that is not ours. */
+static void
+P9_a_hostile_server_makes_no_record(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes;
+
+	NEEDS_SERVER(f);
+	for (size_t k = 0; k < N_HOSTILE; k++) {
+		hostile = &hostile_values[k];
+		assert_int_equal(write_one(a, &first), hostile->kind ==
+		    REDIS_ARRAY && hostile->n_items != 0 &&
+		    hostile->items[0].kind == REDIS_INTEGER ? ARRIVAL_KEPT :
+		    ARRIVAL_OUT);
+		assert_int_not_equal(find_chain(a, 'c'), ARRIVAL_FOUND);
+		assert_int_not_equal(find(a, MEMORY_OP_FIND_MESSAGE, 'm'),
+		    ARRIVAL_FOUND);
+		take_back(a, &first);
+	}
+	say(f, "PING");
+	hostile = NULL;
+	kept(a, &first);
+	assert_int_equal(find_chain(a, 'c'), ARRIVAL_FOUND);
+}
+
 /* ---- the run ------------------------------------------------------------- */
 
 int
@@ -280,6 +305,7 @@ main(void)
 		TEST(what_is_not_ours_is_none),
 		TEST(what_is_no_record_is_not_kept),
 		TEST(without_a_server_nothing_is_known),
+		TEST(P9_a_hostile_server_makes_no_record),
 	};
 
 	log_open("test");

@@ -433,6 +433,62 @@ who_waits_is_told_of_an_outage(void **state)
 	assert_true(has_copy(b, &large));
 }
 
+static bool
+has_no_files(struct fixture *f, void *arg)
+{
+	(void)f;
+	return n_files(arg) == 0;
+}
+
+/* Whatever it says, a copy that is sent ends, and none comes that is not what
+ * was sent. */
+static void
+P9_a_hostile_server_makes_no_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes, *b = f->nodes + 1;
+	struct write w = brief;
+
+	NEEDS_SERVER(f);
+	kept(a, &brief);
+	wait_whole(f);
+	for (size_t k = 0; k < N_HOSTILE; k++) {
+		struct memory_request q = request(MEMORY_OP_FIND_CHAIN, 'c');
+
+		b->n_told = 0;
+		shared_take(b->shared, 1, &q, (struct bytes){NULL, 0});
+		hostile = &hostile_values[k];	/* behind the record */
+		until(f, is_told, b);
+		hostile = NULL;
+		assert_true(b->status == ARRIVAL_FOUND ||
+		    b->status == ARRIVAL_OUT);
+		assert_false(b->record.has_copy);
+		assert_int_equal(n_files(b), 0);
+	}
+	take_back(a, &brief);
+	until(f, has_no_files, a);
+	for (size_t k = 0; k < N_HOSTILE; k++) {
+		uint8_t room[MEMORY_WRITE_MAX];
+		struct memory_request q;
+		struct bytes value;
+
+		w.chain = w.message = w.content = w.name = (char)('A' + k);
+		value = compose(a, &w, &q, room);
+		a->n_told = 0;
+		shared_take(a->shared, 1, &q, value);
+		hostile = &hostile_values[k];	/* behind the record */
+		until(f, is_told, a);
+		assert_int_equal(a->status, ARRIVAL_KEPT);
+		until(f, has_no_files, a);
+		hostile = NULL;
+	}
+	/* and those that come next are what they are */
+	kept(a, &brief);
+	wait_whole(f);
+	assert_int_equal(find_chain(b, 'c'), ARRIVAL_FOUND);
+	assert_true(has_copy(b, &brief));
+}
+
 /* ---- files --------------------------------------------------------------- */
 
 static void
@@ -513,6 +569,7 @@ main(void)
 		TEST(a_lost_connection_is_taken_up),
 		TEST(a_server_that_forgot_has_no_copy),
 		TEST(who_waits_is_told_of_an_outage),
+		TEST(P9_a_hostile_server_makes_no_copy),
 		TEST(old_files_are_swept),
 	};
 
