@@ -209,7 +209,7 @@ for group; do
 	san-py)
 		pytests core dkim2 dsn config cli vectors interop
 		pytests smtp smtp daemon
-		pytests soak soak
+		python soak tests/soak/test_soak.py -k "${T:-accounted}"
 		if [ -n "${LONG:-}" ]; then
 			# All but the two long ones of the real mail path.
 			python e2e tests/e2e tests/bounces \

@@ -85,6 +85,7 @@ over(struct client *s)
 		wait *= 2;
 	a->tries++;
 	a->transactions++;
+	ledger_touch(s->job.number);
 	totals.tries++;
 	if (a->tries >= TRIES_MAX)
 		settle(s->job.number, FATE_GIVEN_UP);

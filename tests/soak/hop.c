@@ -87,8 +87,9 @@ count_fields(const char *head, size_t n, const char *name)
 	return found;
 }
 
-/* The body must be what its number had, the header have what was due. */
-static void
+/* The body must be what its number had, the header have what was due. False:
+ * it does not, whether there is an excuse or not. */
+static bool
 check(const struct session *s)
 {
 	static const char field[] = "\r\nX-Soak: ";
@@ -106,7 +107,7 @@ check(const struct session *s)
 		totals.foreign++;
 		fprintf(stderr, "FAULT foreign: %s number %u\n",
 		    modes[s->mode].name, s->number);
-		return;
+		return false;
 	}
 	body = (size_t)(end - s->content) + 4;
 	if (octets > s->n - body || ((a->flags & IS_FORGED) == 0 &&
@@ -123,6 +124,7 @@ check(const struct session *s)
 		fprintf(stderr, "FAULT signatures: %s number %u has %u of %u\n",
 		    modes[s->mode].name, s->number, has, due);
 	}
+	return has == due;
 }
 
 static void
@@ -205,6 +207,8 @@ may_be_unsigned(uint32_t number)
 static void
 take(struct session *s)
 {
+	bool is_whole;
+
 	totals.arrivals++;
 	totals.octets += s->n;
 	if (s->is_report) {
@@ -213,13 +217,13 @@ take(struct session *s)
 	}
 	if (may_be_unsigned(s->number))
 		numbers[s->number].flags |= MAY_BE_UNSIGNED;
-	check(s);
+	is_whole = check(s);
 	for (unsigned k = 0; k < s->n_rcpt; k++)
 		ledger_arrived(s->number, s->rcpt[k]);
 	if (modes[s->mode].kind == KIND_LIST_IN) {
 		if ((numbers[s->number].flags & IS_MANAGED) == 0)
 			manage(s);
-	} else if (sample_folder != NULL && modes[s->mode].signatures != 0 &&
+	} else if (is_whole && sample_folder != NULL && modes[s->mode].signatures != 0 &&
 	    modes[s->mode].aliases == 0 && totals.arrivals % (most_numbers / SAMPLES + 1) == 0) {
 		keep_sample(s);
 	}

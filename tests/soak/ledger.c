@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 
 #define FAULTS_TOLD 100U
+#define KILLS_MAX 100000U
+#define AFTERMATH_MS 2000	/* it may take so long until we are told */
 
 struct number *numbers;
 struct rcpt *rcpts;
@@ -14,6 +16,7 @@ unsigned kills;
 bool is_excused;
 
 static uint32_t n_rcpts, most_rcpts;
+static uint32_t killed_ms[KILLS_MAX];
 
 /* Pages that nobody wrote to cost nothing. */
 static void *
@@ -25,6 +28,29 @@ room(size_t n)
 	if (p == MAP_FAILED)
 		soak_die("mmap");
 	return p;
+}
+
+static uint32_t
+now_ms(void)
+{
+	static int64_t began;
+
+	if (began == 0)
+		began = soak_now_ms();
+	return (uint32_t)(soak_now_ms() - began);
+}
+
+void
+ledger_kill(void)
+{
+	if (kills < KILLS_MAX)
+		killed_ms[kills++] = now_ms();
+}
+
+void
+ledger_touch(uint32_t number)
+{
+	numbers[number].last_ms = now_ms();
 }
 
 void
@@ -45,7 +71,7 @@ ledger_new(unsigned mode, unsigned n_rcpt)
 		return NOBODY;
 	*m = (struct number){.first = n_rcpts, .parent = NOBODY,
 	    .n_rcpt = (uint16_t)n_rcpt, .mode = (uint8_t)mode,
-	    .kills = (uint16_t)kills, .kills_last = (uint16_t)kills};
+	    .began_ms = now_ms(), .last_ms = now_ms()};
 	for (unsigned k = 0; k < n_rcpt; k++)
 		rcpts[n_rcpts + k] = (struct rcpt){.whom = WHOM_GOOD};
 	n_rcpts += n_rcpt;
@@ -57,7 +83,7 @@ ledger_arrived(uint32_t number, unsigned k)
 {
 	struct rcpt *r = rcpts_of(number) + k;
 
-	numbers[number].kills_last = (uint16_t)kills;
+	ledger_touch(number);
 	if (r->count < UINT8_MAX)
 		r->count++;
 }
@@ -69,7 +95,7 @@ ledger_reported(uint32_t number, unsigned k)
 
 	if (r->reports < UINT8_MAX)
 		r->reports++;
-	numbers[number].kills_last = (uint16_t)kills;
+	ledger_touch(number);
 }
 
 static bool
@@ -78,12 +104,23 @@ is_queued(uint32_t n)
 	return modes[numbers[n].mode].kind == KIND_QUEUE;
 }
 
+/* Whether a process died, or was too slow, while it was under way. */
+static bool
+is_shaken(const struct number *m)
+{
+	for (unsigned k = 0; k < kills; k++)
+		if (killed_ms[k] >= m->began_ms &&
+		    killed_ms[k] <= m->last_ms + AFTERMATH_MS)
+			return true;
+	return false;
+}
+
 /* Whether the client can not know what became of its message. */
 static bool
 is_unsure(const struct number *m)
 {
 	return m->drops != 0 || m->lost != 0 || m->left != 0 ||
-	    m->kills != m->kills_last;
+	    is_shaken(m);
 }
 
 /* What RFC 1047 allows: a second copy for each answer that was lost. A client
@@ -91,7 +128,7 @@ is_unsure(const struct number *m)
 static unsigned
 excused(const struct number *m)
 {
-	if (m->kills == m->kills_last)
+	if (!is_shaken(m))
 		return m->drops + m->lost;
 	/* each copy has its transaction, but for what is tried from a queue */
 	return modes[m->mode].kind == KIND_QUEUE ? UINT8_MAX :
@@ -121,9 +158,9 @@ tell(const char *what, uint32_t n, unsigned k)
 		return;
 	fprintf(stderr, "FAULT %s: %s number %u recipient %c%u of %u: fate %u, "
 	    "arrived %u, reports %u, tries %u, flags %u, drops %u, lost %u, "
-	    "left %u, kills %u to %u\n", what, modes[m->mode].name, n, r->whom,
+	    "left %u, %u to %u ms\n", what, modes[m->mode].name, n, r->whom,
 	    k, m->n_rcpt, r->fate, r->count, r->reports, m->tries, m->flags,
-	    m->drops, m->lost, m->left, m->kills, m->kills_last);
+	    m->drops, m->lost, m->left, m->began_ms, m->last_ms);
 }
 
 static void

@@ -1,13 +1,13 @@
 /*
- * soak N SESSIONS RATE SEED KEYS SAMPLES MODE...   sends N numbered messages, and
- * what a list manager makes of them, through a relay whose next hops it is
- * itself. RATE
- * bounds new messages a second where it is not 0. MODE is
+ * soak N SESSIONS RATE SEED KEYS SAMPLES MODE...   sends N numbered messages,
+ * and what a list manager makes of them, through a relay whose next hops it is
+ * itself. RATE bounds new messages a second where it is not 0. MODE is
  * NAME:KIND:PORT:HOP:WEIGHT:SIGNATURES:SENDER:RCPT:ALIASES, KIND a word of
- * kinds below; that of a list's copies stands behind that of its posts. On its standard input it takes
+ * kinds below; that of a list's copies stands behind that of its posts. On its
+ * standard input it takes
  *
  *	hop NAME TROUBLE	a word of troubles below
- *	kill			a process is about to be killed
+ *	kill			a process is killed, or did not answer
  *	excuse on | off		no DNS, or no keeper, from now on
  *	leavers N		one client of N does not wait for its answer
  *	report			prints what it counted
@@ -108,7 +108,7 @@ order(char *line)
 	if (strncmp(line, "hop ", 4) == 0) {
 		order_hop(line + 4);
 	} else if (strcmp(line, "kill") == 0) {
-		kills++;
+		ledger_kill();
 	} else if (strncmp(line, "excuse ", 7) == 0) {
 		is_excused = strcmp(line + 7, "on") == 0;
 	} else if (strncmp(line, "leavers ", 8) == 0) {

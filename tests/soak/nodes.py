@@ -94,6 +94,7 @@ class Cluster:
                 folder / f"node{k}", True, self.nodes[0] if k else None,
                 f"store: {self.redis.url}\nproxy: [127.0.0.1]\n"))
         self.balancer = self.ledger = None
+        self.outages, self.is_over = 0, False   # seen; nobody asks any more
 
     def __enter__(self):
         for node in self.nodes:
@@ -122,6 +123,19 @@ class Cluster:
         self.ledger = soak.Ledger(n, sessions, rate, self.seed, samples,
                                   self.nodes[0].modes(self.balancer.ports))
         self.ledger.ask("leavers", str(leavers))
+        threading.Thread(target=self.look_for_outages, daemon=True).start()
+
+    def look_for_outages(self):
+        """What was too slow for a node is none's fault: see soak.Trouble."""
+        known = [node.outages() for node in self.nodes]
+        while not self.is_over:
+            now = [node.outages() for node in self.nodes]
+            if now != known:
+                self.outages += 1
+                self.ledger.ask("kill")
+                self.ledger.ask("excuse", "on")
+            known = now
+            time.sleep(0.5)
 
     def sent(self, n):
         """Waits for so many new messages, or the last."""
@@ -151,7 +165,8 @@ class Cluster:
             over.set()
             marks.join()
             ledger.ask("kill")
-            ledger.ask("excuse", "off")
+            if not self.outages:
+                ledger.ask("excuse", "off")
 
     def judge(self):
         """Counts, `faults` among them, when all is through."""
@@ -166,7 +181,10 @@ class Cluster:
             soak.wait_for(
                 lambda: sum(n.queued() for n in self.nodes) == 0,
                 lambda: sum(n.queued() for n in self.nodes), "queues", 60)]
+        self.is_over = True
+        time.sleep(1)               # until the last look at outages is over
         got = self.ledger.ask("end")
+        got["outages"] = self.outages
         faults += [f"{k}: {v}" for k, v in got.items()
                    if k.startswith("fault_") and v]
         got["samples"], bad = soak.verify_samples(self.nodes[0],

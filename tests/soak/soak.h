@@ -82,7 +82,7 @@ struct number {
 	uint8_t drops;		/* a next hop had it, its answer was lost */
 	uint8_t lost;		/* its client waited for an answer in vain */
 	uint8_t left;		/* its client did not wait for the answer */
-	uint16_t kills, kills_last;	/* before the first try, last arrival */
+	uint32_t began_ms, last_ms;	/* drawn; its last arrival, report, or try */
 };
 
 extern struct number *numbers;
@@ -98,7 +98,14 @@ struct totals {
 };
 
 extern struct totals totals;
-extern unsigned kills;		/* of processes, as we were told */
+extern unsigned kills;		/* that we were told of */
+
+/* A process dies now, or did not answer: who asked it meanwhile may not know
+ * what became of a message. */
+void ledger_kill(void);
+
+/* What its number did last was now. */
+void ledger_touch(uint32_t number);
 extern bool is_excused;		/* as we were told: no DNS, or no keeper */
 
 void ledger_init(uint32_t most);
