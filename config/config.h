@@ -243,6 +243,12 @@ struct config_listener {
 	uint32_t idle_reuse_s;		/* how long one is kept idle */
 };
 
+/* A file of a table that was looked for. */
+struct config_read {
+	const struct config_read *next;
+	const char *path;		/* absolute */
+};
+
 struct config {
 	const char *path;		/* the file it came from */
 	const char *folder;		/* relative paths begin there */
@@ -276,6 +282,7 @@ struct config {
 	uint64_t dsn_return_max;	/* octets of a body that goes back */
 	const struct config_listener *listeners;
 	size_t n_listeners;
+	const struct config_read *tables;
 	struct arena *arena;		/* all of the above lives here */
 };
 

@@ -57,6 +57,20 @@ file_no(const struct look *k)
 	return (unsigned)(first * CONFIG_ROWS_MAX + k->row) + 1;
 }
 
+/* For who asks later whether the service's user can read it. */
+static void
+remember(struct config *c, const char *path)
+{
+	struct config_read *it = arena_alloc(c->arena, sizeof(*it));
+
+	if (it == NULL)
+		return;
+	*it = (struct config_read){c->tables,
+	    (const char *)arena_copy(c->arena, bytes_of(path)).p};
+	if (it->path != NULL)
+		c->tables = it;
+}
+
 static void
 file_read(const struct look *k, const struct config_lines *lines)
 {
@@ -68,6 +82,7 @@ file_read(const struct look *k, const struct config_lines *lines)
 
 	if (path == NULL)
 		return;
+	remember(k->l->config, path);
 	r = config_file_read(path, TABLE_MAX, k->l->scratch, &octets, &why);
 	if (r == 0)
 		config_lines_read(lines, octets, path, file_no(k));

@@ -18,6 +18,7 @@
 #include "daemon/metrics.h"
 #include "daemon/priv.h"
 #include "daemon/queue.h"
+#include "daemon/reach.h"
 #include "daemon/signer.h"
 #include "daemon/login.h"
 #include "daemon/secrets.h"
@@ -166,6 +167,7 @@ check_files(const struct config *c, bool is_good)
 	good = check_logins(c, gid) && good;
 	good = check_store(c, gid) && good;
 	good = check_secrets(c, gid) && good;
+	reach_check(c, &p, to_stderr, NULL);
 	return check_keys(c, gid, is_good && good) && good;
 }
 
