@@ -22,7 +22,7 @@ FORM = re.compile(r"""      - alert: (?P<name>Hopseal[A-Za-z]+)
           runbook: runbook/(?P<page>\S+)\.md
 """)
 HEADINGS = ["## What it means", "## How to see it", "## What to do"]
-WORDS = {"sum", "by", "rate", "increase", "deriv", "time", "and", "or",
+WORDS = {"sum", "by", "on", "instance", "ignoring", "result", "rate", "increase", "deriv", "time", "and", "or",
          "histogram_quantile", "le", "role", "up", "job", "m", "h", "d"}
 
 
