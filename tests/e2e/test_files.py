@@ -54,7 +54,7 @@ def test_Q2_a_limit_on_the_size_of_files(folder, keys, hopseald):
         with Client(site.port) as client:
             client.command("EHLO client.example")
             code, text = client.mail("a@one.example", "b@two.example",
-                                     head + b"line\r\n" * 100_000)
+                                     head + b"line\r\n" * 400_000)
             assert code in (451, 452), text
             assert client.mail("a@one.example", "b@two.example",
                                head + b"line\r\n")[0] == 250
