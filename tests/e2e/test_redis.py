@@ -250,6 +250,26 @@ def test_B1_ways_back_are_known_to_all(folder, hopseald, redis, keys):
             assert c.envelope("", back)[0] == 451
 
 
+def test_V8_what_is_said_last_is_heard(redis, nodes):
+    """Deliveries right before a reload, and before the end."""
+    server = redis()
+    with Sink() as sink:
+        first, second = nodes(sink, server.url)
+        for k in range(4):
+            assert first.send(str(k))[0] == 250
+            if k == 3:
+                first.daemon.stop()
+            else:       # another keeper
+                first.daemon.config.write_text(first.config.replace(
+                    "state:", f"memory: {{age: {k + 2}d}}\nstate:"))
+                reload(first.daemon)
+                harness.until(lambda: first.remembers(sink), "the next one")
+        had = len(sink.mails)
+        for k in range(4):
+            second.has_it(str(k))
+        assert len(sink.mails) == had
+
+
 # ---- outages ---------------------------------------------------------------
 
 
