@@ -126,7 +126,7 @@ def calls(bench, size):
     return collections.Counter(n for n in names if n not in NEVER)
 
 
-@pytest.mark.parametrize("size", [None, 300_000])
+@pytest.mark.parametrize("size", [None, 2_200_000])
 @pytest.mark.parametrize("kind", ["kill", "fail"])
 def test_at_each_system_call(bench, kind, size):
     points = [(name, k) for name, n in sorted(calls(bench, size).items())
