@@ -382,6 +382,22 @@ a_lost_connection_is_taken_up(void **state)
 	assert_true(has_copy(b, &large));
 }
 
+static void
+octets_that_are_lost_are_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes, *b = f->nodes + 1;
+
+	NEEDS_SERVER(f);
+	kept(a, &large);
+	wait_copies(f, 1);
+	say_of(f, "DEL", "hopseal:ab:*", "");
+	assert_int_equal(f->integer, 1);
+	wait_whole(f);
+	assert_int_equal(find_chain(b, 'c'), ARRIVAL_FOUND);
+	assert_true(has_copy(b, &large));
+}
+
 /* It comes back with nothing, in the middle of it. */
 static void
 a_server_that_forgot_has_no_copy(void **state)
@@ -567,6 +583,7 @@ main(void)
 		TEST(copies_have_room_of_their_own),
 		TEST(a_full_disk_is_no_copy),
 		TEST(a_lost_connection_is_taken_up),
+		TEST(octets_that_are_lost_are_sent_again),
 		TEST(a_server_that_forgot_has_no_copy),
 		TEST(who_waits_is_told_of_an_outage),
 		TEST(P9_a_hostile_server_makes_no_copy),
