@@ -61,8 +61,9 @@ find_place(struct control_process *k, const struct worker_start *start)
 
 /* ---- the process --------------------------------------------------------- */
 
-/* When each ends, listener by listener. NULL where that is not known. */
-static const int64_t *
+/* When each ends, listener by listener: to be freed. NULL where that is not
+ * known. */
+static int64_t *
 list_certificates(const struct worker_env *env)
 {
 	const struct config *c = env->config;
@@ -84,7 +85,8 @@ control_main(const struct control_process *k, const struct worker_start *start,
     pid_t parent, int master)
 {
 	struct worker_env env = start->env;
-	const int64_t *certificates = list_certificates(&env);
+	int64_t *certificates = list_certificates(&env);
+	int status;
 
 	log_open("control");
 	metrics_begin(METRIC_PROCESS_CONTROL);
@@ -105,9 +107,12 @@ control_main(const struct control_process *k, const struct worker_start *start,
 	env.n_sockets = 0;
 	if (priv_drop(&k->priv, parent, 0) != 0 ||
 	    guard_enter(GUARD_CONTROL, NULL, 0) != 0)
-		return EXIT_FAILURE;
-	return control_serve(&env, certificates, k->past, k->orders,
-	    k->place.fd, master);
+		status = EXIT_FAILURE;
+	else
+		status = control_serve(&env, certificates, k->past, k->orders,
+		    k->place.fd, master);
+	free(certificates);
+	return status;
 }
 
 static int
