@@ -148,17 +148,18 @@ def test_at_each_system_call(bench, kind, size):
     print(f"{doubles} second copies")
 
 
+def transaction(c, n):
+    c.send(b"MAIL FROM:<alice@one.example>\r\nRCPT TO:<bob@two.example>\r\n"
+           b"DATA\r\n")
+    assert [c.reply()[0] for _ in range(3)] == [250, 250, 354]
+    c.send(b"From: alice@one.example\r\nTo: bob@two.example\r\n"
+           b"Subject: %d\r\n\r\nWords\r\n.\r\n" % n)
+    assert c.reply()[0] == 250
+
+
 def test_a_transaction_takes_few_writes(bench):
     """A group of commands has its replies in one, and the message leaves with
     its dot in one, whatever it is put together from."""
-    def transaction(c, n):
-        c.send(b"MAIL FROM:<alice@one.example>\r\nRCPT TO:<bob@two.example>\r\n"
-               b"DATA\r\n")
-        assert [c.reply()[0] for _ in range(3)] == [250, 250, 354]
-        c.send(b"From: alice@one.example\r\nTo: bob@two.example\r\n"
-               b"Subject: %d\r\n\r\nWords\r\n.\r\n" % n)
-        assert c.reply()[0] == 250
-
     with Client(bench.port) as c:
         transaction(c, 1)           # connections are there now
         watch = attach(bench.worker, bench.folder / "trace", "-yy", "-s", "99",
@@ -166,3 +167,17 @@ def test_a_transaction_takes_few_writes(bench):
         transaction(c, 2)
         sent = re.findall(r'sendto\(\d+<TCP:.*?>, "(\S+)', watch.end())
     assert sent == ["MAIL", "250", "DATA\\r\\n\",", "DKIM2-Signature:", "250"]
+
+
+def test_the_log_knows_before_the_client_does(bench):
+    """Lines of the log wait for each other, but not behind the answer that a
+    message was taken."""
+    with Client(bench.port) as c:
+        transaction(c, 1)
+        watch = attach(bench.worker, bench.folder / "trace", "-s", "4096",
+                       "-e", "trace=write,sendto")
+        transaction(c, 2)
+        lines = watch.end().splitlines()
+    told = [k for k, line in enumerate(lines) if "status=sent" in line]
+    answers = [k for k, line in enumerate(lines) if ', "250 2.' in line]
+    assert len(told) == 1 and told[0] < answers[-1], lines
