@@ -21,7 +21,8 @@ What a reader does or sees elsewhere stands in comments, which are not shown:
     <!-- unpublish: NAME -->    takes one out
     <!-- zone: LINE -->         a line of the DNS
     <!-- arrives: FILE -->      what came to somebody far away, as a file
-    <!-- run: COMMANDS -->      commands of the shell
+    <!-- run: COMMANDS -->      commands of the shell; far: COMMANDS on the
+                                other machine
 
 The two differ in what no run has twice: MASKS. --write puts what was printed
 into the page.
@@ -56,6 +57,7 @@ MASKS = [
     (r"\b(id|queued as|trace) [0-9a-z]{12}\b", r"\1 ID"),
     (r"\b[0-9a-z]{12}(?=: )|^[0-9a-z]{12}(?= )", "ID"),
     (r"\b[A-Z][a-z][a-z] [A-Z][a-z][a-z] +\d+ [\d:]{8}\b", "TIME"),
+    (r"\babout=[0-9a-z]{12}\b", "about=ID"),
     (r"\bsize=\d+", "size=N"),
     (r"\b\d+ workers?\b", "N workers"),
     (r"\b\d+ octets\b|\bS=\d+", "N octets"),
@@ -234,6 +236,9 @@ class Page:
             Path("/root", rest).write_bytes(self.world.arrived())
         elif word == "run":
             self._run("set -e\n" + rest, quiet=True)
+        elif word == "far":
+            with self.world.elsewhere():
+                self._run("set -e\n" + rest, quiet=True)
         elif word.split()[:1] != ["note"]:
             raise Fault(f"what is {word!r}?")
 
