@@ -18,6 +18,8 @@ struct world {
 	struct shared_args *sealed;	/* or with this: D and its blob */
 	char asked[64][128];		/* other scripts than the beat */
 	unsigned n_asked;
+	bool is_mute;			/* it answers the beat alone */
+	unsigned n_unanswered;
 	unsigned gone;			/* a peer */
 	struct {
 		unsigned peer;
@@ -58,6 +60,9 @@ answer(struct fixture *f, const char *command)
 		    NULL ? "" : w->secret);
 		return w->secret == NULL ? "-OOM no\r\n" : text;
 	}
+	w->n_unanswered += w->is_mute;
+	if (w->is_mute)
+		return NULL;
 	if (w->n_asked < 64)
 		(void)snprintf(w->asked[w->n_asked++], 128, "%s",
 		    command + strlen("EVALSHA "));
@@ -173,6 +178,12 @@ is_asked(struct fixture *f)
 	struct world *w = (struct world *)f;
 
 	return w->n_asked >= w->n_more;
+}
+
+static bool
+is_told_all(struct fixture *f)
+{
+	return ((struct world *)f)->shared->notes.n == 0;
 }
 
 /* Waits until n scripts ran in all. */
@@ -383,6 +394,28 @@ V9_what_is_remembered_for_it_is_bounded(void **state)
 	assert_int_equal(said_last(w, 1, 1), MEMORY_OUT);
 }
 
+/* One that is slow closes the connection, and all is to be said again: with
+ * more at a time a server under load would never come back. */
+static void
+V9_a_server_that_is_back_is_told_few_things_at_a_time(void **state)
+{
+	struct world *w = *state;
+
+	run(&w->server, is_ready);
+	make_out(w);
+	for (unsigned k = 0; k < 200; k++)
+		take_op(w, 1, MEMORY_OP_RELEASE, (uint8_t)k, "");
+	w->is_mute = true;
+	w->secret = SECRET;
+	run(&w->server, is_ready);
+	run(&w->server, is_out);
+	assert_int_equal(w->n_unanswered, 64);
+	/* but all in the end */
+	w->is_mute = false;
+	wait_asked(w, 64);
+	run(&w->server, is_told_all);
+}
+
 static void
 who_leaves_frees_his_claims_there(void **state)
 {
@@ -473,6 +506,7 @@ main(void)
 		T(V9_a_delivery_is_behind_a_seal),
 		T(V9_what_happens_meanwhile_is_known),
 		T(V9_what_is_remembered_for_it_is_bounded),
+		T(V9_a_server_that_is_back_is_told_few_things_at_a_time),
 		T(who_leaves_frees_his_claims_there),
 		T(one_that_is_claimed_here_is_not_asked_for),
 		T(V9_another_secret_is_told),
