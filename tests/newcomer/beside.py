@@ -11,6 +11,7 @@ import harness
 import mailman3
 import mlmmj as mlmmj_kit
 from nexthop import Authority, NextHop
+from smtptools import Sink
 
 SMART = "192.0.2.26"
 
@@ -139,6 +140,35 @@ class strict(smart):
     def __init__(self, world):
         super().__init__(world)
         self.hop.answers["auth"] = "535 5.7.8 wrong name or password"
+
+
+# Of the package's redis.conf what counts here.
+REDIS_CONF = """\
+port 6379
+protected-mode yes
+pidfile /run/redis/redis.pid
+logfile /var/log/redis/redis-server.log
+dir /var/lib/redis
+"""
+
+
+class redis:
+    """Its folders and configuration, for a page to add to; not started."""
+
+    def __init__(self, world):
+        for folder in ("/etc/redis", "/run/redis", "/var/log/redis",
+                       "/var/lib/redis"):
+            Path(folder).mkdir(exist_ok=True)
+            shutil.chown(folder, "redis", "redis")
+        Path("/etc/redis/redis.conf").write_text(REDIS_CONF)
+
+
+class mailboxes:
+    """The mail server on a machine of its own."""
+
+    def __init__(self, world):
+        with world.elsewhere():
+            self.sink = Sink(25, host="10.0.0.20", dot=world._take)
 
 
 MAILMAN_CFG = """\

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 LOWER = harness.BUILD / "newcomer"
 PACKAGES = ("nsd", "exim4-daemon-light", "postfix", "swaks", "haproxy",
             "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1",
-            "mlmmj")
+            "mlmmj", "redis-tools")
 STAND_INS = ("systemctl", "journalctl")
 
 
@@ -48,6 +48,8 @@ def prepare():
             to.mkdir(parents=True, exist_ok=True)
             harness.run("cp", "-a", "--remove-destination", f"{top}/.", to)
     harness.make("install", f"DESTDIR={LOWER}", "PREFIX=/usr")
+    # in that package the server goes by the name of another tool
+    (LOWER / "usr/bin/redis-server").symlink_to("redis-check-rdb")
     for name in STAND_INS:
         to = LOWER / "usr/local/sbin" / name
         to.parent.mkdir(parents=True, exist_ok=True)

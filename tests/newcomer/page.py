@@ -9,20 +9,23 @@ back-quotes of a block says what it is, the rest what is done with it:
     ```ini add=PATH             is added to that file
     ```exim add=PATH under=WORDS  is added under the line that says WORDS_WORDS
     ```console                  `# command` is run, `NAME# command` on another
-                                machine; what stands below it is what it prints,
-                                a line `...` for any lines
+                                machine: one of ours, else the far one; what
+                                stands below it is what it prints, a line `...`
+                                for any lines
     any other block             is for the reader alone
 
 What a reader does or sees elsewhere stands in comments, which are not shown:
 
     <!-- start: NAME -->        a server of beside.py; stop: NAME ends it
+    <!-- machine: NAME ADDRESS -->  one more of ours; without an address it is
+                                the one that we are on
     <!-- publish -->            puts every record printed so far into the DNS,
                                 or those of a file: publish: FILE
     <!-- unpublish: NAME -->    takes one out
     <!-- zone: LINE -->         a line of the DNS
     <!-- arrives: FILE -->      what came to somebody far away, as a file
     <!-- run: COMMANDS -->      commands of the shell; far: COMMANDS on the
-                                other machine
+                                other machine, NAME: COMMANDS on one of ours
 
 The two differ in what no run has twice: MASKS. --write puts what was printed
 into the page.
@@ -104,6 +107,7 @@ class Page:
         self.printed = ""           # all of the consoles
         self.out = []               # the page, with what was printed
         self.done = {}              # kind -> how many
+        self.ours = set()           # names of machines
         self.world = world.World()
 
     def follow(self):
@@ -190,7 +194,9 @@ class Page:
                 expected.append(block[k])
                 k += 1
             prompt, _, words = "\n".join(command).partition("# ")
-            if prompt:
+            if prompt in self.ours:
+                printed = self._run(words, self.world.inside(prompt))
+            elif prompt:
                 with self.world.elsewhere():
                     printed = self._run(words)
             else:
@@ -208,8 +214,8 @@ class Page:
                     "", *command, "  prints", *map(masked, printed),
                     "  and not", *map(masked, expected)]))
 
-    def _run(self, command, quiet=False):
-        done = subprocess.run(["bash", "-c", command], cwd="/root",
+    def _run(self, command, inside=(), quiet=False):
+        done = subprocess.run([*inside, "bash", "-c", command], cwd="/root",
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=harness.WAIT * 10)
         text = done.stdout.decode(errors="replace")
@@ -225,6 +231,13 @@ class Page:
             self.world.start(*rest.split())
         elif word == "stop":
             self.world.end(*rest.split())
+        elif word in self.ours:
+            self._run("set -e\n" + rest, self.world.inside(word), quiet=True)
+        elif word == "machine":
+            name, *address = rest.split()
+            self.ours.add(name)
+            if address:
+                self.world.machine(name, *address)
         elif word == "publish":
             text = Path("/root", rest).read_text() if rest else self.printed
             self.world.publish(re.findall(r"(?m)^\S+\. .*TXT .*$", text))

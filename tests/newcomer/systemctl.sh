@@ -48,11 +48,27 @@ reload() {
 	until tail -n "+$((before + 1))" $log | grep -qE ' ready: |goes on'; do sleep 0.05; done
 }
 
+# In the folder of the package's unit, and as its user.
+redis_start() {
+	setpriv --reuid redis --regid redis --clear-groups \
+	    redis-server /etc/redis/redis.conf --daemonize yes >/dev/null
+	until [ -s /run/redis/redis.pid ]; do sleep 0.05; done
+}
+
+redis_stop() {
+	[ -e /run/redis/redis.pid ] || return 0
+	kill "$(cat /run/redis/redis.pid)"
+	while [ -e /run/redis/redis.pid ]; do sleep 0.05; done
+}
+
 case $* in
 "enable --now hopseald" | "start hopseald") start ;;
 "restart hopseald") stop; start ;;
 "stop hopseald") stop ;;
 "reload hopseald") reload ;;
+"restart redis") redis_stop; redis_start ;;
+"start redis") redis_start ;;
+"stop redis") redis_stop ;;
 "restart mailman3") exec bash /run/restart-mailman3 ;;
 *) echo "systemctl: no stand-in for: $*" >&2; exit 64 ;;
 esac

@@ -29,6 +29,32 @@ ip addr add 10.0.8.20/16 dev cable
 ip link set cable up
 END
 """
+# More machines of ours: ours and theirs are at one switch. The first address of
+# ours is the one that we connect from.
+SWITCH = """
+nsenter -t $1 -n ip addr add 10.0.0.20/16 dev cable
+ip addr flush dev cable
+ip link add lan type bridge
+ip link set cable master lan
+for address in 10.0.0.4/16 10.0.0.9/16 10.0.0.5/16 192.0.2.10/24
+do ip addr add $address dev lan; done
+ip link set lan up
+"""
+MACHINE = """
+ip link add $1 type veth peer name inside netns $3
+ip link set $1 master lan
+ip link set $1 up
+nsenter -t $3 -n -m -r -w sh -e <<END
+ip link set lo up
+ip link set inside up
+ip addr add $2/16 dev inside
+ip route add 192.0.2.0/24 dev inside
+install -d -m 700 -o hopseal -g hopseal /var/lib/hopseal/$1
+mount --bind /var/lib/hopseal/$1 /var/lib/hopseal
+mount -t tmpfs none /run
+mount -t tmpfs none /var/log
+END
+"""
 CLONE_NEWNET = 0x40000000
 ZONE = f"""
 example.org. IN MX 10 mx.example.org.
@@ -43,7 +69,7 @@ mail.example.com. IN A {FAR}
 smart.example. IN A 192.0.2.26
 """
 PEOPLE = {"hopseal": None, "postfix": 901, "postdrop": 902, "Debian-exim": 903,
-          "haproxy": 904, "list": 905}
+          "haproxy": 904, "list": 905, "redis": 906}
 
 
 class Nsd(nameserver.Nsd):
@@ -80,6 +106,7 @@ class World:
         self.lines = ZONE.splitlines()
         self.nsd = None
         self.servers = {}
+        self.machines = {}          # name -> a process that is in it
         self.mails = queue.Queue()
         self.elsewhere_pid = subprocess.Popen(
             ["unshare", "-n", "sleep", "infinity"]).pid
@@ -97,6 +124,25 @@ class World:
         there = f"/proc/{self.elsewhere_pid}/ns/net"
         harness.until(lambda: os.readlink(there) != own, "another network")
         harness.run("sh", "-ec", CABLE, "sh", self.elsewhere_pid)
+
+    def machine(self, name, address):
+        """One more of ours: the same files, but for what it remembers and
+        says, and an address of its own."""
+        if not self.machines:
+            harness.run("sh", "-ec", SWITCH, "sh", self.elsewhere_pid)
+        pid = subprocess.Popen(["unshare", "-n", "-m", "sleep", "infinity"]).pid
+        own = os.readlink("/proc/self/ns/mnt")
+        there = f"/proc/{pid}/ns/mnt"
+        harness.until(lambda: os.readlink(there) != own and os.readlink(
+            f"/proc/{pid}/exe").endswith("sleep"), "another machine")
+        harness.run("sh", "-ec", MACHINE, "sh", name, address, pid)
+        self.machines[name] = pid
+
+    def inside(self, name):
+        """What stands before a command that another machine of ours runs."""
+        pid = self.machines.get(name)
+        return [] if pid is None else \
+            ["nsenter", "-t", str(pid), "-n", "-m", "-r", "-w"]
 
     @contextlib.contextmanager
     def elsewhere(self):
@@ -172,8 +218,10 @@ class World:
 
     def logs(self):
         out = ""
+        others = [f"/proc/{pid}/root/var/log/hopseald.log"
+                  for pid in self.machines.values()]
         for path in ("/var/log/hopseald.log", "/var/log/mail.log",
-                     "/var/log/exim4/mainlog"):
+                     "/var/log/exim4/mainlog", *others):
             if os.path.exists(path):
                 out += f"== {path}\n{Path(path).read_text()[-4000:]}\n"
         return out
