@@ -101,7 +101,7 @@ class postfix:
 
 
 class exim:
-    """A configuration of one file, as in Exim's specification; started."""
+    """A configuration of one file, as in Exim's specification."""
 
     def __init__(self, world):
         Path("/etc/exim4").mkdir(exist_ok=True)
@@ -109,6 +109,15 @@ class exim:
         for folder in ("/var/spool/exim4", "/var/log/exim4"):
             Path(folder).mkdir(exist_ok=True)
             shutil.chown(folder, "Debian-exim", "Debian-exim")
+        os.chmod("/usr/sbin/exim4", 0o4755)
+
+
+class heavy:
+    """In place of the light Exim."""
+
+    def __init__(self, world):
+        os.remove("/usr/sbin/exim4")
+        shutil.copy("/usr/lib/exim-heavy/exim4", "/usr/sbin")
         os.chmod("/usr/sbin/exim4", 0o4755)
 
 

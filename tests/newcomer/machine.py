@@ -14,7 +14,9 @@ HERE = Path(__file__).resolve().parent
 LOWER = harness.BUILD / "newcomer"
 PACKAGES = ("nsd", "exim4-daemon-light", "postfix", "swaks", "haproxy",
             "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1",
-            "mlmmj", "redis-tools")
+            "mlmmj", "redis-tools", "libmariadb3", "libspf2-2")
+# Another Exim, of the same names: it stands in a folder of its own.
+HEAVY = "exim4-daemon-heavy"
 STAND_INS = ("systemctl", "journalctl")
 
 
@@ -35,7 +37,7 @@ def make_folder():
 
 def prepare():
     """Fills the folder. Why it can not, or None."""
-    for why in (*map(unpacked.unpack, PACKAGES), mailman3.cannot_run()):
+    for why in (*map(unpacked.unpack, (*PACKAGES, HEAVY)), mailman3.cannot_run()):
         if why:
             return why
     shutil.rmtree(LOWER, ignore_errors=True)
@@ -48,6 +50,9 @@ def prepare():
             to.mkdir(parents=True, exist_ok=True)
             harness.run("cp", "-a", "--remove-destination", f"{top}/.", to)
     harness.make("install", f"DESTDIR={LOWER}", "PREFIX=/usr")
+    (LOWER / "usr/lib/exim-heavy").mkdir()
+    shutil.copy(unpacked.folder(HEAVY) / "usr/sbin/exim4",
+                LOWER / "usr/lib/exim-heavy")
     # in that package the server goes by the name of another tool
     (LOWER / "usr/bin/redis-server").symlink_to("redis-check-rdb")
     for name in STAND_INS:
