@@ -96,6 +96,15 @@ def test_links_lead_somewhere():
             assert "://" in link or (GUIDE / link).exists(), f"{page.name}: {link}"
 
 
+def test_every_configuration_is_tried():
+    """What a reader copies is a file of the machine, or added to one; only
+    diagrams and records of the DNS (text) and Exchange's lines are not."""
+    for page in PAGES:
+        for kind, rest in re.findall(r"(?m)^```(\w+)(.*)$", page.read_text()):
+            assert kind in ("text", "console", "powershell") or \
+                re.search(r" (file|add)=", rest), f"{page.name}: {kind}"
+
+
 def test_what_is_not_run_is_said_to_be():
     """Exchange can not be had; the words before its lines say so."""
     found = 0
