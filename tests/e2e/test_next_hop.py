@@ -291,7 +291,8 @@ def login_file(folder, text=f"tim:{PASSWORD}\n", mode=0o600):
 
 
 @pytest.mark.parametrize("text", [f"tim:{PASSWORD}\n", f"tim\n{PASSWORD}\n",
-                                  f"tim\r\n{PASSWORD}", f"tim:{PASSWORD}"])
+                                  f"tim\r\n{PASSWORD}", f"tim:{PASSWORD}"],
+                         ids=["colon", "lines", "crlf", "open"])
 def test_we_log_in_under_tls(folder, hopseald, pki, text):
     ca, certs = pki
     with NextHop(tls=certs["good"],
