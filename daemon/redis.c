@@ -306,10 +306,11 @@ redis_ask(struct redis *r, const struct redis_command *c)
 
 	if (!r->is_up || r->is_dying)
 		return -E_ABSENT;
+	if (c->n_args > REDIS_ARGS_MAX)
+		return -E_LIMIT;
 	for (size_t k = 0; k < c->n_args; k++)
 		octets += c->args[k].n;
-	if (c->n_args > REDIS_ARGS_MAX || r->n >= REDIS_COMMANDS_MAX ||
-	    octets > REDIS_OCTETS_MAX ||
+	if (r->n >= REDIS_COMMANDS_MAX || octets > REDIS_OCTETS_MAX ||
 	    r->n_octets > REDIS_OCTETS_MAX - octets)
 		return -E_LIMIT;
 	if (c->script >= 0) {

@@ -30,6 +30,7 @@ struct client {
 	unsigned mode;
 	bool is_secure, wants_write, can_pipeline, is_pipelining;
 	bool can_chunk, is_chunked, needs_reset, is_vanishing, has_progress;
+	bool is_leaving;	/* when its message has arrived */
 	unsigned messages;	/* that may follow on this connection */
 	int64_t active_ms;
 	struct job job;		/* number NOBODY: none */
@@ -205,7 +206,25 @@ put(struct client *s)
 	return r > 0 ? r : -1;
 }
 
-/* All of it is out: what a client does that does not wait. */
+static void
+leave(struct client *s)
+{
+	totals.left++;
+	numbers[s->job.number].left++;
+	over(s);
+	hang_up(s, jobs_draw() % 2);
+}
+
+void
+client_arrived(uint32_t number)
+{
+	for (struct client *s = c.all; s < c.all + c.n; s++)
+		if (s->w.fd >= 0 && s->is_leaving && s->job.number == number)
+			leave(s);
+}
+
+/* All of it is out: what a client does that does not wait. One of two that
+ * leave knows that its message has arrived: they surely find it delivered. */
 static void
 flushed(struct client *s)
 {
@@ -222,10 +241,9 @@ flushed(struct client *s)
 		broken(s, jobs_draw() % 2);
 	} else if ((a->flags & WILL_LEAVE) != 0) {
 		a->flags &= (uint8_t)~WILL_LEAVE;
-		totals.left++;
-		a->left++;
-		over(s);
-		hang_up(s, jobs_draw() % 2);
+		s->is_leaving = s->job.number % 2 != 0;
+		if (!s->is_leaving)
+			leave(s);
 	}
 }
 
@@ -290,6 +308,7 @@ begin_transaction(struct client *s)
 	s->has_progress = false;
 	s->is_chunked = s->can_chunk && jobs_draw() % 4 == 0;
 	s->is_vanishing = (numbers[s->job.number].flags & IS_TO_VANISH) != 0;
+	s->is_leaving = false;
 	for (unsigned k = 0; k < numbers[s->job.number].n_rcpt; k++) {
 		if (rcpts_of(s->job.number)[k].fate != FATE_OPEN)
 			continue;

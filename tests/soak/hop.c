@@ -220,6 +220,7 @@ take(struct session *s)
 	is_whole = check(s);
 	for (unsigned k = 0; k < s->n_rcpt; k++)
 		ledger_arrived(s->number, s->rcpt[k]);
+	client_arrived(s->number);
 	if (modes[s->mode].kind == KIND_LIST_IN) {
 		if ((numbers[s->number].flags & IS_MANAGED) == 0)
 			manage(s);

@@ -169,6 +169,8 @@ uint64_t mix(uint64_t a, uint64_t b);
 void client_init(unsigned n_sessions, unsigned rate, uint64_t seed);
 void client_tick(int64_t now_ms);
 void client_ready(void *session, uint32_t events);
+/* A message is at its next hop, which has not said so yet. */
+void client_arrived(uint32_t number);
 
 /* Another message, that somebody wrote; takes m->text. */
 bool client_submit(uint32_t number, const struct mail *m);

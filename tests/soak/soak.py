@@ -505,8 +505,9 @@ def wait_for(condition, progress, what, seconds):
 
 
 def run(folder, n, seed=1, rate=0, sessions=80, pace=None, full=False,
-        every=5.0, say=print):
-    """All of it; a dict with the counts, and `faults`, a list of texts."""
+        every=5.0, leavers=None, say=print):
+    """All of it; a dict with the counts, and `faults`, a list of texts. One of
+    `leavers` clients does not wait for its answer."""
     pace = {"reload": 4, "dns": 15, "hop": 3, "kill": 15, "lasts": 5,
             "calm": 60} | (pace or {})
     samples = folder / "samples"
@@ -520,6 +521,8 @@ def run(folder, n, seed=1, rate=0, sessions=80, pace=None, full=False,
         at_start = processes(site.daemon)
         began = time.monotonic()
         ledger = Ledger(n, sessions, rate, seed, samples, site.modes())
+        if leavers:
+            ledger.ask("leavers", str(leavers))
         trouble, watch = Trouble(site, ledger, seed, pace), Watch(site, every)
         told = 0
         while (now := ledger.ask("report"))["undrawn"] > 0:

@@ -113,6 +113,7 @@ def test_the_scale_sees_doubles(cluster, monkeypatch):
     """Where machines share nothing, who comes again through another is served
     again."""
     monkeypatch.setattr(nodes.Node, "answers", lambda self: True)
+    monkeypatch.setattr(nodes.Node, "outages", lambda self: 0)
     with cluster(2) as c:
         for node in c.nodes:
             config = node.daemon.config

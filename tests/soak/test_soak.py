@@ -29,10 +29,13 @@ def test_every_message_is_accounted_for(folder):
 
 
 def test_the_soak_sees_doubles(folder, monkeypatch):
-    """Without the delivered memory whoever comes again is served again."""
+    """Without the delivered memory whoever comes again is served again; a
+    keeper that is late is no excuse for that."""
+    monkeypatch.setattr(soak.Site, "outages", lambda self: 0)
     monkeypatch.setattr(soak, "HEAD", soak.HEAD.replace(
         "listeners:", "replay: off\nlisteners:"))
     quiet = dict.fromkeys(QUICK, 10_000)
-    got = soak.run(folder, 1000, SEED, sessions=24, pace=quiet, full=True)
-    assert got["left"] > 0 and got["fault_double"] > 0
+    got = soak.run(folder, 1000, SEED, sessions=24, pace=quiet, full=True,
+                   leavers=5)
+    assert got["left"] > 50 and got["fault_double"] > 0
     assert {f.split(":")[0] for f in got["faults"]} == {"fault_double"}
