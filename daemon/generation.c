@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -443,6 +444,10 @@ generation_free(struct generation **gp)
 	free(g->workers);
 	free(g);
 	*gp = NULL;
+#ifdef __GLIBC__
+	/* what several took that were there at a time goes back at once */
+	malloc_trim(0);
+#endif
 }
 
 bool
