@@ -502,6 +502,7 @@ setup_shared(struct serving *s, const struct store_limits *limits,
 	s->tick = loop_timer_new(s->loop, on_tick_shared, s);
 	if (s->shared == NULL || s->tick == NULL)
 		return -E_NOMEM;
+	metrics_beat(loop_now_ms(s->loop));	/* or it seems to hang */
 	metrics_ready(true);
 	return 0;
 }

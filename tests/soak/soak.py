@@ -537,8 +537,6 @@ def run(folder, n, seed=1, rate=0, sessions=80, pace=None, full=False,
             time.sleep(0.1)
         drawn = time.monotonic() - began
         trouble.over()
-        for _ in range(8):
-            ledger.ask("kill")      # no more of them: no excuse from here on
         faults.append(wait_for(
             lambda: ledger.ask("report")["busy"] == 0,
             lambda: [ledger.ask("report")[k] for k in ("taken", "busy")],
