@@ -139,6 +139,10 @@ forget_connection(struct redis *r)
 	r->is_connecting = r->is_up = false;
 	r->late_ms = 0;
 	loop_timer_stop(r->late);
+	if (r->is_taking && r->spent == NULL) {
+		r->spent = r->reader;
+		r->reader = NULL;
+	}
 	redis_reader_free(&r->reader);
 }
 
@@ -478,9 +482,8 @@ take_reply(struct redis *r, const struct redis_value *v)
 		tell(w, 0, v);
 }
 
-/* Every reply that is whole. False where this connection is no more. */
 static bool
-take_replies(struct redis *r)
+take_each(struct redis *r)
 {
 	unsigned generation = r->generation;
 	struct redis_value v;
@@ -498,6 +501,20 @@ take_replies(struct redis *r)
 	snprintf(text, sizeof(text), "it says %s", why);
 	redis_fault(r, text);
 	return false;
+}
+
+/* Every reply that is whole, each a view of the reader until it was taken.
+ * False where this connection is no more. */
+static bool
+take_replies(struct redis *r)
+{
+	bool is_there;
+
+	r->is_taking = true;
+	is_there = take_each(r);
+	r->is_taking = false;
+	redis_reader_free(&r->spent);
+	return is_there;
 }
 
 static void

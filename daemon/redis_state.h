@@ -53,6 +53,8 @@ struct redis {
 	unsigned generation;		/* of connections */
 	struct loop_watch *watch;
 	struct redis_reader *reader;
+	bool is_taking;		/* what it said: a view of it is in use */
+	struct redis_reader *spent;	/* of a connection that ended meanwhile */
 	size_t n_steps;			/* of ours that wait */
 	struct redis_waiting *first, **last;
 	struct redis_waiting *unsent;	/* the first not wholly sent */
