@@ -215,6 +215,8 @@ def test_V8_an_honest_repeat_is_delivered(redis, nodes):
         first, second = nodes(sink, server.url, "memory: {age: 1m}")
         assert first.send()[0] == 250
         (key,) = harness.until(lambda: server.keys("hopseal:m:*"), "its key")
+        harness.until(lambda: not server.ask("HEXISTS", key, "o"),
+                      "the server to hear that it is delivered")
         assert 0 < server.ask("PTTL", key) <= 60_000
         server.ask("PEXPIRE", key, 1)       # a minute went by
         harness.until(lambda: not server.keys("hopseal:m:*"), "its end")
