@@ -97,7 +97,8 @@ include package/install.mk
 
 ## mutants       takes out a rule at a time: the test it names must fail
 mutants:
-	@PYTHONDONTWRITEBYTECODE=1 tools/mutants.py --only '$(T)' $(B)
+	@REDIS_SERVER=$$(python3 tests/e2e/redisserver.py) \
+	PYTHONDONTWRITEBYTECODE=1 tools/mutants.py --only '$(T)' $(B)
 
 help:
 	@sed -n 's/^## //p' Makefile tests/tests.mk dkim2/install.mk package/install.mk

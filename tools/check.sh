@@ -66,6 +66,7 @@ program() { # name, program
 
 programs() { # folder...
 	for folder; do
+		[ "$folder" != daemon ] || find_redis
 		for source in tests/"$folder"/test_*"$only"*.c; do
 			[ -f "$source" ] || continue
 			program "$folder/$(basename "$source" .c)" \
@@ -131,6 +132,14 @@ find_peer() {
 	[ -n "${PEER:-}" ] || PEER=$(tests/interop/peer.sh 2>"$out/peer.log") ||
 	    { tail -n 5 "$out/peer.log"; PEER=; }
 	export PEER
+}
+
+# A Redis server for programs that start one: unpacked, if none is installed.
+find_redis() {
+	[ -n "${REDIS_SERVER:-}" ] || REDIS_SERVER=$(/usr/bin/python3 \
+	    tests/e2e/redisserver.py 2>"$out/redis.log") ||
+	    { tail -n 1 "$out/redis.log"; REDIS_SERVER=; }
+	export REDIS_SERVER
 }
 
 # The closing line of a lane, which told the rest itself.
