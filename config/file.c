@@ -202,6 +202,20 @@ config_file_list(const char *folder, struct arena *a,
 }
 
 const char *
+config_file_in(struct arena *a, const char *folder, const char *name)
+{
+	struct buf out;
+
+	if (arena_buf(a, strlen(folder) + strlen(name) + 2, &out) != 0)
+		return NULL;
+	buf_add_str(&out, folder);
+	if (!bytes_ends(buf_bytes(&out), BYTES_LIT("/")))
+		buf_add_octet(&out, '/');
+	buf_add_str(&out, name);
+	return (const char *)out.p;
+}
+
+const char *
 config_file_folder(const char *path, struct arena *a)
 {
 	const char *slash = strrchr(path, '/');

@@ -56,6 +56,10 @@ int config_file_read(const char *path, size_t max, struct arena *a,
 int config_file_list(const char *folder, struct arena *a,
     const char *const **names, size_t *n, const char **why);
 
+/* The path of a name in a folder; from the arena, NULL without memory. */
+const char *config_file_in(struct arena *a, const char *folder,
+    const char *name);
+
 /*
  * The folder that path stands in, absolute; links are not resolved.
  *

@@ -120,20 +120,6 @@ folder_check(struct scan *s, const char *path, bool is_top)
 	return true;
 }
 
-static const char *
-path_join(struct scan *s, const char *folder, const char *name)
-{
-	struct buf out;
-
-	if (arena_buf(s->arena, strlen(folder) + strlen(name) + 2, &out) != 0)
-		return NULL;
-	buf_add_str(&out, folder);
-	if (!bytes_ends(buf_bytes(&out), BYTES_LIT("/")))
-		buf_add_octet(&out, '/');
-	buf_add_str(&out, name);
-	return (const char *)out.p;
-}
-
 /* Others must not be able to have a key sign that is not active. */
 static bool
 state_check(struct scan *s, const char *path)
@@ -189,7 +175,7 @@ state_read(struct scan *s, const char *folder, const struct names *names,
 	buf_add_str(&file, ".state");
 	if (!names_hold(names, (const char *)file.p))
 		return 0;
-	path = path_join(s, folder, (const char *)file.p);
+	path = config_file_in(s->arena, folder, (const char *)file.p);
 	if (path == NULL)
 		return -E_NOMEM;
 	if (!state_check(s, path))
@@ -211,7 +197,7 @@ key_add(struct scan *s, const char *folder, struct bytes domain,
 {
 	struct bytes selector = bytes_of(name);
 	struct key *key = arena_alloc(s->arena, sizeof(*key));
-	const char *path = path_join(s, folder, name);
+	const char *path = config_file_in(s->arena, folder, name);
 	const char *why;
 
 	if (key == NULL || path == NULL)
@@ -244,7 +230,7 @@ is_key_name(const char *name)
 static int
 domain_scan(struct scan *s, const char *folder, const char *name)
 {
-	const char *path = path_join(s, folder, name);
+	const char *path = config_file_in(s->arena, folder, name);
 	struct names names;
 	struct bytes domain;
 	const char *why;
@@ -277,7 +263,7 @@ static int
 name_scan(struct scan *s, const char *folder, const char *name)
 {
 	struct config_file_facts f;
-	const char *path = path_join(s, folder, name);
+	const char *path = config_file_in(s->arena, folder, name);
 	const char *why;
 
 	if (path == NULL)

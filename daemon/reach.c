@@ -115,20 +115,6 @@ look_at_folder(struct reach *r, const char *path)
 	return false;
 }
 
-static const char *
-join(struct reach *r, const char *folder, const char *name)
-{
-	struct buf out;
-
-	if (arena_buf(r->arena, strlen(folder) + strlen(name) + 2, &out) != 0)
-		return NULL;
-	buf_add_str(&out, folder);
-	if (!bytes_ends(buf_bytes(&out), BYTES_LIT("/")))
-		buf_add_octet(&out, '/');
-	buf_add_str(&out, name);
-	return (const char *)out.p;
-}
-
 /* Every file of a folder, but of the names that begin with a dot; how far
  * down says how deep it goes. */
 static void
@@ -142,7 +128,8 @@ look_at_all(struct reach *r, const char *folder, unsigned depth)
 	    config_file_list(folder, r->arena, &names, &n, &why) != 0)
 		return;
 	for (size_t k = 0; k < n; k++) {
-		const char *path = join(r, folder, names[k]);
+		const char *path = config_file_in(r->arena, folder,
+		    names[k]);
 
 		if (path == NULL ||
 		    config_file_look(path, true, &f, &why) != 0)
