@@ -416,6 +416,12 @@ def test_T11_out_of_descriptors(hopseald, folder, sink, keys):
     assert daemon.log().count("accept:") < 20
     for c in held:
         c.close()
+
+    def is_served():
+        with Raw(site.port) as again:
+            return again.reply()[0] == 220
+
+    harness.until(is_served, "descriptors that became free")
     with Client(site.port) as c:
         assert c.mail(ALICE, BOB, CONTENT)[0] == 250
 

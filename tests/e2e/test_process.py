@@ -232,7 +232,8 @@ def test_reload_leaks_nothing(folder, keys, hopseald):
     for k in range(8):
         assert "ready" in reload(daemon)
     until(lambda: len(children(daemon)) == 2, "the old ones to leave")
-    until(lambda: count() == before, lambda: f"{before} descriptors, "
+    # the master may have been closing those of the first when they were counted
+    until(lambda: count() <= before, lambda: f"{before} descriptors, "
           f"not {count()}")
 
 
