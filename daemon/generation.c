@@ -138,7 +138,7 @@ fork_worker(struct generation *g, struct worker_process *c,
 static int64_t
 watchdog_ms(const struct generation *g)
 {
-	return (int64_t)g->shared->config->watchdog_s * 1000;
+	return (int64_t)g->watchdog_s * 1000;
 }
 
 static int
@@ -396,6 +396,7 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 	g->queue = queue;
 	g->shared = config;
 	config->uses++;
+	g->watchdog_s = config->config->watchdog_s;
 	g->started_ms = now();
 	g->start.parent = getpid();
 	g->start.ready_fd = ready_fd;
@@ -416,6 +417,38 @@ out:
 	return NULL;
 }
 
+static void
+close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* What it takes to start a worker again, which one that leaves never does.
+ * Whoever is forked from now on does not carry it. */
+static void
+let_go(struct generation *g)
+{
+	struct shared_config *s = g->shared;
+
+	if (s != NULL && --s->uses == 0) {
+		config_free(&s->config);
+		free(s);
+	}
+	g->shared = NULL;
+	close_one(&g->start.env.spool_fd);
+	close_one(&g->start.env.state_fd);
+	close_one(&g->start.env.copies_fd);
+	generation_wipe(g);
+	arena_free(&g->arena);
+	g->inventory = (struct signer_inventory){0};
+#ifdef __GLIBC__
+	/* what several took that were there at a time goes back at once */
+	malloc_trim(0);
+#endif
+}
+
 void
 generation_free(struct generation **gp)
 {
@@ -423,31 +456,14 @@ generation_free(struct generation **gp)
 
 	if (g == NULL)
 		return;
-	if (--g->shared->uses == 0) {
-		config_free(&g->shared->config);
-		free(g->shared);
-	}
+	let_go(g);
 	signers_end(&g->signers, 0);
-	if (g->start.env.spool_fd >= 0)
-		close(g->start.env.spool_fd);
-	if (g->start.env.state_fd >= 0)
-		close(g->start.env.state_fd);
-	if (g->start.env.copies_fd >= 0)
-		close(g->start.env.copies_fd);
-	tls_free(&g->start.env.tls);
-	logins_free(&g->start.env.logins);
-	secrets_free(&g->start.env.secrets);
 	share_free(&g->start.env.share);
-	arena_free(&g->arena);
 	for (size_t k = 0; k < g->n_workers && g->workers != NULL; k++)
 		close_channels(g->workers + k);
 	free(g->workers);
 	free(g);
 	*gp = NULL;
-#ifdef __GLIBC__
-	/* what several took that were there at a time goes back at once */
-	malloc_trim(0);
-#endif
 }
 
 bool
@@ -603,8 +619,7 @@ generation_meet(struct generation *g)
 bool
 generation_can_sign(const struct generation *g)
 {
-	return g->shared->config->keys == NULL ||
-	    signers_left(&g->signers) != 0;
+	return g->signers.n == 0 || signers_left(&g->signers) != 0;
 }
 
 bool
@@ -620,6 +635,7 @@ generation_end(struct generation *g, int signal)
 	tell_workers(g, signal);
 	/* signers leave behind the last worker */
 	signers_end(&g->signers, signal);
+	let_go(g);
 }
 
 bool

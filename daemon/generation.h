@@ -32,10 +32,13 @@ struct worker_process {
 struct generation {
 	struct generation *next;	/* the one before */
 	unsigned number;
-	struct shared_config *shared;
-	struct arena *arena;
-	struct signer_inventory inventory;
-	struct worker_start start;	/* of each worker, but for its own */
+	struct shared_config *shared;	/* this, and what is like it: until it
+					   leaves */
+	struct arena *arena;			/* likewise */
+	struct signer_inventory inventory;	/* likewise */
+	struct worker_start start;	/* of each worker, but for its own;
+					   its share: until it is gone */
+	unsigned watchdog_s;
 	int64_t started_ms;		/* also its signers' */
 	struct signers signers;
 	struct keeper *keeper;		/* of all generations */
@@ -108,7 +111,8 @@ bool generation_can_sign(const struct generation *g);
 /* Whether all of its signers are. */
 bool generation_is_whole(const struct generation *g);
 
-/* Has it finish its sessions: a signal of worker.h; or SIGKILL. */
+/* Has it finish its sessions: a signal of worker.h; or SIGKILL. It lets go of
+ * its configuration and all else that only a serving one needs. */
 void generation_end(struct generation *g, int signal);
 
 bool generation_is_gone(const struct generation *g);

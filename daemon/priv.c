@@ -124,7 +124,8 @@ priv_lock_memory(void)
 {
 	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 	struct rlimit is = {0, 0};
-	int flags = MCL_CURRENT;
+	/* those of the master that are never written to stay shared with it */
+	int flags = MCL_CURRENT | MCL_ONFAULT;
 
 	if (geteuid() == 0)
 		setrlimit(RLIMIT_MEMLOCK, &all);

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from configs import egress, inbound
+from configs import Site, egress, inbound
 from harness import until
 from messages import message
 from smtptools import Client, Closed, Sink
@@ -235,6 +235,28 @@ def test_reload_leaks_nothing(folder, keys, hopseald):
     # the master may have been closing those of the first when they were counted
     until(lambda: count() <= before, lambda: f"{before} descriptors, "
           f"not {count()}")
+
+
+def test_what_leaves_lets_go(folder, keys, hopseald):
+    """Neither the master nor what it forks carries the configurations of all
+    that still have a session."""
+    if os.environ.get("SAN"):
+        pytest.skip("a sanitizer keeps what is freed")
+    keys.add("two.example", ed25519=None)
+    (folder / "aliases").write_text("".join(
+        f"a{k}@two.example b{k}@three.example\n" for k in range(20000)))
+    site = Site(folder, "forward", harness.free_port(),
+                "domains: [two.example]", "aliases: file:aliases",
+                "mail-from: returns@two.example")
+    daemon = hopseald(site.config)
+    kib = lambda: int(status_of(daemon.process.pid)["RssAnon"][0])
+    alone, held = kib(), []
+    for k in range(6):
+        held.append(Client(site.port))
+        reload(daemon)
+    assert kib() < 2 * alone
+    for c in held:
+        c.close()
 
 
 def test_reloads_in_a_hurry(folder, keys, hopseald):
