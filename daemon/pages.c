@@ -58,8 +58,22 @@ look_at_disk(const struct config *c, struct buf *out)
 		buf_printf(out, "the disk of `state` has no inodes left\n");
 }
 
+static void
+look_at_orders(const struct config *c, const struct orders *o, int64_t now_ms,
+    struct buf *out)
+{
+	for (size_t l = 0; l < c->n_listeners; l++) {
+		struct orders_now is = orders_now(o, c->listeners + l, now_ms);
+
+		if (!is.is_drained && !is.is_paused)
+			return;
+	}
+	buf_add_str(out, "every listener is drained or paused\n");
+}
+
 bool
-pages_is_ready(const struct config *c, int64_t now_ms, struct buf *out)
+pages_is_ready(const struct config *c, const struct orders *o, int64_t now_ms,
+    struct buf *out)
 {
 	size_t n = out->n;
 
@@ -70,6 +84,7 @@ pages_is_ready(const struct config *c, int64_t now_ms, struct buf *out)
 	if (queue_is_used(c))
 		look_at(METRIC_PROCESS_QUEUE, "queue", now_ms, SLOW_LATE_MS,
 		    out);
+	look_at_orders(c, o, now_ms, out);
 	look_at_disk(c, out);
 	if (out->n != n)
 		return false;
@@ -149,7 +164,8 @@ write_page(void *arg, const char *path, struct buf *out)
 		return 200;
 	}
 	if (strcmp(path, "/readyz") == 0)
-		return pages_is_ready(p->env->config, now_ms, out) ? 200 : 503;
+		return pages_is_ready(p->env->config, p->env->orders, now_ms,
+		    out) ? 200 : 503;
 	if (strcmp(path, "/healthz") != 0)
 		return 404;
 	if (getppid() != p->master) {

@@ -20,9 +20,11 @@ void pages_leave(struct pages *p, loop_call *left, void *arg);
 /*
  * Whether mail is taken now: adds "ok" or, a line each, what is missing.
  *
+ * o        what is ordered: none where every listener is drained or paused
  * now_ms   of the monotonic clock
  */
-bool pages_is_ready(const struct config *c, int64_t now_ms, struct buf *out);
+bool pages_is_ready(const struct config *c, const struct orders *o,
+    int64_t now_ms, struct buf *out);
 
 /* Likewise whether the daemon lives: some worker does, or is about to. */
 bool pages_is_alive(int64_t now_ms, struct buf *out);

@@ -56,7 +56,7 @@ ready(int64_t now_ms, bool is_ready)
 	static char text[1000];
 	struct buf b = {(uint8_t *)text, 0, sizeof(text) - 1, false};
 
-	assert_int_equal(pages_is_ready(&config, now_ms, &b), is_ready);
+	assert_int_equal(pages_is_ready(&config, NULL, now_ms, &b), is_ready);
 	text[b.n] = '\0';
 	return text;
 }

@@ -224,6 +224,25 @@ def test_readiness_follows_the_processes(folder, keys, hopseald, sink):
           page("/healthz")[0] == 200, "another worker")
 
 
+def test_ready_is_not_who_is_drained(folder, sink, hopseald):
+    """A balancer takes it out, and back; alive it is all the while."""
+    site = with_metrics(inbound(folder, sink.port, common=[]))
+    site.config += site.config[site.config.index("  l:\n"):].replace(
+        "  l:", "  m:").replace(str(site.port), str(harness.free_port()))
+    daemon = hopseald(site.config)
+    page = lambda path: get(site.metrics, path)[::2]
+    order = lambda *words: harness.run(harness.HOPSEAL, words[0], "-c",
+                                       daemon.config, *words[1:])
+    until(lambda: page("/readyz") == (200, "ok\n"), "it to be ready")
+    order("drain", "l")
+    assert page("/readyz")[0] == 200
+    order("pause", "m")
+    assert page("/readyz") == (503, "every listener is drained or paused\n")
+    assert page("/healthz")[0] == 200
+    order("resume", "m")
+    assert page("/readyz")[0] == 200
+
+
 # ---- who asks ------------------------------------------------------------------
 
 
