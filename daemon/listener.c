@@ -42,6 +42,7 @@ struct acceptor {
 	int fd;
 	struct loop_watch *watch;
 	struct loop_timer *timer;	/* the socket is left alone */
+	bool is_left;			/* likewise: to other workers */
 	size_t n_sessions;		/* and newcomers */
 	struct inbound *first;		/* sessions, newest first */
 	struct newcomer *newcomers;
@@ -93,14 +94,51 @@ place_of(const struct acceptor *a)
 }
 
 static void
+leave_alone(struct acceptor *a, int64_t ms)
+{
+	loop_want(a->watch, 0);
+	loop_timer_start(a->timer, ms);
+}
+
+/* Whether another worker is to have what comes: one with less to do, or where
+ * there is no room here, any with some. */
+static bool
+is_anothers(const struct acceptor *a)
+{
+	const struct worker_env *env = a->set->hub.env;
+	bool is_full = a->n_sessions >= a->socket->listener->max_connections;
+
+	return env->share != NULL && share_ahead(env->share, env->worker,
+	    place_of(a)) > (is_full ? 0 : AHEAD_MAX);
+}
+
+/* To other workers, or no more. */
+static void
+leave_to_others(struct acceptor *a, bool is_left)
+{
+	const struct worker_env *env = a->set->hub.env;
+
+	a->is_left = is_left;
+	share_rest(env->share, env->worker, place_of(a), is_left);
+	if (is_left) {
+		leave_alone(a, LEFT_MS);
+		return;
+	}
+	loop_timer_stop(a->timer);
+	loop_want(a->watch, LOOP_READ);
+}
+
+static void
 count(struct acceptor *a, int by)
 {
 	const struct worker_env *env = a->set->hub.env;
 
 	a->n_sessions += (size_t)by;
-	if (env->share != NULL)
-		share_set(env->share, env->worker, place_of(a),
-		    a->n_sessions);
+	if (env->share == NULL)
+		return;
+	share_set(env->share, env->worker, place_of(a), a->n_sessions);
+	if (a->is_left && !is_anothers(a))
+		leave_to_others(a, false);
 }
 
 static void
@@ -276,25 +314,6 @@ apologise(struct acceptor *a)
 }
 
 static void
-leave_alone(struct acceptor *a, int64_t ms)
-{
-	loop_want(a->watch, 0);
-	loop_timer_start(a->timer, ms);
-}
-
-/* Whether another worker is to have what comes: one with less to do, or where
- * there is no room here, any with some. */
-static bool
-is_anothers(const struct acceptor *a)
-{
-	const struct worker_env *env = a->set->hub.env;
-	bool is_full = a->n_sessions >= a->socket->listener->max_connections;
-
-	return env->share != NULL && share_ahead(env->share, env->worker,
-	    place_of(a)) > (is_full ? 0 : AHEAD_MAX);
-}
-
-static void
 take_some(struct acceptor *a, unsigned n, bool is_shared)
 {
 	for (unsigned k = 0; k < n; k++) {
@@ -304,7 +323,7 @@ take_some(struct acceptor *a, unsigned n, bool is_shared)
 		int fd;
 
 		if (is_shared && is_anothers(a)) {
-			leave_alone(a, LEFT_MS);
+			leave_to_others(a, true);
 			break;
 		}
 		fd = accept4(a->fd, (struct sockaddr *)&ss, &size,
@@ -344,6 +363,8 @@ rested(void *arg)
 
 	if (a->watch == NULL)
 		return;
+	if (a->is_left)
+		leave_to_others(a, false);
 	loop_want(a->watch, LOOP_READ);
 	take_some(a, ACCEPTS_AFTER, false);
 }
@@ -460,6 +481,7 @@ stop_accepting(struct acceptor *a)
 
 	loop_unwatch(&a->watch);
 	loop_timer_free(&a->timer);
+	a->is_left = false;
 	if (env->share != NULL)
 		share_leave(env->share, env->worker, place_of(a));
 }

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #define ABSENT UINT32_MAX
+#define RESTS 0x80000000U	/* beside its sessions; ABSENT has it too */
+#define SESSIONS_MAX (RESTS - 2)
 
 struct share {
 	size_t octets;
@@ -73,20 +75,38 @@ share_forget(struct share *s, size_t worker)
 void
 share_set(struct share *s, size_t worker, size_t socket, size_t n)
 {
-	if (get(s, worker, socket) != ABSENT)
-		set(s, worker, socket, n < ABSENT ? (uint32_t)n : ABSENT - 1);
+	uint32_t was = get(s, worker, socket);
+
+	if (was != ABSENT)
+		set(s, worker, socket, (was & RESTS) | (uint32_t)
+		    (n < SESSIONS_MAX ? n : SESSIONS_MAX));
+}
+
+void
+share_rest(struct share *s, size_t worker, size_t socket, bool rests)
+{
+	uint32_t was = get(s, worker, socket);
+
+	if (was != ABSENT)
+		set(s, worker, socket, rests ? was | RESTS : was & ~RESTS);
 }
 
 size_t
 share_ahead(const struct share *s, size_t worker, size_t socket)
 {
-	uint32_t own = get(s, worker, socket), least = own;
+	uint32_t own = get(s, worker, socket), least;
 
+	if (own == ABSENT)
+		return 0;
+	own &= ~RESTS;
+	least = own;
 	for (size_t k = 0; k < s->n_workers; k++) {
 		uint32_t n = get(s, k, socket);
 
+		if (n != ABSENT && (n & RESTS) != 0)
+			n = (n & ~RESTS) + SHARE_RESTING;
 		if (n < least)
 			least = n;
 	}
-	return own == ABSENT ? 0 : own - least;
+	return own - least;
 }

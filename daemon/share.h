@@ -6,6 +6,7 @@
 #ifndef DAEMON_SHARE_H
 #define DAEMON_SHARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ void share_forget(struct share *s, size_t worker);
 
 /* How many sessions it has; of no effect where it does not accept. */
 void share_set(struct share *s, size_t worker, size_t socket, size_t n);
+
+/* Whether it leaves what comes to others for now. Until it looks again it
+ * counts for more than it has: two do not leave much to each other. */
+#define SHARE_RESTING 6U
+void share_rest(struct share *s, size_t worker, size_t socket, bool rests);
 
 /* By how many it has more than whoever accepts there and has fewest. */
 size_t share_ahead(const struct share *s, size_t worker, size_t socket);

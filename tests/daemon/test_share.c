@@ -97,6 +97,32 @@ test_who_died_is_forgotten(void **state)
 	assert_int_equal(share_ahead(s, 2, 1), 0);
 }
 
+/* Two that leave it to each other would let it wait. */
+static void
+test_who_rests_counts_for_more(void **state)
+{
+	struct share *s = *state;
+
+	for (size_t w = 0; w < WORKERS; w++)
+		share_join(s, w, 0);
+	share_set(s, 0, 0, 9);
+	share_set(s, 2, 0, 8);
+	share_rest(s, 1, 0, true);
+	assert_int_equal(share_ahead(s, 0, 0), 9 - SHARE_RESTING);
+	share_set(s, 1, 0, 2);		/* it rests all the same */
+	assert_int_equal(share_ahead(s, 0, 0), 1);
+	share_rest(s, 2, 0, true);
+	assert_int_equal(share_ahead(s, 2, 0), 0);
+	assert_int_equal(share_ahead(s, 0, 0), 1);
+	share_rest(s, 1, 0, false);
+	assert_int_equal(share_ahead(s, 0, 0), 7);
+	assert_int_equal(share_ahead(s, 2, 0), 6);
+	share_leave(s, 1, 0);
+	share_rest(s, 1, 0, false);	/* nor is who left */
+	assert_int_equal(share_ahead(s, 0, 0), 0);
+	assert_int_equal(share_ahead(s, 1, 0), 0);
+}
+
 int
 main(void)
 {
@@ -105,6 +131,7 @@ main(void)
 		TEST(test_only_who_accepts_counts),
 		TEST(test_each_socket_for_itself),
 		TEST(test_who_died_is_forgotten),
+		TEST(test_who_rests_counts_for_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
