@@ -20,6 +20,7 @@ resolver: ["127.0.0.1:{resolver}"]
 tls: [{tls}]
 max-connections: 20000
 max-per-network: 20000
+max-commands: 1000000
 {common}
 listeners:
 """
