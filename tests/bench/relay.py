@@ -378,7 +378,10 @@ def flight(bench):
     """Memory of the workers under load, by the octets under way."""
     size, sessions = CASES["1m"][:2]
     with Workers(bench, "flight") as fresh:
-        relay, before = fresh.relay, memory_of(fresh.pids())
+        relay = fresh.relay     # what it has from its first messages, too
+        load(relay.port, sessions, bench.mail(4096, 0), relay.sender,
+             relay.rcpt, "-n", 500)
+        before = memory_of(fresh.pids())
         peak = Peak(fresh)
         load(relay.port, sessions, bench.mail(size, 0), relay.sender,
              relay.rcpt, "-d", SECONDS)
