@@ -153,7 +153,8 @@ start_worker(struct generation *g, size_t at)
 	c->started_ms = now();
 	c->restart_ms = c->started_ms + RESTART_MS;
 	c->is_ready = false;
-	watchdog_begin(&c->watchdog, c->started_ms, watchdog_ms(g));
+	watchdog_begin(&c->watchdog, METRIC_PROCESS_WORKER, c->started_ms,
+	    watchdog_ms(g));
 	tls_tickets_turn(c->started_ms);
 	if (signers_connect(&g->signers, at, &s.env.signers) != 0)
 		return -E_SYSTEM;
@@ -344,6 +345,9 @@ start_all(struct generation *g, const struct generation *before, int *status)
 	if (g->shared->config->keys != NULL)
 		r = signers_start(&g->signers, &g->start, g->n_workers,
 		    &g->inventory, g->arena, status);
+	for (unsigned k = 0; k < g->signers.n; k++)
+		watchdog_begin(&g->signers.each[k].watchdog,
+		    METRIC_PROCESS_SIGNER, now(), watchdog_ms(g));
 	if (r == 0)
 		r = keep_keys(g, before, status);
 	for (size_t k = 0; r == 0 && k < g->n_workers; k++) {
@@ -541,31 +545,42 @@ generation_reap(struct generation *g, pid_t pid, int status, int64_t now_ms)
 	return GENERATION_NOT_OURS;
 }
 
+/* Whether it hangs, where there is one. Brings *next forward. */
+static void
+look_at(const struct generation *g, struct watchdog *w, pid_t pid,
+    const char *what, size_t number, int64_t now_ms, int64_t *next)
+{
+	char who[32];
+	int64_t at;
+
+	if (pid == 0)
+		return;
+	snprintf(who, sizeof(who), "%s/%zu", what, number);
+	at = watchdog_look(w, pid, who, metrics_beaten(pid), now_ms,
+	    watchdog_ms(g));
+	if (at < *next)
+		*next = at;
+}
+
 /* Returns when to come again. */
 static int64_t
-look_at_workers(struct generation *g, int64_t now_ms)
+look_at_all(struct generation *g, int64_t now_ms)
 {
-	int64_t next = INT64_MAX, at;
-	char who[32];
+	int64_t next = INT64_MAX;
 
-	for (size_t k = 0; k < g->n_workers; k++) {
-		struct worker_process *c = g->workers + k;
-
-		if (c->pid == 0)
-			continue;
-		snprintf(who, sizeof(who), "worker/%zu", k + 1);
-		at = watchdog_look(&c->watchdog, c->pid, who,
-		    metrics_beaten(c->pid), now_ms, watchdog_ms(g));
-		if (at < next)
-			next = at;
-	}
+	for (size_t k = 0; k < g->n_workers; k++)
+		look_at(g, &g->workers[k].watchdog, g->workers[k].pid,
+		    "worker", k + 1, now_ms, &next);
+	for (unsigned k = 0; k < g->signers.n; k++)
+		look_at(g, &g->signers.each[k].watchdog,
+		    g->signers.each[k].pid, "signer", k + 1, now_ms, &next);
 	return next;
 }
 
 int64_t
 generation_tick(struct generation *g, int64_t now_ms)
 {
-	int64_t next = look_at_workers(g, now_ms);
+	int64_t next = look_at_all(g, now_ms);
 
 	/* without a signer it is being replaced as a whole */
 	if (g->is_leaving || !generation_can_sign(g))

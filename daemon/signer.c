@@ -416,7 +416,7 @@ now_ms(void)
 }
 
 void
-signer_serve(const struct signer_keys *k, int control)
+signer_serve(const struct signer_keys *k, int control, int beat_ms)
 {
 	struct signer s = {.keys = k, .n = 1};
 
@@ -424,7 +424,7 @@ signer_serve(const struct signer_keys *k, int control)
 	metrics_ready(true);
 	while (s.fds[0].fd >= 0 || s.n > 1) {
 		metrics_beat(now_ms());
-		if (poll(s.fds, s.n, METRICS_BEAT_MS) < 0) {
+		if (poll(s.fds, s.n, beat_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			log_line(LOG_ERROR_, "poll: %m");

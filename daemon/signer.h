@@ -89,9 +89,9 @@ int signer_keys_announce(const struct signer_keys *k, int control,
 
 /*
  * Takes peers from the control socket and signs for them, until the control
- * socket and every peer are closed.
+ * socket and every peer are closed. It beats each beat_ms (watchdog.h).
  */
-void signer_serve(const struct signer_keys *k, int control);
+void signer_serve(const struct signer_keys *k, int control, int beat_ms);
 
 /* ---- the worker's end ---------------------------------------------------- */
 

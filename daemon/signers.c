@@ -83,7 +83,8 @@ signer_main(const struct worker_start *start, int control, unsigned number,
 	status = load(&keys, start, control, says_limit);
 	if (status == 0 &&
 	    signer_keys_announce(keys, control, number == 1) == 0)
-		signer_serve(keys, control);
+		signer_serve(keys, control, (int)watchdog_beat_ms((int64_t)
+		    start->env.config->watchdog_s * 1000));
 	signer_keys_free(&keys);
 	return status;
 }
@@ -111,7 +112,7 @@ fork_one(struct signers *s, const struct worker_start *start, bool says_limit)
 		close(pair[0]);
 		return -E_SYSTEM;
 	}
-	*p = (struct signer_process){pid, pair[0]};
+	*p = (struct signer_process){.pid = pid, .control = pair[0]};
 	s->n++;
 	return 0;
 }

@@ -7,11 +7,13 @@
 #ifndef DAEMON_SIGNERS_H
 #define DAEMON_SIGNERS_H
 
+#include "daemon/watchdog.h"
 #include "daemon/worker.h"
 
 struct signer_process {
 	pid_t pid;		/* 0: it has ended */
 	int control;		/* -1: it is to leave behind its peers */
+	struct watchdog watchdog;
 };
 
 /* All zero: none. */

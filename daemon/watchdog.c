@@ -6,9 +6,19 @@
 #include "daemon/metrics.h"
 
 void
-watchdog_begin(struct watchdog *w, int64_t now_ms, int64_t limit_ms)
+watchdog_begin(struct watchdog *w, unsigned process, int64_t now_ms,
+    int64_t limit_ms)
 {
-	*w = (struct watchdog){.next_ms = now_ms + limit_ms / WATCHDOG_LOOKS};
+	*w = (struct watchdog){.process = process,
+	    .next_ms = now_ms + limit_ms / WATCHDOG_LOOKS};
+}
+
+int64_t
+watchdog_beat_ms(int64_t limit_ms)
+{
+	int64_t ms = limit_ms / (2 * WATCHDOG_LOOKS);
+
+	return ms < METRICS_BEAT_MS ? ms : METRICS_BEAT_MS;
 }
 
 static void
@@ -18,7 +28,7 @@ end(const struct watchdog *w, pid_t pid, const char *who, int64_t limit_ms)
 		log_line(LOG_ERROR_, "ALARM: %s (pid %ld) hangs: nothing of "
 		    "it for %lld s; another one is started", who, (long)pid,
 		    (long long)(limit_ms / 1000));
-		metrics_count(METRIC_HUNG, METRIC_PROCESS_WORKER, 0);
+		metrics_count(METRIC_HUNG, w->process, 0);
 		kill(pid, SIGABRT);
 	} else if (w->n_silent > WATCHDOG_LOOKS) {
 		kill(pid, SIGKILL);

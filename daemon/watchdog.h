@@ -1,6 +1,6 @@
 /*
- * The master's eye on a worker: one whose loop does not turn any more, for
- * whatever reason, is ended, and another takes its place.
+ * The master's eye on a worker or signer: one whose loop does not turn any
+ * more, for whatever reason, is ended, and another takes its place.
  */
 #ifndef DAEMON_WATCHDOG_H
 #define DAEMON_WATCHDOG_H
@@ -8,21 +8,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A worker's beat is looked at that often within its limit, so that a master
+/* A beat is looked at that often within its limit, so that a master
  * that stood still itself, as the whole machine may, blames nobody. */
 #define WATCHDOG_LOOKS 4U
 
 struct watchdog {
+	unsigned process;	/* METRIC_PROCESS_... */
 	int64_t beat_ms;	/* of the last look; 0: none */
 	int64_t next_ms;	/* of the next look */
 	unsigned n_silent;	/* looks without another beat */
 };
 
-/* A worker has been forked. */
-void watchdog_begin(struct watchdog *w, int64_t now_ms, int64_t limit_ms);
+/* It has been forked. */
+void watchdog_begin(struct watchdog *w, unsigned process, int64_t now_ms,
+    int64_t limit_ms);
+
+/* How often who is looked at is to beat: each second, or more often. */
+int64_t watchdog_beat_ms(int64_t limit_ms);
 
 /*
- * Looks, where it is time to. A worker that was silent for limit_ms gets
+ * Looks, where it is time to. Who was silent for limit_ms gets
  * SIGABRT, so that it says where it was; at the next look SIGKILL.
  *
  * beat_ms  its last beat, whatever its clock; 0: none yet

@@ -103,12 +103,10 @@ static void
 on_pulse(void *arg)
 {
 	struct worker *w = arg;
-	int64_t ms = (int64_t)w->env.config->watchdog_s * 1000 /
-	    (2 * WATCHDOG_LOOKS);
 
 	metrics_beat(loop_now_ms(w->env.loop));
-	loop_timer_start(w->pulse, ms < METRICS_BEAT_MS ? ms :
-	    METRICS_BEAT_MS);
+	loop_timer_start(w->pulse, watchdog_beat_ms((int64_t)
+	    w->env.config->watchdog_s * 1000));
 }
 
 /* What comes is written, to go on: what others wrote is not read. */

@@ -102,7 +102,7 @@ serve(struct fixture *f, int control)
 
 	if (k == NULL || signer_keys_announce(k, control, true) != 0)
 		_exit(1);
-	signer_serve(k, control);
+	signer_serve(k, control, 1000);
 	signer_keys_free(&k);
 	_exit(0);
 }

@@ -46,7 +46,7 @@ test_who_beats_lives(void **state)
 	int64_t t = 1000;
 
 	(void)state;
-	watchdog_begin(&w, t, LIMIT_MS);
+	watchdog_begin(&w, METRIC_PROCESS_WORKER, t, LIMIT_MS);
 	for (int k = 1; k < 20; k++) {
 		t += LOOK_MS;
 		/* a kill would end the test */
@@ -70,7 +70,7 @@ test_a_master_that_stood_still_blames_nobody(void **state)
 	struct watchdog w;
 
 	(void)state;
-	watchdog_begin(&w, 0, LIMIT_MS);
+	watchdog_begin(&w, METRIC_PROCESS_WORKER, 0, LIMIT_MS);
 	watchdog_look(&w, getpid(), "it", 1, 100 * LIMIT_MS, LIMIT_MS);
 	watchdog_look(&w, getpid(), "it", 1, 100 * LIMIT_MS + 1, LIMIT_MS);
 	watchdog_look(&w, getpid(), "it", 1, 200 * LIMIT_MS, LIMIT_MS);
@@ -84,7 +84,7 @@ test_who_does_not_is_ended(void **state)
 	struct watchdog w;
 
 	(void)state;
-	watchdog_begin(&w, 0, LIMIT_MS);
+	watchdog_begin(&w, METRIC_PROCESS_WORKER, 0, LIMIT_MS);
 	for (int k = 1; k <= (int)WATCHDOG_LOOKS; k++)
 		watchdog_look(&w, pid, "it", 0, k * LOOK_MS, LIMIT_MS);
 	assert_int_equal(ended_by(pid), SIGABRT);
@@ -101,10 +101,23 @@ test_who_does_not_end_is_killed(void **state)
 
 	(void)state;
 	kill(pid, SIGSTOP);
-	watchdog_begin(&w, 0, LIMIT_MS);
+	watchdog_begin(&w, METRIC_PROCESS_SIGNER, 0, LIMIT_MS);
 	for (int k = 1; k <= (int)WATCHDOG_LOOKS + 1; k++)
 		watchdog_look(&w, pid, "it", 0, k * LOOK_MS, LIMIT_MS);
 	assert_int_equal(ended_by(pid), SIGKILL);
+	assert_int_equal(metrics_get(METRIC_HUNG, METRIC_PROCESS_SIGNER, 0),
+	    1);
+}
+
+/* Between two looks there is one, however short the limit. */
+static void
+test_beats_are_more_often_than_looks(void **state)
+{
+	(void)state;
+	assert_int_equal(watchdog_beat_ms(60 * 60000), METRICS_BEAT_MS);
+	for (int64_t limit = 1000; limit < LIMIT_MS; limit += 1000)
+		assert_true(watchdog_beat_ms(limit) <= limit /
+		    (2 * WATCHDOG_LOOKS));
 }
 
 int
@@ -115,6 +128,7 @@ main(void)
 		cmocka_unit_test(test_a_master_that_stood_still_blames_nobody),
 		cmocka_unit_test(test_who_does_not_is_ended),
 		cmocka_unit_test(test_who_does_not_end_is_killed),
+		cmocka_unit_test(test_beats_are_more_often_than_looks),
 	};
 
 	log_open("test");
