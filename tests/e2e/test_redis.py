@@ -455,7 +455,8 @@ def test_V9_what_was_tampered_with_is_no_delivery(redis, nodes):
     with Sink() as sink:
         first, second = nodes(sink, server.url)
         assert first.send("1")[0] == 250
-        (key,) = harness.until(lambda: server.keys("hopseal:m:*"), "its key")
+        second.has_it("1")      # the server was told of its end
+        (key,) = server.keys("hopseal:m:*")
         value = server.ask("HGET", key, "v")
         for n, harm in enumerate([
                 ("HSET", key, "v", value[:-1] + bytes([value[-1] ^ 1])),
