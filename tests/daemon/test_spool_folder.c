@@ -140,7 +140,7 @@ links_for_folders(void **state)
 
 	unlock(k);
 	assert_int_equal(rmdir(kit_path(k, "mail", "")), 0);
-	assert_int_equal(symlink("/tmp", kit_path(k, ".", "mail")), 0);
+	assert_int_equal(symlink(".", kit_path(k, ".", "mail")), 0);
 	assert_int_equal(prepare_again(k), SPOOL_BROKEN);
 	assert_int_equal(spool_open(&s, k->folder), -E_SYSTEM);
 	assert_null(s);
