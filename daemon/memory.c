@@ -14,7 +14,7 @@
 #define START_MS 1000
 #define LOG_MS (60 * 1000)
 #define BUCKETS 1024U		/* a power of 2 */
-#define CLAIMS_MAX 65536U	/* at a time; past it nothing is remembered */
+#define CLAIMS_MAX 65536U	/* at a time; past it nothing is claimed */
 #define TOLD_MAX 4096U		/* deliveries that no keeper has confirmed */
 #define KEPT_MAX 4096U		/* likewise, ways back */
 
@@ -33,7 +33,7 @@ struct question {
 	struct question *chained;		/* claims of one bucket */
 	enum state state;
 	bool is_look;
-	bool is_said;		/* TOLD, KEPT: to this keeper */
+	bool is_said;		/* to this keeper: what it is of now */
 	bool is_loose;		/* not found by its key: nobody ends it */
 	enum memory_status due;
 	uint64_t tag;		/* the asker's */
@@ -66,6 +66,7 @@ struct memory {
 	struct list due, asked, told, kept;
 	struct question *buckets[BUCKETS];	/* claims, ASKED or HELD */
 	size_t n_claims;
+	size_t n_held;			/* buckets whose claims were said */
 	struct memory_counts counts;
 	int64_t logged_ms;		/* 0: never */
 	int64_t ways_logged_ms;
@@ -380,6 +381,21 @@ say(struct memory *m, struct list *l)
 	}
 }
 
+/* Likewise, the claims that another keeper gave us. */
+static void
+say_claims(struct memory *m)
+{
+	for (; m->n_held < BUCKETS; m->n_held++) {
+		struct question *q = m->buckets[m->n_held];
+
+		for (; q != NULL; q = q->chained) {
+			if (!q->is_said && !send_on(m, q, MEMORY_OP_HOLD))
+				return;
+			q->is_said = true;
+		}
+	}
+}
+
 /* Claims whose digests were made with another secret: nobody finds them. */
 static void
 let_go(struct memory *m)
@@ -418,7 +434,9 @@ on_up(void *arg, const uint8_t secret[MEMORY_SECRET_SIZE])
 	for (size_t b = 0; b < BUCKETS; b++)
 		for (struct question *q = m->buckets[b]; q != NULL;
 		    q = q->chained)
-			send_on(m, q, MEMORY_OP_HOLD);
+			q->is_said = false;
+	m->n_held = 0;
+	say_claims(m);
 	arrivals_up(m->arrivals, m->secret);
 	memory_link_flush(m->link);
 }
@@ -430,6 +448,7 @@ on_room(void *arg)
 
 	say(m, &m->told);
 	say(m, &m->kept);
+	say_claims(m);
 	arrivals_room(m->arrivals);
 }
 
@@ -464,6 +483,7 @@ ask(struct memory *m, struct question *q, uint64_t tag)
 		    "there is no keeper");
 		return 0;
 	}
+	q->is_said = true;
 	q->deadline_ms = loop_now_ms(m->loop) + m->wait_ms;
 	list_move(m, q, ASKED);
 	if (m->asked.n == 1)
@@ -504,13 +524,16 @@ memory_claim(struct memory *m, const struct memory_key *k, struct bytes value,
 		make_due(m, q, MEMORY_BUSY);
 		return 0;
 	}
-	if (m->n_claims < CLAIMS_MAX) {
-		q->chained = *bucket(m, r.key);
-		*bucket(m, r.key) = q;
-		m->n_claims++;
-	} else {
-		q->is_loose = true;
+	if (m->n_claims >= CLAIMS_MAX) {
+		q->is_loose = true;	/* it could not be released */
+		q->tag = tag;
+		m->counts.asked++;
+		out_of_keeper(m, q, "too many deliveries at a time");
+		return 0;
 	}
+	q->chained = *bucket(m, r.key);
+	*bucket(m, r.key) = q;
+	m->n_claims++;
 	return ask(m, q, tag);
 }
 
@@ -525,6 +548,7 @@ tell_keeper(struct memory *m, struct question *q, enum memory_op op)
 
 	unchain(m, q);
 	list_move(m, q, TOLD);
+	q->is_said = false;
 	q->request.op = (uint8_t)op;
 	/* or the claim's own answer, late, would be taken for its answer */
 	slots_leave(&m->numbers, q->number);

@@ -532,7 +532,7 @@ on_tick(void *arg)
 	loop_timer_start(s->tick, SHARED_BEAT_MS);
 	if (redis_is_up(s->redis))
 		beat(s);
-	notes_tell(s);
+	notes_tick(s);
 	shared_arrivals_tick(s->arrivals);
 }
 

@@ -4,7 +4,7 @@
  * this machine's own. Answers come later, when the server has answered, and
  * are outages where it has not: mail goes on then, a double is possible.
  *
- * What stands on the server (all of it expires):
+ * What stands on the server (all but the secret expires):
  *   hopseal:secret     of the digests and seals: every node has the same
  *   hopseal:nodes      hash: node -> until when its lease lasts (server's
  *                      clock, ms), told anew each second

@@ -26,8 +26,8 @@ enum {
 #define SHARED_FINDINGS_MAX 256U	/* that wait for a copy at a time */
 #define SHARED_REMOVALS_MAX 4096U	/* that the server was not told */
 #define SHARED_PLACES_MAX 8U	/* chains of one Message-ID that are tried */
-/* A file of a copy is kept for so long behind its last use: to fetch it again
- * costs little. */
+/* A file of a copy is kept for so long after it came: to fetch it again costs
+ * little. */
 #define SHARED_FILE_S 3600
 #define SHARED_SWEEP_MS (15 * 60 * 1000)
 

@@ -96,6 +96,7 @@ on_told(void *arg, uint64_t tag, int err, const struct redis_value *v)
 		return;
 	if (err != 0) {
 		w->n_errors += v != NULL;
+		w->is_refused = v != NULL;
 		if (w->n_errors < ERRORS_MAX)
 			return;		/* it waits for the next time */
 		answer(w, MEMORY_OUT);
@@ -169,6 +170,25 @@ ask(struct shared *s, struct note *w)
 	return redis_ask(s->redis, &c);
 }
 
+/* Until the server has what it is to know before: the last word counts. */
+static bool
+must_wait(const struct note *w)
+{
+	const struct note *o = w->chained;
+
+	while (o != NULL && memcmp(o->q.key, w->q.key, MEMORY_KEY_SIZE) != 0)
+		o = o->chained;
+	return o != NULL || w->is_refused;
+}
+
+void
+notes_tick(struct shared *s)
+{
+	for (struct note *w = s->notes.first; w != NULL; w = w->next)
+		w->is_refused = false;
+	notes_tell(s);
+}
+
 void
 notes_tell(struct shared *s)
 {
@@ -176,7 +196,7 @@ notes_tell(struct shared *s)
 
 	for (struct note *w = n->first; w != NULL && n->n_waiting != 0 &&
 	    s->is_ready && n->n - n->n_waiting < TELL_MAX; w = w->next) {
-		if (w->is_asked)
+		if (w->is_asked || must_wait(w))
 			continue;
 		if (ask(s, w) != 0)
 			break;
@@ -212,7 +232,8 @@ notes_add(struct shared *s, unsigned peer, const struct memory_request *q,
 	n->n++;
 	n->n_waiting++;
 	n->n_octets += sizeof(*w) + value.n;
-	if (n->n_waiting == 1 && s->is_ready && ask(s, w) == 0) {
+	if (n->n_waiting == 1 && s->is_ready && !must_wait(w) &&
+	    ask(s, w) == 0) {
 		w->is_asked = true;
 		n->n_waiting--;
 	} else {

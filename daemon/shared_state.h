@@ -56,6 +56,7 @@ struct note {
 	bool is_asked;			/* on its way to the server */
 	bool is_answered;		/* the peer has its answer */
 	unsigned n_errors;
+	bool is_refused;		/* it waits for the next tick */
 	struct memory_request q;
 	uint8_t value[];
 };
@@ -80,8 +81,10 @@ struct note *notes_find(const struct notes *n, const uint8_t *key);
 bool notes_add(struct shared *s, unsigned peer, const struct memory_request *q,
     struct bytes value);
 
-/* Tells what waits, as far as there is room. */
+/* Tells what waits, as far as there is room; not what was refused since the
+ * last tick, nor what comes behind it of the same key. */
 void notes_tell(struct shared *s);
+void notes_tick(struct shared *s);
 
 /* ---- the whole ------------------------------------------------------------ */
 

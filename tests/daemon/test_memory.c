@@ -487,6 +487,57 @@ v9_a_full_queue_keeps_no_claim(void **state)
 	}
 }
 
+/* V9: however many there are, no claim is another's while it is held. */
+static void
+v9_the_next_keeper_hears_of_all_claims(void **state)
+{
+	enum { MANY = 2000 };
+	struct fixture *f = *state;
+	char value[MEMORY_VALUE_MAX], content[16];
+
+	memset(value, 'v', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	for (unsigned n = 0; n < MANY; n++) {
+		snprintf(content, sizeof(content), "%u", n);
+		claim_is(f, 0, "b@b.example", content, value, MEMORY_NEW,
+		    value);
+	}
+	kill_keeper(f, SIGKILL);
+	start_keeper(f);
+	settle(f, 1);
+	/* a look finds room beside those that do not fit yet */
+	for (unsigned n = 0; n < MANY * sizeof(value) / (256 * 1024) + 2; n++)
+		settle(f, 0);
+	for (unsigned n = 0; n < MANY; n++) {
+		snprintf(content, sizeof(content), "%u", n);
+		claim_is(f, 1, "b@b.example", content, value, MEMORY_BUSY, "");
+	}
+}
+
+/* One that its worker could not release would be busy for hours. */
+static void
+v9_past_the_bound_nothing_is_claimed(void **state)
+{
+	enum { BOUND = 65536 };
+	struct fixture *f = *state;
+	struct memory_key k = key("b@b.example", "one more");
+	char content[16];
+
+	for (unsigned n = 0; n < BOUND; n++) {
+		snprintf(content, sizeof(content), "%u", n);
+		claim(f, 0, "b@b.example", content, "v", n % 1024);
+		if (n % 1024 != 1023)
+			continue;
+		wait_for(f, 1024);
+		for (unsigned t = 0; t < 1024; t++)
+			expect(f, t, MEMORY_NEW, "v");
+	}
+	claim_is(f, 0, "b@b.example", "one more", "v", MEMORY_OUT, "");
+	memory_release(f->clients[0].m, &k);
+	settle(f, 0);
+	claim_is(f, 1, "b@b.example", "one more", "v", MEMORY_NEW, "v");
+}
+
 /* What a worker said before it died counts: the keeper's socket had it. */
 static void
 a_delivery_outlives_its_worker(void **state)
@@ -558,6 +609,10 @@ main(void)
 		    v9_killed_under_load_it_loses_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(v9_a_slow_keeper_is_none,
 		    start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v9_the_next_keeper_hears_of_all_claims, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    v9_past_the_bound_nothing_is_claimed, start, stop),
 		cmocka_unit_test_setup_teardown(v9_a_full_queue_keeps_no_claim,
 		    start, stop),
 		cmocka_unit_test_setup_teardown(

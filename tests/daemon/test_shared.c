@@ -20,6 +20,7 @@ struct world {
 	unsigned n_asked;
 	bool is_mute;			/* it answers the beat alone */
 	unsigned n_unanswered;
+	unsigned n_refused;		/* as many are answered OOM */
 	unsigned gone;			/* a peer */
 	struct {
 		unsigned peer;
@@ -32,10 +33,15 @@ struct world {
 /* ---- the server ---------------------------------------------------------- */
 
 static bool
+is_script_of(const char *words, unsigned script)
+{
+	return (unsigned)strtoul(words, NULL, 10) == script + 1;
+}
+
+static bool
 is_script(const char *command, unsigned script)
 {
-	return (unsigned)strtoul(command + strlen("EVALSHA "), NULL, 10) ==
-	    script + 1;
+	return is_script_of(command + strlen("EVALSHA "), script);
 }
 
 static void
@@ -66,6 +72,10 @@ answer(struct fixture *f, const char *command)
 	if (w->n_asked < 64)
 		(void)snprintf(w->asked[w->n_asked++], 128, "%s",
 		    command + strlen("EVALSHA "));
+	if (w->n_refused != 0) {
+		w->n_refused--;
+		return "-OOM no\r\n";
+	}
 	if (!is_script(command, SHARED_CLAIM))
 		return ":1\r\n";
 	if (w->sealed == NULL)
@@ -396,6 +406,31 @@ V9_what_is_remembered_for_it_is_bounded(void **state)
 
 /* One that is slow closes the connection, and all is to be said again: with
  * more at a time a server under load would never come back. */
+/* It is full for a moment: what it refused is told at the next tick, and
+ * nothing of the same key before it. */
+static void
+V9_what_is_refused_is_not_overtaken(void **state)
+{
+	struct world *w = *state;
+
+	run(&w->server, is_ready);
+	w->n_refused = 1;
+	take_op(w, 1, MEMORY_OP_DELIVERED, 1, "250 ok");
+	wait_asked(w, 1);
+	for (uint8_t k = 2; k < 30; k++) {	/* each would ask it again */
+		take_op(w, 1, MEMORY_OP_UNSURE, k, "x");
+		wait_asked(w, k);
+	}
+	take_op(w, 1, MEMORY_OP_FORGET, 1, "");
+	run(&w->server, is_told_all);
+	assert_int_equal(w->n_asked, 31);
+	assert_true(is_script_of(w->asked[0], SHARED_DELIVERED));
+	assert_true(is_script_of(w->asked[29], SHARED_DELIVERED));
+	assert_true(is_script_of(w->asked[30], SHARED_FORGET));
+	assert_int_equal(w->n_said, 2);
+	assert_int_equal(w->said[0].head.status, MEMORY_DELIVERED);
+}
+
 static void
 V9_a_server_that_is_back_is_told_few_things_at_a_time(void **state)
 {
@@ -506,6 +541,7 @@ main(void)
 		T(V9_a_delivery_is_behind_a_seal),
 		T(V9_what_happens_meanwhile_is_known),
 		T(V9_what_is_remembered_for_it_is_bounded),
+		T(V9_what_is_refused_is_not_overtaken),
 		T(V9_a_server_that_is_back_is_told_few_things_at_a_time),
 		T(who_leaves_frees_his_claims_there),
 		T(one_that_is_claimed_here_is_not_asked_for),
