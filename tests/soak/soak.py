@@ -458,6 +458,13 @@ def processes(daemon):
             ("hopseald-commit", "hopseald-sync", "hopseald-remove")]
 
 
+def settled(daemon):
+    """Likewise, unless one generation takes over: the control process of the
+    one before leaves, and the next one comes."""
+    names = processes(daemon)
+    return names if names.count("hopseald-contro") == 1 else None
+
+
 def verify_samples(site, samples):
     """What our own verifier says of what arrived; (good, what is wrong)."""
     dns = site.folder / "dns.json"
@@ -518,7 +525,7 @@ def run(folder, n, seed=1, rate=0, sessions=80, pace=None, full=False,
     site.daemon.start()
     try:
         harness.until((site.state / "control").exists, "the control socket")
-        at_start = processes(site.daemon)
+        at_start = harness.until(lambda: settled(site.daemon), "all of them")
         began = time.monotonic()
         ledger = Ledger(n, sessions, rate, seed, samples, site.modes())
         if leavers:
