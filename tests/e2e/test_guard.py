@@ -180,30 +180,16 @@ def test_a_crash_leaves_a_line(folder, keys, hopseald, name):
 
 
 @no_sanitizer
-def test_a_signer_that_hangs_is_replaced(folder, keys, hopseald):
+@pytest.mark.parametrize("name", ["worker", "signer"])
+def test_what_hangs_is_replaced(folder, keys, hopseald, name):
     keys.add("one.example")
     with Sink() as sink:
         site = configs.egress(folder, sink.port)
         daemon = hopseald("worker-watchdog: 1s\n" + site.config)
         daemon.crashes = True
-        pid, = of(daemon, "signer")
+        pid, = of(daemon, name)
         os.kill(pid, signal.SIGSTOP)
-        daemon.wait_log(rf"ALARM: signer/1 \(pid {pid}\) hangs")
-        until(lambda: of(daemon, "signer") not in ([], [pid]), "another one")
-        until(lambda: mail(site)[0] == 250, "a signature")
-        assert daemon.log().count("ALARM") == 1
-
-
-@no_sanitizer
-def test_a_worker_that_hangs_is_replaced(folder, keys, hopseald):
-    keys.add("one.example")
-    with Sink() as sink:
-        site = configs.egress(folder, sink.port)
-        daemon = hopseald("worker-watchdog: 1s\n" + site.config)
-        daemon.crashes = True
-        pid, = of(daemon, "worker")
-        os.kill(pid, signal.SIGSTOP)
-        daemon.wait_log(rf"ALARM: worker/1 \(pid {pid}\) hangs")
-        until(lambda: of(daemon, "worker") not in ([], [pid]), "another one")
-        assert mail(site)[0] == 250
+        daemon.wait_log(rf"ALARM: {name}/1 \(pid {pid}\) hangs")
+        until(lambda: of(daemon, name) not in ([], [pid]), "another one")
+        until(lambda: mail(site)[0] == 250, "mail to be taken")
         assert daemon.log().count("ALARM") == 1
