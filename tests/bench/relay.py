@@ -209,6 +209,7 @@ class Bench:
         self.dns = nameserver.Nameserver(sites.records())
         self.relays, self.missing = [Direct(self.sink.port)], []
         self.used = {}          # (relay, mail): messages sent so far
+        self.turns = {}         # and in how many runs
         self.mails = {}
 
     def start(self):
@@ -243,18 +244,31 @@ class Bench:
         self.manager.close()
         self.dns.close()
 
+    @staticmethod
+    def runs(size):
+        """Of one relay with mail of that size, warming up counted in."""
+        return sum(CASES[c][0] == size for c in CHOSEN) * (RUNS + 1)
+
+    def share(self, relay, size, mail):
+        """What a run may take of new mail: the others still to come have as
+        much, on whatever machine."""
+        turn = self.turns.get((relay, mail), 0)
+        self.turns[relay, mail] = turn + 1
+        left = mail.n - self.used.get((relay, mail), 0)
+        return max(left, 0) // (self.runs(size) - turn)
+
     def mail(self, size, hops, managed=False):
         key = size, hops, managed
         if key not in self.mails:
-            runs = sum(CASES[c][0] == size for c in CHOSEN) * (RUNS + 1)
-            n = max(200, int(MOST[size, hops] * SECONDS * runs))
+            n = max(200, int(MOST[size, hops] * SECONDS * self.runs(size)))
             self.mails[key] = Managed(self.mail(size, hops)) if managed \
                 else Mail(size, hops, n)
         return self.mails[key]
 
-    def post(self, relay, size, mail, first, seconds):
+    @staticmethod
+    def post(relay, size, mail, first, most, seconds):
         """Has a list's posts come in; how many."""
-        n = min(int(LIST[size] * seconds) + 40, mail.n - first)
+        n = min(int(LIST[size] * seconds) + 40, most)
         done = load(relay.into, 8, mail, relay.sender, relay.rcpt,
                     "-f", first, "-n", n)
         assert done["errors"] == 0, f"{relay.name}: {done}"
@@ -266,12 +280,12 @@ class Bench:
             words = [w for w in words if w != "-s"]
         mail = self.mail(size, relay.hops)
         first = self.used.get((relay, mail), 0)
-        most = mail.n - first if relay.is_ours else 1 << 30
-        if most <= 0:
+        most = self.share(relay, size, mail) if relay.is_ours else 1 << 30
+        if most == 0:
             return None
         sender, rcpt, sent = relay.sender, relay.rcpt, mail
         if self.is_list(relay):
-            most = self.post(relay, size, mail, first, seconds)
+            most = self.post(relay, size, mail, first, most, seconds)
             sender, rcpt = "l-bounces@hop2.bench.example", "s@sink.example"
             sent = self.mail(size, relay.hops, True)
         before, cpu = self.sink.counts(), cpu_of(relay.pids())
@@ -283,8 +297,9 @@ class Bench:
         after = self.sink.counts()
         mb = peak.stop()
         got = after[0] - before[0]
-        self.used[relay, mail] = first + (most if self.is_list(relay)
-                                          else n + done["errors"] + sessions)
+        self.used[relay, mail] = first + (
+            most if self.is_list(relay)
+            else min(most, n + done["errors"] + sessions))
         took = max(done["seconds"], (after[2] - start) / 1e9 if n else 0, 1e-9)
         ways = self.sink.ways(before[0], got)
         copies = got if "-r" in words else n    # hidden ones have their own
