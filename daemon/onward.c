@@ -71,6 +71,7 @@ begin(struct onward *o, uint64_t size)
 	};
 
 	o->state = ONWARD_OPEN;
+	o->n_begun++;
 	o->n_asked = 0;
 	o->n_accepted = 0;
 	o->is_8bit = r->is_8bit;
@@ -84,6 +85,7 @@ ask(struct onward *o, struct relay_rcpt *rcpt)
 	if (!outbound_rcpt(o->outbound, &rcpt->said))
 		return -E_NOMEM;
 	rcpt->asked_as = o->n_asked++;
+	rcpt->asked_in = o->n_begun;
 	return 0;
 }
 
@@ -312,6 +314,16 @@ send_whole(struct onward *o)
 		ask_again(o);
 }
 
+/* Whether who is to have the copy is who was accepted there, all of them. */
+static bool
+is_for_all(const struct onward *asked, const struct onward *copy)
+{
+	for (size_t k = 0; k < copy->n_rcpts; k++)
+		if (copy->rcpts[k]->asked_in != asked->n_begun)
+			return false;
+	return asked->n_accepted == copy->n_rcpts;
+}
+
 /*
  * Whether the copy may go out as what was asked. Content of 8 bits that the
  * client did not declare is declared to a next hop that wants to know: it may
@@ -322,8 +334,7 @@ is_fit(const struct onward *copy, const struct onward *asked)
 {
 	uint64_t max;
 
-	if (asked->state != ONWARD_OPEN ||
-	    asked->n_accepted != copy->n_rcpts ||
+	if (asked->state != ONWARD_OPEN || !is_for_all(asked, copy) ||
 	    !bytes_eq(asked->mail_from, copy->mail_from))
 		return false;
 	return asked->is_8bit || !copy->relay->is_8bit ||
@@ -500,6 +511,7 @@ on_ended(struct onward *o)
 
 		relay_settle(o->relay, rcpt, &a);
 	}
+	o->is_each = o->hop->scheme == SCHEME_LMTP;
 	end(o);
 }
 

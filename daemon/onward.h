@@ -52,6 +52,7 @@ struct relay_rcpt {
 	const struct relay_rcpt *twin;	/* goes with that one: the same onward
 					   recipient; NULL: none */
 	size_t asked_as;		/* its number in what is open there */
+	unsigned asked_in;		/* which of those transactions */
 	struct relay_answer answer;
 	bool is_named;			/* in To or Cc */
 	/* the memory's, relay_memory.c */
@@ -90,6 +91,7 @@ struct onward {
 	struct bytes from_address;	/* local@domain that From may get;
 					   empty: none */
 	struct outbound *outbound;	/* NULL: none */
+	unsigned n_begun;		/* transactions */
 	size_t n_asked;			/* recipients, in what is open */
 	size_t n_accepted;
 	bool is_return;			/* to an address of ours: what its
@@ -107,6 +109,8 @@ struct onward {
 	size_t n_rcpts;
 	bool is_begun;			/* by onward_send() */
 	bool is_ending;			/* relay_copy_over() comes */
+	bool is_each;			/* what was said of the content, was
+					   said of each recipient alone */
 	struct relay_value value;	/* time, id and Received it has */
 	const struct relay_repaired *repaired;	/* what it has on top of what
 					   came; NULL: nothing */
