@@ -425,6 +425,18 @@ relay_send(struct relay *r)
 	send_some(r);
 }
 
+/* What was said of a copy: of several answers the weightiest. */
+static struct relay_answer
+answer_of(const struct onward *copy)
+{
+	const struct relay_answer *out = &copy->rcpts[0]->answer;
+
+	for (size_t k = 1; k < copy->n_rcpts; k++)
+		if (relay_answer_counts_more(&copy->rcpts[k]->answer, out))
+			out = &copy->rcpts[k]->answer;
+	return *out;
+}
+
 /*
  * Nobody has it, and what was said of the first copy goes for all; but one
  * address of an alias keeps nobody else from the message.
@@ -432,10 +444,10 @@ relay_send(struct relay *r)
 static void
 give_up(struct relay *r, const struct onward *copy)
 {
-	struct relay_answer a = copy->rcpts[0]->answer;
+	struct relay_answer a = answer_of(copy);
 
 	/* what was said may be of its recipient alone */
-	if (onward_is_exploded(copy) || r->is_unasked)
+	if (onward_is_exploded(copy) || copy->is_each || r->is_unasked)
 		return;
 	for (struct onward *o = r->next_copy; o != NULL; o = o->next)
 		for (size_t k = 0; !onward_is_exploded(o) && k < o->n_rcpts;
