@@ -679,6 +679,8 @@ smtp_server_answer(struct smtp_server *s, int code, const char *enhanced,
 	end_step(s, asked, code >= 400);
 	if (code == 421)
 		s->state = ST_DONE;
+	else if (code >= 500 && s->follow == SMTP_SERVER_END_RCPT)
+		s->n_errors++;	/* the others are to hear theirs first */
 	else if (code >= 500)
 		count_error(s);
 	assert(!s->out.full);
