@@ -415,24 +415,13 @@ is_wanted(const struct relay *r)
 	return false;
 }
 
-/* Nobody may get it any more: the next hop is lost meanwhile. */
-static void
-refuse_data(struct relay *r)
-{
-	const struct relay_answer *a = &r->rcpts->answer;
-
-	/* what one of an alias was told at RCPT is not for all */
-	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
-		if (k->twin == NULL && relay_answer_counts_more(&k->answer, a))
-			a = &k->answer;
-	inbound_answer(r->session, a->code, a->enhanced, a->text);
-}
-
 void
 relay_data(struct relay *r)
 {
-	if (!is_wanted(r)) {
-		refuse_data(r);
+	if (!is_wanted(r)) {	/* the next hop is lost meanwhile */
+		const struct relay_answer *a = relay_answer_lost(r);
+
+		inbound_answer(r->session, a->code, a->enhanced, a->text);
 		return;
 	}
 	relay_log_client(r);

@@ -433,6 +433,18 @@ relay_answer_said(const struct relay_rcpt *first,
 	return *out;
 }
 
+const struct relay_answer *
+relay_answer_lost(const struct relay *r)
+{
+	const struct relay_answer *out = &r->rcpts->answer;
+
+	for (const struct relay_rcpt *k = r->rcpts; k != NULL; k = k->next)
+		if (k->twin == NULL &&
+		    relay_answer_counts_more(&k->answer, out))
+			out = &k->answer;
+	return out;
+}
+
 /*
  * Whether a recipient may get the message, or has it. Where the memory knows
  * of one, a refusal waits for the dot: the content may be what was delivered

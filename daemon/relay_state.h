@@ -210,6 +210,10 @@ struct relay_rcpt *relay_next_said(const struct relay_rcpt *rcpt);
 struct relay_answer relay_answer_said(const struct relay_rcpt *first,
     const struct relay_answer *late);
 
+/* What DATA hears where nobody may have the message any more: the weightiest,
+ * since what one of an alias was told at RCPT is not for all. r's. */
+const struct relay_answer *relay_answer_lost(const struct relay *r);
+
 /* The next hop said ->answer to the recipient, or the memory spoke. */
 void relay_rcpt_heard(struct relay *r, struct relay_rcpt *rcpt);
 
