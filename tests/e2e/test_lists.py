@@ -255,6 +255,33 @@ def test_a_forwarding_mta_between_two_listeners(folder, hopseald, keys, peer):
         site.daemon.wait_log('signed=no rule="it came without DKIM2"')
 
 
+@pytest.mark.parametrize("before, after", [
+    (b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\n", b""),
+    (b"Message-ID: <12@one.example>\r\n", b""),
+    (b"Hello", "H\xe9llo".encode())])
+def test_what_its_author_left_out_stays_out(folder, hopseald, keys, peer,
+                                            before, after):
+    """`repair` is for who signs first: a field more would break the chain that
+    the message is given back."""
+    with Site(folder, hopseald, keys, roles=("inbound", "egress"),
+              lmtp=False, more=", repair: yes") as site:
+        post = (PLAIN % 12).replace(before, after)
+        got = site.post(site.sign(post))
+        for left, to in (stripped(got), "bob"), (got, "carol"):
+            mail, = site.distribute(left, f"{to}@two.example",
+                                    mail_from="srs@lists.example")
+            said = site.verify(peer, mail, "srs@lists.example")
+            assert said["result"] == "pass" and len(said["signatures"]) == 2
+            assert mail.content.endswith(post)
+        # that of the server itself is put right
+        own = post.replace(b"one.example", b"lists.example") + b"\r\n"
+        mail, = site.distribute(own, "bob@two.example",
+                                mail_from="srs@lists.example")
+        assert site.verify(peer, mail, "srs@lists.example")["result"] == "pass"
+        assert any(values(mail.content, name) and not values(own, name)
+                   for name in (b"Date", b"Message-ID", b"MIME-Version"))
+
+
 def test_any_worker_finds_a_record(folder, hopseald, keys, peer):
     """Records of one worker are found by another."""
     with Site(folder, hopseald, keys, workers=3) as site:
