@@ -190,18 +190,29 @@ is_owner(const struct owner *o, unsigned peer)
 	return o != NULL && o->peer == peer;
 }
 
+/* The claim behind a try goes. Where it is another's, who had it of us while
+ * no keeper knew of this try, that one is not the first any more. */
+static void
+end_try(struct claims *c, unsigned peer, const uint8_t *key)
+{
+	struct owner **at = find(c, key);
+
+	if (is_owner(*at, peer))
+		disown(c, at);
+	else if (*at != NULL)
+		(*at)->is_first = false;
+}
+
 /* A try that no keeper knows of leaves its value too. */
 static void
 unsure(struct claims *c, unsigned peer, const struct memory_request *q,
     const struct store_entry *e, struct claims_now now)
 {
-	struct owner **at = find(c, q->key);
 	enum store_fate fate;
 	struct bytes value;
 
 	(void)store_claim(c->store, e, now.time_s, &fate, &value);
-	if (is_owner(*at, peer))
-		disown(c, at);
+	end_try(c, peer, q->key);
 }
 
 static void
@@ -232,10 +243,7 @@ static enum memory_status
 delivered(struct claims *c, unsigned peer, const struct memory_request *q,
     const struct store_entry *e, struct claims_now now)
 {
-	struct owner **at = find(c, q->key);
-
-	if (is_owner(*at, peer))
-		disown(c, at);
+	end_try(c, peer, q->key);
 	return store_deliver(c->store, e, now.time_s) == 0 ?
 	    MEMORY_DELIVERED : MEMORY_OUT;
 }

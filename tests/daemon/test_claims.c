@@ -122,6 +122,24 @@ ends_of_claims(void **state)
 	claim_is(s, 2, 5, "v8", MEMORY_AGAIN, "v7");
 }
 
+/* The memory of a keeper that is gone: who had it of that one ended it when
+ * another had claimed it anew already. */
+static void
+what_another_ended_outlives_a_release(void **state)
+{
+	struct scene *s = *state;
+
+	claim_is(s, 2, 1, "v1", MEMORY_NEW, "");
+	assert_true(say(s, 1, MEMORY_OP_DELIVERED, 1, "v2"));
+	say(s, 2, MEMORY_OP_RELEASE, 1, "");
+	claim_is(s, 2, 1, "v3", MEMORY_DELIVERED, "v2");
+	/* likewise a try without a clear end */
+	claim_is(s, 2, 2, "v4", MEMORY_NEW, "");
+	assert_false(say(s, 1, MEMORY_OP_UNSURE, 2, "v5"));
+	say(s, 2, MEMORY_OP_RELEASE, 2, "");
+	claim_is(s, 2, 2, "v6", MEMORY_AGAIN, "v4");
+}
+
 static void
 claims_of_the_dead_are_free(void **state)
 {
@@ -357,6 +375,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(v7_one_owner_at_a_time),
 		TEST(ends_of_claims),
+		TEST(what_another_ended_outlives_a_release),
 		TEST(claims_of_the_dead_are_free),
 		TEST(claims_of_the_forgetful_are_free_some_day),
 		TEST(held_claims_are_claims),
