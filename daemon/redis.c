@@ -701,9 +701,3 @@ redis_is_up(const struct redis *r)
 {
 	return r->is_up;
 }
-
-size_t
-redis_waiting(const struct redis *r)
-{
-	return r->n;
-}

@@ -111,10 +111,6 @@ void redis_is_well(struct redis *r);
 /* Whether commands are taken. */
 bool redis_is_up(const struct redis *r);
 
-/* How many wait for their answer: who asks for more than a few at a time
- * looks, and leaves room for others. */
-size_t redis_waiting(const struct redis *r);
-
 /*
  * What the server answered is not to be used: closes the connection as if it
  * had been late, with a line in the log. Safe within an answer.

@@ -134,6 +134,126 @@ drop_copies(struct shared_arrivals *a, const uint8_t chain[STORE_KEY_SIZE],
 	}
 }
 
+/* ---- taking back --------------------------------------------------------- */
+
+static void say_removals(struct shared_arrivals *a);
+
+static void
+removal_keep(struct shared_arrivals *a, struct shared_removal *r)
+{
+	if (a->n_removals == SHARED_REMOVALS_MAX) {
+		free(r);	/* it grows old */
+		return;
+	}
+	r->next = NULL;
+	*a->last_removal = r;
+	a->last_removal = &r->next;
+	a->n_removals++;
+}
+
+/* What a removal of the server needs to answer. */
+struct removing {
+	struct shared_arrivals *arrivals;
+	struct shared_removal *removal;
+};
+
+static void
+on_removed(void *arg, uint64_t tag, int err, const struct redis_value *v)
+{
+	struct removing *w = arg;
+	struct shared_arrivals *a = w->arrivals;
+
+	(void)tag;
+	a->n_removing--;
+	if (err != 0 && v == NULL) {
+		removal_keep(a, w->removal);
+		free(w);
+		return;
+	}
+	if (err == 0 && v->kind == REDIS_ARRAY)
+		drop_copies(a, w->removal->place.chain, v->items, v->n_items);
+	free(w->removal);
+	free(w);
+	say_removals(a);
+}
+
+static bool
+ask_removal(struct removing *w)
+{
+	const struct shared_removal *r = w->removal;
+	char keys[3][SHARED_KEY_TEXT];
+	uint8_t place[2 * STORE_KEY_SIZE];
+	struct bytes args[] = {
+		shared_arrival_key('c', r->place.chain, keys[0]),
+		shared_arrival_key('o', r->place.chain, keys[1]),
+		shared_arrival_key('m', r->place.message, keys[2]),
+		{r->name, sizeof(r->name)},
+		join_keys(r->name, r->place.chain, place),
+	};
+
+	return run(w->arrivals, ARRIVAL_SCRIPT_REMOVE, 3, args, 5, on_removed,
+	    w) == 0;
+}
+
+/* Says one of those that wait, which is the server's then. */
+static bool
+say_removal(struct shared_arrivals *a, struct shared_removal **at)
+{
+	struct shared_removal *next = (*at)->next;
+	struct removing *w = malloc(sizeof(*w));
+
+	if (w == NULL)
+		return false;
+	*w = (struct removing){a, *at};
+	if (!ask_removal(w)) {
+		free(w);
+		return false;
+	}
+	*at = next;
+	if (next == NULL)
+		a->last_removal = at;
+	a->n_removals--;
+	a->n_removing++;
+	return true;
+}
+
+/* As many as may be asked at a time. */
+static void
+say_removals(struct shared_arrivals *a)
+{
+	while (a->is_up && a->removals != NULL &&
+	    a->n_removing < SHARED_REMOVALS_ASKED)
+		if (!say_removal(a, &a->removals))
+			return;
+}
+
+/* What is written again was removed before. */
+static void
+say_removals_of(struct shared_arrivals *a, const uint8_t name[STORE_KEY_SIZE])
+{
+	struct shared_removal **at = &a->removals;
+
+	while (*at != NULL)
+		if (memcmp((*at)->name, name, STORE_KEY_SIZE) != 0)
+			at = &(*at)->next;
+		else if (!say_removal(a, at))
+			return;
+}
+
+static void
+take_removal(struct shared_arrivals *a, const struct memory_request *q,
+    struct bytes value)
+{
+	struct shared_removal *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return;		/* it grows old */
+	memcpy(r->name, q->key, sizeof(r->name));
+	memcpy(&r->place, value.p, sizeof(r->place));
+	removal_keep(a, r);
+	say_removals(a);
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 enum { IS_UNWANTED, IS_WANTED, IS_THERE };	/* what the script says */
@@ -258,102 +378,9 @@ take_write(struct ask *k, const struct memory_request *q, struct bytes value)
 	memcpy(k->message, head.message, sizeof(k->message));
 	shared_content(k->chain, k->message, &record, k->content);
 	find_copy(k, &record);
+	say_removals_of(k->arrivals, k->name);
 	if (ask_write(k, value) != 0)
 		end(k, ARRIVAL_OUT);
-}
-
-/* ---- taking back --------------------------------------------------------- */
-
-static void say_removals(struct shared_arrivals *a);
-
-static void
-removal_keep(struct shared_arrivals *a, struct shared_removal *r)
-{
-	if (a->n_removals == SHARED_REMOVALS_MAX) {
-		free(r);	/* it grows old */
-		return;
-	}
-	r->next = NULL;
-	*a->last_removal = r;
-	a->last_removal = &r->next;
-	a->n_removals++;
-}
-
-/* What a removal of the server needs to answer. */
-struct removing {
-	struct shared_arrivals *arrivals;
-	struct shared_removal *removal;
-};
-
-static void
-on_removed(void *arg, uint64_t tag, int err, const struct redis_value *v)
-{
-	struct removing *w = arg;
-
-	(void)tag;
-	if (err != 0 && v == NULL) {
-		removal_keep(w->arrivals, w->removal);
-		w->removal = NULL;
-	} else if (err == 0 && v->kind == REDIS_ARRAY) {
-		drop_copies(w->arrivals, w->removal->place.chain, v->items,
-		    v->n_items);
-	}
-	free(w->removal);
-	free(w);
-}
-
-/* r is ours from now on, whatever comes of it, where it is true. */
-static bool
-say_removal(struct shared_arrivals *a, struct shared_removal *r)
-{
-	char keys[3][SHARED_KEY_TEXT];
-	uint8_t place[2 * STORE_KEY_SIZE];
-	struct bytes args[] = {
-		shared_arrival_key('c', r->place.chain, keys[0]),
-		shared_arrival_key('o', r->place.chain, keys[1]),
-		shared_arrival_key('m', r->place.message, keys[2]),
-		{r->name, sizeof(r->name)},
-		join_keys(r->name, r->place.chain, place),
-	};
-	struct removing *w = malloc(sizeof(*w));
-
-	if (w == NULL)
-		return false;
-	*w = (struct removing){a, r};
-	if (run(a, ARRIVAL_SCRIPT_REMOVE, 3, args, 5, on_removed, w) == 0)
-		return true;
-	free(w);
-	return false;
-}
-
-static void
-say_removals(struct shared_arrivals *a)
-{
-	while (a->removals != NULL) {
-		struct shared_removal *r = a->removals;
-		struct shared_removal *next = r->next;
-
-		if (!say_removal(a, r))
-			return;
-		a->removals = next;
-		if (next == NULL)
-			a->last_removal = &a->removals;
-		a->n_removals--;
-	}
-}
-
-static void
-take_removal(struct shared_arrivals *a, const struct memory_request *q,
-    struct bytes value)
-{
-	struct shared_removal *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return;		/* it grows old */
-	memcpy(r->name, q->key, sizeof(r->name));
-	memcpy(&r->place, value.p, sizeof(r->place));
-	if (a->removals != NULL || !say_removal(a, r))
-		removal_keep(a, r);
 }
 
 /* ---- finding ------------------------------------------------------------- */
@@ -588,8 +615,7 @@ shared_arrivals_tick(struct shared_arrivals *a)
 {
 	int64_t now = loop_now_ms(a->loop);
 
-	if (a->is_up)
-		say_removals(a);
+	say_removals(a);
 	shared_copies_tick(a->bulk);
 	if (!a->is_sweeping && now < a->sweep_ms)
 		return;

@@ -25,6 +25,7 @@ enum {
 #define SHARED_FIND_MS (55 * 1000)
 #define SHARED_FINDINGS_MAX 256U	/* that wait for a copy at a time */
 #define SHARED_REMOVALS_MAX 4096U	/* that the server was not told */
+#define SHARED_REMOVALS_ASKED 32U	/* of them, at a time */
 #define SHARED_PLACES_MAX 8U	/* chains of one Message-ID that are tried */
 /* A file of a copy is kept for so long after it came: to fetch it again costs
  * little. */
@@ -62,7 +63,8 @@ struct shared_arrivals {
 	struct shared_copies *bulk;
 	bool is_up;
 	struct shared_removal *removals, **last_removal;
-	size_t n_removals;
+	size_t n_removals;		/* that wait */
+	size_t n_removing;		/* that the server is to answer */
 	struct shared_finding *findings;
 	size_t n_findings;
 	uint64_t n_numbers;

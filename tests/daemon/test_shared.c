@@ -3,6 +3,7 @@
  * scripts themselves run in tests/e2e/test_redis.py. */
 #include "tests/daemon/redis_kit.h"
 
+#include "daemon/shared_arrivals_state.h"
 #include "daemon/shared_state.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
@@ -404,8 +405,6 @@ V9_what_is_remembered_for_it_is_bounded(void **state)
 	assert_int_equal(said_last(w, 1, 1), MEMORY_OUT);
 }
 
-/* One that is slow closes the connection, and all is to be said again: with
- * more at a time a server under load would never come back. */
 /* It is full for a moment: what it refused is told at the next tick, and
  * nothing of the same key before it. */
 static void
@@ -431,6 +430,8 @@ V9_what_is_refused_is_not_overtaken(void **state)
 	assert_int_equal(w->said[0].head.status, MEMORY_DELIVERED);
 }
 
+/* One that is slow closes the connection, and all is to be said again: with
+ * more at a time a server under load would never come back. */
 static void
 V9_a_server_that_is_back_is_told_few_things_at_a_time(void **state)
 {
@@ -449,6 +450,65 @@ V9_a_server_that_is_back_is_told_few_things_at_a_time(void **state)
 	w->is_mute = false;
 	wait_asked(w, 64);
 	run(&w->server, is_told_all);
+}
+
+static void
+remove_record(struct world *w, uint8_t name)
+{
+	const struct memory_place place = {.chain = {name}};
+	struct memory_request q = {.op = MEMORY_OP_REMOVE,
+	    .n_value = sizeof(place)};
+
+	q.key[0] = name;
+	shared_take(w->shared, 1, &q, (struct bytes){(const uint8_t *)&place,
+	    sizeof(place)});
+}
+
+static bool
+is_rid(struct fixture *f)
+{
+	const struct shared_arrivals *a = ((struct world *)f)->shared->arrivals;
+
+	return a->n_removals == 0 && a->n_removing == 0;
+}
+
+/* Likewise; and nothing before its secret is known. */
+static void
+V9_it_is_told_few_removals_at_a_time(void **state)
+{
+	struct world *w = *state;
+
+	run(&w->server, is_ready);
+	make_out(w);
+	for (uint8_t k = 1; k <= 60; k++)
+		remove_record(w, k);
+	take_op(w, 1, MEMORY_OP_RELEASE, 1, "");
+	w->is_mute = true;
+	w->secret = SECRET;
+	run(&w->server, is_ready);
+	run(&w->server, is_out);
+	assert_int_equal(w->n_asked, 0);
+	assert_int_equal(w->n_unanswered, 1 + SHARED_REMOVALS_ASKED);
+	/* but all in the end */
+	w->is_mute = false;
+	run(&w->server, is_rid);
+	assert_true(w->n_asked >= 60);
+}
+
+static void
+V9_nothing_is_removed_before_the_secret_is_known(void **state)
+{
+	struct world *w = *state;
+
+	run(&w->server, is_ready);
+	make_out(w);
+	assert_true(redis_is_up(shared_redis(w->shared)));
+	remove_record(w, 1);
+	assert_int_equal(w->shared->arrivals->n_removing, 0);
+	assert_false(is_rid(&w->server));
+	w->secret = SECRET;
+	run(&w->server, is_rid);
+	assert_int_equal(w->n_asked, 1);
 }
 
 static void
@@ -543,6 +603,8 @@ main(void)
 		T(V9_what_is_remembered_for_it_is_bounded),
 		T(V9_what_is_refused_is_not_overtaken),
 		T(V9_a_server_that_is_back_is_told_few_things_at_a_time),
+		T(V9_it_is_told_few_removals_at_a_time),
+		T(V9_nothing_is_removed_before_the_secret_is_known),
 		T(who_leaves_frees_his_claims_there),
 		T(one_that_is_claimed_here_is_not_asked_for),
 		T(V9_another_secret_is_told),

@@ -1,6 +1,8 @@
 /* Arrival records of two machines, over a real Redis server. */
 #include "tests/daemon/shared_kit.h"
 
+#include "daemon/shared_state.h"
+
 /* ---- records ------------------------------------------------------------- */
 
 static void
@@ -263,6 +265,41 @@ without_a_server_nothing_is_known(void **state)
 	assert_int_equal(find_chain(a, 'c'), ARRIVAL_NONE);
 }
 
+static bool
+is_rid(struct fixture *f, void *arg)
+{
+	const struct shared_arrivals *a =
+	    ((struct node *)arg)->shared->arrivals;
+
+	(void)f;
+	return a->n_removals == 0 && a->n_removing == 0;
+}
+
+/* What waited to be removed while it was out does not remove what is written
+ * then, under the same name. */
+static void
+what_is_written_again_was_removed_before(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes;
+	struct write other = {'2', 'd', 'n', 'x', "<r@l.example>",
+	    DKIM2_PASS, 0};
+
+	NEEDS_SERVER(f);
+	kept(a, &first);
+	kill_server(f);
+	until(f, is_out, a);
+	for (unsigned k = 0; k < SHARED_REMOVALS_MAX - 1; k++)
+		take_back(a, &other);
+	take_back(a, &first);
+	start_server(f);		/* emptied */
+	until(f, is_ready, a);
+	kept(a, &first);
+	assert_true(a->shared->arrivals->n_removing <= SHARED_REMOVALS_ASKED);
+	until(f, is_rid, a);
+	assert_int_equal(find_chain(a, 'c'), ARRIVAL_FOUND);
+}
+
 /* Whatever it says, nothing is found that is not ours. */
 static void
 P9_a_hostile_server_makes_no_record(void **state)
@@ -305,6 +342,7 @@ main(void)
 		TEST(what_is_not_ours_is_none),
 		TEST(what_is_no_record_is_not_kept),
 		TEST(without_a_server_nothing_is_known),
+		TEST(what_is_written_again_was_removed_before),
 		TEST(P9_a_hostile_server_makes_no_record),
 	};
 
