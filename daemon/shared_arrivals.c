@@ -279,7 +279,11 @@ on_written(void *arg, uint64_t tag, int err, const struct redis_value *v)
 	(void)tag;
 	if (err != 0 || v->kind != REDIS_ARRAY || v->n_items == 0 ||
 	    v->items[0].kind != REDIS_INTEGER) {
-		end(k, ARRIVAL_OUT);	/* its worker removes the copy */
+		/* its worker removes the copy */
+		if (k->copy.size != 0)
+			shared_copies_unsay(k->arrivals->bulk, k->chain,
+			    k->content, &k->copy);
+		end(k, ARRIVAL_OUT);
 		return;
 	}
 	settle_copy(k, v->items[0].integer);

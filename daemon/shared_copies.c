@@ -218,38 +218,70 @@ on_forgotten(void *arg, uint64_t tag, int err, const struct redis_value *v)
 	shared_copies_go(c);
 }
 
+/* j        as of shared_copies_ask() */
+static bool
+ask_forget(struct shared_copies *c, struct copy_job *j,
+    const uint8_t chain[STORE_KEY_SIZE], const uint8_t content[STORE_KEY_SIZE],
+    const struct shared_copy *copy, redis_answer *answer)
+{
+	char key[SHARED_KEY_TEXT];
+	uint8_t field[1 + STORE_KEY_SIZE] = {copy->is_whole ? 'c' : 'p'};
+	uint8_t sealed[SHARED_COPY_SEALED];
+	struct bytes args[] = {shared_arrival_key('c', chain, key),
+	    {field, sizeof(field)}, shared_copy_seal(c->shared, chain,
+	    content, copy, sealed)};
+
+	memcpy(field + 1, content, STORE_KEY_SIZE);
+	return shared_copies_ask(c, j, COPY_SCRIPT_FORGET, 1, args, 3,
+	    answer);
+}
+
 bool
 shared_copies_forget(struct shared_copies *c, struct copy_job *j)
 {
-	char key[SHARED_KEY_TEXT];
-	uint8_t field[1 + STORE_KEY_SIZE] = {j->copy.is_whole ? 'c' : 'p'};
-	uint8_t sealed[SHARED_COPY_SEALED];
-	struct bytes args[] = {shared_arrival_key('c', j->chain, key),
-	    {field, sizeof(field)}, shared_copy_seal(c->shared, j->chain,
-	    j->content, &j->copy, sealed)};
-
-	memcpy(field + 1, j->content, STORE_KEY_SIZE);
-	return shared_copies_ask(c, j, COPY_SCRIPT_FORGET, 1, args, 3,
-	    on_forgotten);
+	return ask_forget(c, j, j->chain, j->content, &j->copy, on_forgotten);
 }
 
 /* ---- what no record has -------------------------------------------------- */
 
-void
-shared_copies_drop(struct shared_copies *c, const struct shared_copy *copy)
+/* NULL where too many wait, or without memory: it grows old. */
+static struct copy_drop *
+add_drop(struct shared_copies *c, const struct shared_copy *copy)
 {
 	struct copy_drop *d = NULL;
 
-	copies_remove(c->copies, copy->name);
 	if (c->n_drops < SHARED_DROPS_MAX)
 		d = calloc(1, sizeof(*d));
 	if (d == NULL)
-		return;		/* it grows old */
+		return NULL;
 	d->copy = *copy;
 	*c->last_drop = d;
 	c->last_drop = &d->next;
 	c->n_drops++;
-	shared_copies_go(c);
+	return d;
+}
+
+void
+shared_copies_drop(struct shared_copies *c, const struct shared_copy *copy)
+{
+	copies_remove(c->copies, copy->name);
+	if (add_drop(c, copy) != NULL)
+		shared_copies_go(c);
+}
+
+/* Not now: the server may still read it on a connection that was closed. */
+void
+shared_copies_unsay(struct shared_copies *c,
+    const uint8_t chain[STORE_KEY_SIZE], const uint8_t content[STORE_KEY_SIZE],
+    const struct shared_copy *copy)
+{
+	struct copy_drop *d = add_drop(c, copy);
+
+	if (d == NULL)
+		return;
+	d->is_unsaid = true;
+	memcpy(d->chain, chain, sizeof(d->chain));
+	memcpy(d->content, content, sizeof(d->content));
 }
 
 static void
@@ -281,12 +313,16 @@ on_dropped(void *arg, uint64_t tag, int err, const struct redis_value *v)
 static bool
 drop_first(struct shared_copies *c)
 {
-	const struct shared_copy *copy = &c->drops->copy;
+	const struct copy_drop *d = c->drops;
+	const struct shared_copy *copy = &d->copy;
 	char key[SHARED_KEY_TEXT], member[COPY_MEMBER_MAX], size[24];
 	struct bytes args[] = {BYTES_LIT(SET), BYTES_LIT(OCTETS),
 	    shared_copy_key(copy, key), shared_copy_member(copy, member),
 	    {NULL, 0}};
 
+	if (d->is_unsaid)
+		return ask_forget(c, NULL, d->chain, d->content, copy,
+		    on_dropped);
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)copy->size);
 	args[4] = bytes_of(size);
 	return shared_copies_ask(c, NULL, COPY_SCRIPT_DROP, 3, args, 5,

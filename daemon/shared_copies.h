@@ -85,6 +85,15 @@ bool shared_copies_fetch(struct shared_copies *c,
 void shared_copies_drop(struct shared_copies *c,
     const struct shared_copy *copy);
 
+/*
+ * Nobody knows whether the server has written a record which says that this
+ * copy is on its way, and it will not be sent: nobody is to wait for it. The
+ * server is told once it is ready again.
+ */
+void shared_copies_unsay(struct shared_copies *c,
+    const uint8_t chain[STORE_KEY_SIZE], const uint8_t content[STORE_KEY_SIZE],
+    const struct shared_copy *copy);
+
 /* Now and then: gives up what takes too long. */
 void shared_copies_tick(struct shared_copies *c);
 

@@ -50,6 +50,10 @@ struct copy_jobs {
 struct copy_drop {
 	struct copy_drop *next;
 	struct shared_copy copy;
+	bool is_unsaid;			/* nothing of it but the word of its
+					   content that it comes */
+	uint8_t chain[STORE_KEY_SIZE];
+	uint8_t content[STORE_KEY_SIZE];
 };
 
 struct shared_copies {

@@ -156,6 +156,47 @@ one_that_does_not_come_is_none(void **state)
 	assert_false(b->record.has_copy);
 }
 
+static void
+remove_files(const struct node *n)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -f %s/" COPIES_NAME "/*",
+	    n->folder);
+	assert_int_equal(system(command), 0);
+}
+
+/* The server has written a record, and its answer came too late: the worker
+ * took it for an outage and removed the copy, for which nobody waits then. */
+static void
+that_of_a_record_answered_late_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a = f->nodes, *b = f->nodes + 1;
+	struct write again = brief;
+	int64_t began_ms;
+
+	NEEDS_SERVER(f);
+	is_hasty = true;
+	kill(f->pid, SIGSTOP);
+	assert_int_equal(write_one(a, &brief), ARRIVAL_OUT);
+	remove_files(a);
+	kill(f->pid, SIGCONT);
+	is_hasty = false;
+	until(f, is_ready, a);
+	until(f, is_ready, b);
+	began_ms = loop_now_ms(f->loop);
+	assert_int_equal(find_chain(b, 'c'), ARRIVAL_FOUND);
+	assert_false(b->record.has_copy);
+	assert_true(loop_now_ms(f->loop) - began_ms < SHARED_FIND_MS / 2);
+	/* and the next one has its own */
+	again.name = '2';
+	kept(a, &again);
+	wait_whole(f);
+	assert_int_equal(find_chain(b, 'c'), ARRIVAL_FOUND);
+	assert_true(has_copy(b, &again));
+}
+
 /* A keeper that was started again has the file, and does not know. */
 static void
 what_was_on_its_way_is_sent_again(void **state)
@@ -574,6 +615,7 @@ main(void)
 		TEST(a_copy_comes_along),
 		TEST(one_on_its_way_is_waited_for),
 		TEST(one_that_does_not_come_is_none),
+		TEST(that_of_a_record_answered_late_is_none),
 		TEST(what_was_on_its_way_is_sent_again),
 		TEST(many_may_ask_at_once),
 		TEST(a_damaged_one_is_none),
