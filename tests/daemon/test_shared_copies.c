@@ -588,7 +588,7 @@ old_files_are_swept(void **state)
 {
 	struct fixture *f = *state;
 	struct node *a = f->nodes;
-	struct write w = brief;
+	struct write w = large;		/* it is on its way for long */
 
 	NEEDS_SERVER(f);
 	do {
