@@ -75,7 +75,7 @@ const struct redis_script shared_own_scripts[SHARED_OWN_SCRIPTS] = {
 	    "keep(ARGV[6]) live_on() return 1"},
 	[SHARED_UNSURE] = {"unsure", ENTRY
 	    "if not v then keep(ARGV[6]) end "
-	    "if o==me then disown() end "
+	    "if o==me then disown() else redis.call('HDEL',E,'f') end "
 	    "live_on() return 1"},
 	[SHARED_RELEASE] = {"release", ENTRY
 	    "if o==me then if first then remove() else disown() end end "

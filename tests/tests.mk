@@ -32,7 +32,8 @@ SPOOL_WRAPPED = writev sync_file_range fdatasync fsync renameat2 unlinkat \
 	ftruncate flock fstatfs nanosleep
 $(filter $(B)/tests/daemon/test_spool%,$(TESTS)): LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(SPOOL_WRAPPED))
 # The time of day is as the test says, and a slow machine is none.
-SHARED_TESTS = $(addprefix $(B)/tests/daemon/,test_shared_arrivals test_shared_copies)
+SHARED_TESTS = $(addprefix $(B)/tests/daemon/,test_shared_arrivals test_shared_claims \
+	test_shared_copies)
 $(SHARED_TESTS): LDFLAGS += $(addprefix -Wl$(comma)--wrap=,loop_time_s redis_ask)
 # What the kernel has is as the test says.
 $(B)/tests/daemon/test_guard: LDFLAGS += -Wl$(comma)--wrap=guard_seccomp_is_there -Wl$(comma)--wrap=guard_landlock_abi
