@@ -288,7 +288,7 @@ put_pieces(struct onward *o)
 		o->pieces[3] = o->repaired->fields;
 	o->pieces[ONWARD_CONTENT] = o->rewritten != NULL
 	    ? o->rewritten->message.header
-	    : r->extension.is_good && o->sign != NULL
+	    : o->decision.is_return && o->sign != NULL
 	    ? r->extension.message->header : r->annotation.header;
 	o->pieces[5] = bytes_skip(content_header(&r->content),
 	    r->message.header.n);	/* the empty line */

@@ -282,6 +282,49 @@ def test_what_its_author_left_out_stays_out(folder, hopseald, keys, peer,
                    for name in (b"Date", b"Message-ID", b"MIME-Version"))
 
 
+def test_what_is_given_its_chain_back_may_wait(folder, hopseald, keys, peer):
+    """The same from the queue, whose file keeps the copies' headers."""
+    with Site(folder, hopseald, keys, roles=("inbound", "egress"),
+              lmtp=False, more=", repair: yes, delivery: queue, "
+              "senders: [lists.example]") as site:
+        post = (PLAIN % 13).replace(b"Hello", b"H\xc3\xa9llo")
+        got = site.post(site.sign(post))
+        for n, left in enumerate((stripped(got), got), 1):
+            with Client(site.out) as c:
+                assert c.envelope("srs@lists.example",
+                                  f"bob{n}@two.example")[0] == 250
+                reply = c.content(left)
+            assert reply[0] == 250 and "queued" in reply[1], reply
+            site.daemon.wait_log(f"to=<bob{n}@two.example>.*status=sent")
+            mail = site.mx.mails[n - 1]
+            said = site.verify(peer, mail, "srs@lists.example")
+            assert said["result"] == "pass" and len(said["signatures"]) == 2
+            assert mail.content.endswith(post)
+
+
+REPORT = (b"From: Alice <alice@one.example>\r\nTo: l@lists.example\r\n"
+          b"Subject: read\r\nMessage-ID: <14@one.example>\r\n"
+          b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+          b"Content-Type: multipart/report; report-type="
+          b"disposition-notification; boundary=b\r\n\r\n"
+          b"--b\r\n\r\nIt was read.\r\n--b\r\n"
+          b"Content-Type: message/disposition-notification\r\n\r\n"
+          b"Reporting-UA: x\r\n--b--\r\n")
+
+
+def test_a_report_that_lost_its_chain_is_signed_as_new(folder, hopseald, keys,
+                                                       peer):
+    """From <> nothing is extended: what leaves is what was signed."""
+    with Site(folder, hopseald, keys, roles=("inbound", "egress"),
+              lmtp=False) as site:
+        got = site.post(site.sign(REPORT))
+        mail, = site.distribute(stripped(got), "bob@two.example",
+                                mail_from="")
+        said = site.verify(peer, mail, "")
+        assert said["result"] == "pass" and len(said["signatures"]) == 1
+        assert mail.content.endswith(REPORT)
+
+
 def test_any_worker_finds_a_record(folder, hopseald, keys, peer):
     """Records of one worker are found by another."""
     with Site(folder, hopseald, keys, workers=3) as site:

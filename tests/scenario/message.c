@@ -107,6 +107,10 @@ message_make(struct bytes kind, struct buf *out)
 	} else if (cut(&kind, "signed-8bit ")) {
 		add_signed(BYTES_LIT(HEADER "\r\nna\xc3\xafve\r\n" BODY),
 		    kind, out);
+	} else if (cut(&kind, "signed-report ")) {
+		add_signed(BYTES_LIT(HEADER "Content-Type: multipart/report; "
+		    "report-type=disposition-notification; boundary=b\r\n\r\n"
+		    BODY), kind, out);
 	} else if (cut(&kind, "auto ")) {
 		add_signed(BYTES_LIT("Auto-Submitted: auto-replied\r\n"
 		    HEADER "\r\n" BODY), kind, out);
