@@ -80,8 +80,8 @@ relay_repair(struct relay *r, const struct relay_value *value,
 	int error;
 
 	*out = NULL;
-	/* what is given its chain back is to be what its author signed */
-	if (r->repair.lacks == 0 || r->extension.is_good)
+	/* what came in before is another's, and may be what he signed */
+	if (r->repair.lacks == 0 || r->extension.is_found)
 		return 0;
 	while (d != NULL && (d->time_s != value->time_s ||
 	    !bytes_eq(d->id, value->id)))
