@@ -289,6 +289,7 @@ struct queue_fate {
 	char dsn[QUEUE_DSN_MAX];
 	struct bytes text;
 	const char *relay, *tls;
+	bool is_end;			/* it was said of the content */
 };
 
 /* The fate that a reply is. */
@@ -300,7 +301,7 @@ struct queue_fate queue_fate_of(const struct smtp_reply *reply,
  * tried again.
  *
  * before   what a deferral leaves it: its status before the try, or UNSURE;
- *          with UNSURE a refusal as a duplicate means delivered
+ *          with UNSURE a refusal of the content as a duplicate means delivered
  */
 void queue_settle(struct queue_run *r, struct queue_entry *e,
     const struct queue_copy *c, struct queue_rcpt *rcpt,

@@ -167,8 +167,8 @@ defer(struct queue_run *r, const struct queue_message *m,
 static bool
 is_delivered(enum queue_status before, const struct queue_fate *f)
 {
-	return f->code / 100 == 2 || (f->code / 100 == 5 &&
-	    before == QUEUE_UNSURE && queue_is_duplicate(f->code, f->text));
+	return f->code / 100 == 2 || (f->is_end && before == QUEUE_UNSURE &&
+	    queue_is_duplicate(f->code, f->text));
 }
 
 void

@@ -217,6 +217,7 @@ on_ended(struct queue_try *t)
 			continue;
 		reply = outbound_rcpt_reply(t->outbound, k);
 		fate = queue_fate_of(&reply, t->outbound);
+		fate.is_end = true;
 		settle(t, a, a->before, &fate);
 	}
 	end(t, PLAN_GOOD);
@@ -235,6 +236,7 @@ settle_lost(struct queue_try *t, struct queue_asked *a, size_t k,
 	if (is_unsure && t->is_lmtp)
 		reply = outbound_rcpt_reply(t->outbound, k);
 	fate = queue_fate_of(&reply, t->outbound);
+	fate.is_end = true;
 	if (reply.code != 0)
 		settle(t, a, a->before, &fate);
 	else

@@ -193,15 +193,25 @@ queue_status_is_telling(enum queue_status s)
 	return s == QUEUE_TELLING_FAILED || s == QUEUE_TELLING_EXPIRED;
 }
 
+/* Whether one of the phrases stands in the text, in whatever case. */
+static bool
+has_one_of(struct bytes text, const char *const phrases[])
+{
+	for (; text.n != 0; text = bytes_skip(text, 1))
+		for (size_t k = 0; phrases[k] != NULL; k++)
+			if (bytes_case_starts(text, bytes_of(phrases[k])))
+				return true;
+	return false;
+}
+
 bool
 queue_is_duplicate(int code, struct bytes text)
 {
-	const struct bytes word = BYTES_LIT("duplicate");
+	static const char *const says[] = {"duplicate message",
+	    "is a duplicate", NULL};
+	static const char *const parts[] = {"message-id", "header", "field",
+	    "recipient", "address", NULL};
 
-	if (code < 500 || code > 599)
-		return false;
-	for (; text.n >= word.n; text = bytes_skip(text, 1))
-		if (bytes_case_starts(text, word))
-			return true;
-	return false;
+	return code >= 500 && code <= 599 && has_one_of(text, says) &&
+	    !has_one_of(text, parts);
 }

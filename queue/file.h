@@ -212,9 +212,9 @@ bool queue_status_is_failed(enum queue_status s);
 bool queue_status_is_telling(enum queue_status s);
 
 /*
- * Whether a refusal says that the next hop has the message already: a 5xx
- * whose text names a duplicate. It counts as delivered where an earlier try
- * was QUEUE_UNSURE (attacks.md Q5).
+ * Whether a refusal of the content says that the next hop has the message
+ * already: a 5xx that calls the message a duplicate, and no part of it. It
+ * counts as delivered where an earlier try was QUEUE_UNSURE (attacks.md Q5).
  */
 bool queue_is_duplicate(int code, struct bytes text);
 

@@ -161,31 +161,43 @@ each_failure_at_each_stage(void **state)
 static void
 a_duplicate_after_an_unsure_try_is_delivered(void **state)
 {
-	static const char *const at[] = {"rcpt", "dot"};
-
 	(void)state;
-	for (size_t k = 0; k < 2; k++) {
+	begin("", TO_HOP);
+	queue_hop[0].dot = "hangup";
+	put(&plain);
+	queue_site_work();
+	assert_int_equal(queue_site_status("m1", 0, 0), 'u');
+	/* a deferral in between says nothing of that try */
+	queue_hop[0].dot = NULL;
+	queue_hop[0].rcpt = "450 4.2.0 busy";
+	queue_site_pass(8 * M);
+	assert_int_equal(queue_site_status("m1", 0, 0), 'u');
+	assert_int_equal(queue_site_rcpt("m1", 0, 0)->tries, 2);
+	queue_hop[0].rcpt = NULL;
+	queue_hop[0].dot = "550 5.7.1 Duplicate message";
+	queue_site_pass(H);
+	assert_int_equal(queue_site_status("m1", 0, 0), '-');
+	assert_int_equal(queue_site_logged("status=sent (550 5.7.1 Duplicate "
+	    "message: an earlier try delivered it)"), 1);
+	assert_int_equal(queue_site_logged("ALARM"), 0);
+	queue_site_end();
+}
+
+static void
+a_duplicate_is_said_of_the_content_alone(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 3; k++) {
 		begin("", TO_HOP);
 		queue_hop[0].dot = "hangup";
 		put(&plain);
 		queue_site_work();
-		assert_int_equal(queue_site_status("m1", 0, 0), 'u');
-		/* a deferral in between says nothing of that try */
 		queue_hop[0].dot = NULL;
-		queue_hop[0].rcpt = "450 4.2.0 busy";
-		queue_site_pass(8 * M);
-		assert_int_equal(queue_site_status("m1", 0, 0), 'u');
-		assert_int_equal(queue_site_rcpt("m1", 0, 0)->tries, 2);
-		queue_hop[0].rcpt = NULL;
-		if (strcmp(at[k], "rcpt") == 0)
-			queue_hop[0].rcpt = "550 5.7.1 Duplicate message";
-		else
-			queue_hop[0].dot = "550 5.7.1 Duplicate message";
+		*(k == 0 ? &queue_hop[0].mail : k == 1 ? &queue_hop[0].rcpt
+		    : &queue_hop[0].data) = "550 5.7.1 Duplicate message";
 		queue_site_pass(H);
-		assert_int_equal(queue_site_status("m1", 0, 0), '-');
-		assert_int_equal(queue_site_logged("status=sent (550 5.7.1 "
-		    "Duplicate message: an earlier try delivered it)"), 1);
-		assert_int_equal(queue_site_logged("ALARM"), 0);
+		assert_int_equal(queue_site_status("m1", 0, 0), 'f');
+		assert_int_equal(queue_site_logged("status=bounced"), 1);
 		queue_site_end();
 	}
 }
@@ -201,7 +213,7 @@ who_dies_after_the_dot_leaves_a_mark(void **state)
 	queue_site_work();
 	assert_int_equal(queue_site_status("m1", 0, 0), 'u');
 	queue_site_restart();
-	queue_hop[0].dot = "550 5.7.1 duplicate";
+	queue_hop[0].dot = "550 5.7.1 duplicate message";
 	queue_run_start(queue_site_run);
 	queue_site_pass(10 * M);
 	assert_int_equal(queue_site_status("m1", 0, 0), '-');
@@ -575,6 +587,7 @@ main(void)
 		cmocka_unit_test(what_a_dead_process_left_is_removed),
 		cmocka_unit_test(each_failure_at_each_stage),
 		cmocka_unit_test(a_duplicate_after_an_unsure_try_is_delivered),
+		cmocka_unit_test(a_duplicate_is_said_of_the_content_alone),
 		cmocka_unit_test(who_dies_after_the_dot_leaves_a_mark),
 		cmocka_unit_test(what_the_next_hop_lacks_is_final),
 		cmocka_unit_test(each_recipient_has_its_own_fate),

@@ -220,12 +220,26 @@ duplicates(void **state)
 		bool want;
 	} row[] = {
 		{550, "5.7.1 Duplicate message with no exploded flag", true},
-		{554, "duplicate", true}, {599, "a DUPLICATE", true},
-		{500, "DuplicateMessage", true},
-		{450, "4.7.1 duplicate", false}, {250, "duplicate", false},
-		{600, "duplicate", false}, {499, "duplicate", false},
-		{550, "5.1.1 User unknown", false}, {550, "duplicat", false},
-		{550, "", false}, {0, "duplicate", false},
+		{500, "DUPLICATE MESSAGE", true},
+		{599, "5.7.1 it Is A Duplicate", true},
+		{450, "4.7.1 duplicate message", false},
+		{250, "duplicate message", false},
+		{600, "duplicate message", false},
+		{499, "duplicate message", false},
+		{0, "duplicate message", false},
+		{550, "5.1.1 User unknown", false},
+		{550, "duplicate messag", false}, {550, "", false},
+		/* of something else */
+		{554, "duplicate", false},
+		{550, "5.7.1 This message has duplicate header fields (From)",
+		    false},
+		{554, "5.6.0 duplicate Message-ID header", false},
+		{554, "5.6.0 duplicate message-id", false},
+		{554, "5.6.0 Duplicate message headers", false},
+		{554, "5.6.0 the From field is a duplicate", false},
+		{550, "5.1.1 duplicate recipient entry", false},
+		{550, "5.1.4 this recipient is a duplicate", false},
+		{550, "5.1.4 the address is a duplicate", false},
 	};
 
 	(void)state;
