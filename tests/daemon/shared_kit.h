@@ -208,7 +208,7 @@ static const struct redis_value no_texts[] = {NUMBER(1), NUMBER(1),
 
 static const struct redis_value hostile_values[] = {
 	{.kind = REDIS_NIL}, NUMBER(-1), NUMBER(0), NUMBER(INT64_MAX),
-	NUMBER(INT64_MIN), TEXT(""), TEXT("x"),
+	NUMBER(INT64_MIN), TEXT(""), TEXT("x"), TEXT("xxx"),
 	{.kind = REDIS_STATUS, .text = {(const uint8_t *)"OK", 2}},
 	{.kind = REDIS_ARRAY}, ARRAY(only_text), ARRAY(only_zero),
 	ARRAY(only_one), ARRAY(most), ARRAY(cut_off), ARRAY(short_ones),
