@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "dkim2/chain.h"
+#include "dkim2/idn.h"
 #include "dkim2/mime.h"
 
 #include <assert.h>
@@ -162,4 +163,27 @@ dsn_route_told(const struct bytes **addresses, size_t *n_addresses,
 	*addresses = told;
 	*n_addresses = n;
 	return 0;
+}
+
+/* Cuts an address behind its last "@": all of it is left where it has none. */
+static struct bytes
+cut_local(struct bytes *address)
+{
+	size_t at = address->n;
+	struct bytes local;
+
+	while (at != 0 && address->p[at - 1] != '@')
+		at--;
+	local = bytes_first(*address, at);
+	*address = bytes_skip(*address, at);
+	return local;
+}
+
+bool
+dsn_route_address_eq(struct bytes a, struct bytes b, bool is_reported)
+{
+	struct bytes x = cut_local(&a), y = cut_local(&b);
+
+	return (is_reported ? bytes_case_eq(x, y) : bytes_eq(x, y)) &&
+	    idn_domain_eq(a, b);
 }

@@ -69,4 +69,11 @@ int dsn_route_told(const struct bytes **addresses, size_t *n_addresses,
     const struct bytes *paths, size_t n_paths, struct bytes domain,
     struct arena *a);
 
+/*
+ * Equal addresses (local@domain, without brackets): the domain as A-labels,
+ * without case; the local part octet by octet, or without case where
+ * is_reported: servers report it in one of their own.
+ */
+bool dsn_route_address_eq(struct bytes a, struct bytes b, bool is_reported);
+
 #endif

@@ -147,11 +147,14 @@ take_off(struct dsn_undone *u, const struct history *h,
 {
 	const struct chain *c = &h->chain;
 	const struct signature *lowest = &c->signatures[left];
+	const struct signature *last = &c->signatures[c->n_signatures - 1];
 	const struct signature *top = left == 0 ? NULL : lowest - 1;
 	uint32_t state = top == NULL ? lowest->m : top->m;
 
 	*u = (struct dsn_undone){
 	    .domain = lowest->d,
+	    .sent = last->rt,
+	    .n_sent = last->n_rt,
 	    .has_body = h->has_body,
 	    .body = h->states[state - 1].body,
 	};

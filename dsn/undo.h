@@ -40,6 +40,12 @@ struct dsn_undone {
 	 */
 	struct bytes domain;
 	/*
+	 * rt= of our top signature, paths with brackets: whom this copy was
+	 * for, whoever reports on it.
+	 */
+	const struct bytes *sent;
+	size_t n_sent;
+	/*
 	 * Names the copy of the message that we sent, to tell of it once: 32
 	 * octets, SHA-256 of what our top signature signs. Whoever reports
 	 * can not vary it (folds and s= are not in it).

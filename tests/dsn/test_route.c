@@ -232,6 +232,49 @@ of_so_many(void **state)
 	kit_assert_bytes(told[n - 1], "u999@two.example");
 }
 
+/* Addresses as servers write them, and as they were sent. */
+static void
+one_address(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool is_one, is_one_reported;
+	} row[] = {
+		{"bob@two.example", "bob@two.example", true, true},
+		{"bob@TWO.example", "bob@two.Example", true, true},
+		{"Bob@two.example", "bob@two.example", false, true},
+		{"bob@b\xc3\xbc" "cher.example", "bob@XN--bcher-kva.example",
+		    true, true},
+		{"b\xc3\xb6" "b@two.example", "b\xc3\xb6" "b@two.example",
+		    true, true},
+		{"bob@two.example", "rob@two.example", false, false},
+		{"bob@two.example", "bob@a.two.example", false, false},
+		{"bob@two.example", "bobtwo.example", false, false},
+		/* a local part may have an @ */
+		{"\"a@b\"@two.example", "\"a@c\"@two.example", false, false},
+		{"\"a@X\"@two.example", "\"a@x\"@two.example", false, true},
+		{"\"a@two.example\"@b", "\"a@two.example\"@c", false, false},
+		{"postmaster", "Postmaster", true, true},
+		{"postmaster", "postmaster@two.example", false, false},
+		{"", "two.example", false, false},
+		{"", "@two.example", false, false},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < COUNT(row); k++) {
+		struct bytes a = bytes_of(row[k].a), b = bytes_of(row[k].b);
+
+		if (a.n == 0)	/* a field that is not there */
+			a.p = NULL;
+		assert_int_equal(dsn_route_address_eq(a, b, false),
+		    row[k].is_one);
+		assert_int_equal(dsn_route_address_eq(b, a, false),
+		    row[k].is_one);
+		assert_int_equal(dsn_route_address_eq(a, b, true),
+		    row[k].is_one_reported);
+	}
+}
+
 static void
 every_small_arena(void **state)
 {
@@ -269,6 +312,7 @@ main(void)
 		TEST(as_whom),
 		TEST(of_whom),
 		TEST(of_so_many),
+		TEST(one_address),
 		TEST(every_small_arena),
 	};
 

@@ -155,6 +155,8 @@ our_block_goes(void **state)
 		assert_came(&u, came);
 		kit_assert_bytes(u.domain, k / 2 == COUNT(tops) - 1 ?
 		    "old.example" : "lists.example");
+		assert_int_equal(u.n_sent, 1);
+		kit_assert_bytes(u.sent[0], "<bob@far.example>");
 	}
 }
 
@@ -166,6 +168,7 @@ one_hop_at_a_time(void **state)
 		const char *top;
 		enum dsn_undo_verdict verdict;
 		const char *mail_from;	/* NULL: none */
+		const char *sent;
 		bool has_nd;
 	} row[] = {
 		/* both are ours, each with its own address */
@@ -173,26 +176,26 @@ one_hop_at_a_time(void **state)
 		    "<c@far.example>"), KEY_3) RECEIVED
 		    SIG("2", "1", "old.example", PATHS("<x@old.example>",
 		    "<b@lists.example>"), KEY_2) RECEIVED,
-		    DSN_UNDONE, "<x@old.example>", false},
+		    DSN_UNDONE, "<x@old.example>", "<c@far.example>", false},
 		/* the hop before gave it to us by nd= */
 		{SIG("3", "1", "lists.example", BY_LISTS, KEY_3) RECEIVED
 		    SIG("2", "1", "far.example", "nd=lists.example;", KEY_2),
-		    DSN_UNDONE, NULL, true},
+		    DSN_UNDONE, NULL, "<bob@far.example>", true},
 		/* nd= of ours to another */
 		{SIG("3", "1", "lists.example", BY_LISTS, KEY_3) RECEIVED
 		    SIG("2", "1", "old.example", "nd=far.example;", KEY_2),
-		    DSN_UNDONE, NULL, true},
+		    DSN_UNDONE, NULL, "<bob@far.example>", true},
 		{SIG("3", "1", "far.example", PATHS("<z@far.example>",
 		    "<c@far.example>"), KEY_3) S2 RECEIVED,
-		    DSN_UNDO_NOT_OURS, NULL, false},
+		    DSN_UNDO_NOT_OURS, NULL, NULL, false},
 		{SIG("2", "1", "sub.lists.example", BY_LISTS, KEY_2) RECEIVED,
-		    DSN_UNDO_NOT_OURS, NULL, false},
+		    DSN_UNDO_NOT_OURS, NULL, NULL, false},
 		{SIG("3", "1", "lists.example", BY_LISTS, KEY_3),
-		    DSN_UNDO_NOT_OURS, NULL, false},
-		{"", DSN_UNDO_NOT_OURS, NULL, false},
+		    DSN_UNDO_NOT_OURS, NULL, NULL, false},
+		{"", DSN_UNDO_NOT_OURS, NULL, NULL, false},
 		/* the top one does not read */
 		{SIG("2", "1", "lists.example", "mf=?;", KEY_2) RECEIVED,
-		    DSN_UNDO_NOT_OURS, NULL, false},
+		    DSN_UNDO_NOT_OURS, NULL, NULL, false},
 	};
 	struct bytes came = craft(*state, CAME);
 
@@ -207,6 +210,8 @@ one_hop_at_a_time(void **state)
 			continue;
 		assert_int_equal(u.has_nd, row[k].has_nd);
 		assert_int_equal(u.n_rcpts, row[k].has_nd ? 0 : 1);
+		assert_int_equal(u.n_sent, 1);
+		kit_assert_bytes(u.sent[0], row[k].sent);
 		if (row[k].mail_from == NULL)
 			assert_null(u.mail_from.p);
 		else
@@ -340,6 +345,26 @@ what_we_originated(void **state)
 	kit_assert_bytes(u.header, MAIL);
 }
 
+/* Whom a copy was for, all of them, in their order. */
+static void
+whom_copies_were_for(void **state)
+{
+	static const char shared[] = SIG("2", "1", "lists.example",
+	    "mf=$J(<x@lists.example>)$; rt=$J(<bob@far.example>)$,"
+	    "$J(<carol@near.example>)$;", KEY_2) RECEIVED;
+	struct bytes came = craft(*state, CAME);
+	struct dsn_undone u;
+
+	assert_int_equal(undo(*state, sent_on(*state, came, shared, NULL,
+	    NULL), false, &u), DSN_UNDONE);
+	assert_int_equal(u.n_sent, 2);
+	kit_assert_bytes(u.sent[0], "<bob@far.example>");
+	kit_assert_bytes(u.sent[1], "<carol@near.example>");
+	/* the hop before used another */
+	assert_int_equal(u.n_rcpts, 1);
+	kit_assert_bytes(u.rcpts[0], "<list@lists.example>");
+}
+
 /* A copy has one name, which no fold and no other s= changes. */
 static void
 names_of_copies(void **state)
@@ -446,6 +471,7 @@ main(void)
 		ROW(what_does_not_fit),
 		ROW(where_our_block_is_not_found),
 		ROW(what_we_originated),
+		ROW(whom_copies_were_for),
 		ROW(names_of_copies),
 		ROW(traces),
 		ROW(every_small_arena),
