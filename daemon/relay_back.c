@@ -79,62 +79,163 @@ failure_of(const struct dsn_report *report, struct bytes address)
 		const struct dsn_recipient *f = &report->recipients[k];
 
 		if (f->action == DSN_FAILED &&
-		    (bytes_case_eq(f->final, address) ||
-		    bytes_case_eq(f->original, address)))
+		    (dsn_route_address_eq(f->final, address, true) ||
+		    dsn_route_address_eq(f->original, address, true)))
 			return f;
 	}
 	return NULL;
 }
 
+/* The line of our aliases for local@domain; NULL: there is none. */
+static const struct config_alias *
+find_alias(const struct relay *r, struct bytes address)
+{
+	size_t at = address.n;
+
+	while (at != 0 && address.p[at - 1] != '@')
+		at--;
+	return !r->listener->has_aliases || at < 2 ? NULL :
+	    config_alias_find(&r->listener->aliases,
+	    bytes_first(address, at - 1), bytes_skip(address, at));
+}
+
 /*
- * The failure that an address of the hop before has come to, by our aliases.
+ * An address of the hop before, and behind it all those that it goes on to by
+ * our aliases.
  *
  * address  local@domain
- * found    NULL: they lead to none
+ * Returns  0 or -E_NOMEM
+ */
+static int
+list_ways(struct relay *r, struct bytes address, const struct bytes **ways,
+    size_t *n)
+{
+	const struct config_alias *row = find_alias(r, address);
+	const struct bytes *ends = NULL;
+	struct bytes *list;
+	size_t n_ends = 0;
+
+	if (row != NULL) {
+		int error = config_alias_expand(&r->listener->aliases, row,
+		    r->arena, &ends, &n_ends);
+
+		if (error == -E_NOMEM)
+			return error;
+		if (error != 0)
+			n_ends = 0;
+	}
+	list = arena_array(r->arena, n_ends + 1, sizeof(*list));
+	if (list == NULL)
+		return -E_NOMEM;
+	list[0] = address;
+	for (size_t k = 0; k < n_ends; k++)
+		list[k + 1] = ends[k];
+	*ways = list;
+	*n = n_ends + 1;
+	return 0;
+}
+
+/*
+ * The failure that an address of the hop before has come to.
+ *
+ * found    NULL: it leads to none
+ * Returns  0 or -E_NOMEM
  */
 static int
 find_failure(struct relay *r, const struct dsn_report *report,
     struct bytes address, const struct dsn_recipient **found)
 {
-	const struct config_aliases *t = &r->listener->aliases;
-	const struct config_alias *row;
-	const struct bytes *ends;
-	size_t n, at = address.n;
+	const struct bytes *ways;
+	size_t n;
+	int error = list_ways(r, address, &ways, &n);
+
+	*found = NULL;
+	for (size_t k = 0; error == 0 && k < n && *found == NULL; k++)
+		*found = failure_of(report, ways[k]);
+	return error;
+}
+
+static struct bytes
+without_brackets(struct bytes path)
+{
+	return bytes_first(bytes_skip(path, 1), path.n - 2);
+}
+
+/* Whether our signature says that the copy was for an address. */
+static bool
+was_for(const struct dsn_undone *u, struct bytes address)
+{
+	for (size_t k = 0; k < u->n_sent; k++)
+		if (dsn_route_address_eq(without_brackets(u->sent[k]),
+		    address, false))
+			return true;
+	return false;
+}
+
+/*
+ * Whether the copy went to who is behind a path of the hop before, in the
+ * domain that our signature was made for. 0 or -E_NOMEM.
+ */
+static int
+had_copy(struct relay *r, const struct dsn_undone *u, struct bytes path,
+    bool *had)
+{
+	const struct bytes *ways;
+	size_t n;
 	int error;
 
-	*found = failure_of(report, address);
-	while (at != 0 && address.p[at - 1] != '@')
-		at--;
-	if (*found != NULL || !r->listener->has_aliases || at < 2)
+	*had = false;
+	if (!dkim2_domain_covers(u->domain, dkim2_path_domain(path)))
 		return 0;
-	row = config_alias_find(t, bytes_first(address, at - 1),
-	    bytes_skip(address, at));
-	if (row == NULL)
-		return 0;
-	error = config_alias_expand(t, row, r->arena, &ends, &n);
-	if (error != 0)
-		return error == -E_NOMEM ? error : 0;
-	for (size_t k = 0; k < n && *found == NULL; k++)
-		*found = failure_of(report, ends[k]);
-	return 0;
+	error = list_ways(r, without_brackets(path), &ways, &n);
+	for (size_t k = 0; error == 0 && k < n && !*had; k++)
+		*had = was_for(u, ways[k]);
+	return error;
+}
+
+/*
+ * The paths of the hop before that the returned copy was for: our own
+ * signature says it, and not whoever reports. All of them where nobody leads
+ * there: a server between us sent it on, or our aliases are others by now.
+ */
+static int
+list_copy(struct relay *r, const struct dsn_undone *u,
+    const struct bytes **paths, size_t *n)
+{
+	struct bytes *list = arena_array(r->arena, u->n_rcpts + 1,
+	    sizeof(*list));
+	size_t n_had = 0;
+	int error = list == NULL ? -E_NOMEM : 0;
+	bool had;
+
+	for (size_t k = 0; k < u->n_rcpts && error == 0; k++) {
+		error = had_copy(r, u, u->rcpts[k], &had);
+		if (had)
+			list[n_had++] = u->rcpts[k];
+	}
+	*paths = n_had == 0 ? u->rcpts : list;
+	*n = n_had == 0 ? u->n_rcpts : n_had;
+	return error;
 }
 
 /*
  * Those whom the DSN names: addresses that the hop before used, never those
- * that we sent on to (B5). Of several the ones that lead to who failed, where
- * our aliases say so.
+ * that we sent on to (B5), and of those whom the copy was for. Of several the
+ * ones that lead to who failed; all of them where the report names others.
  */
 static int
 list_failed(struct relay *r, const struct dsn_report *report,
     const struct dsn_undone *u, struct dsn_made *made)
 {
 	const struct dsn_recipient *why = first_failed(report);
-	const struct bytes *told;
+	const struct bytes *paths, *told;
 	struct dsn_failed *list;
-	size_t n, n_led = 0;
-	int error = dsn_route_told(&told, &n, u->rcpts, u->n_rcpts, u->domain,
-	    r->arena);
+	size_t n_paths, n, n_led = 0;
+	int error = list_copy(r, u, &paths, &n_paths);
 
+	if (error == 0)
+		error = dsn_route_told(&told, &n, paths, n_paths, u->domain,
+		    r->arena);
 	if (error != 0)
 		return error;
 	list = arena_array(r->arena, n, sizeof(*list));
