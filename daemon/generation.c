@@ -367,6 +367,16 @@ await(pid_t pid)
 	metrics_reap(pid);
 }
 
+/* They may have sessions already. */
+static bool
+has_workers(const struct generation *g)
+{
+	for (size_t k = 0; k < g->n_workers && g->workers != NULL; k++)
+		if (g->workers[k].pid != 0)
+			return true;
+	return false;
+}
+
 /* Ends what is running and waits for it: only for one that never was up. */
 static void
 abandon(struct generation **gp)
@@ -412,13 +422,16 @@ generation_new(struct shared_config *config, const struct bind_set *sockets,
 		r = start_all(g, before, status);
 	if (r == 0)
 		return g;
-	abandon(&g);
+	if (before != NULL && has_workers(g))
+		generation_end(g, WORKER_LEAVE);
+	else
+		abandon(&g);
 out:
 	if (*status == 0) {
 		log_line(LOG_ERROR_, "cannot start: %s", err_text(r));
 		*status = EX_OSERR;
 	}
-	return NULL;
+	return g;
 }
 
 static void

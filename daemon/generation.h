@@ -68,7 +68,9 @@ enum generation_loss {
  *          (reload_keys.h); NULL: none does
  * ready_fd where workers write their pid when they accept
  * status   set on failure: what to exit with (sysexits.h)
- * Returns  NULL on failure (logged); nothing is left behind then
+ * Returns  NULL on failure (logged); nothing is left behind then. Where another
+ *          serves, and workers of this one may have sessions already, it is
+ *          one that is leaving
  */
 struct generation *generation_new(struct shared_config *config,
     const struct bind_set *sockets, struct keeper *keeper, struct queue *queue,

@@ -2,9 +2,11 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -519,3 +521,47 @@ def test_journal_lines(folder, hopseald):
         "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
     for line in daemon.log().splitlines():
         assert re.match(r"<[3467]>(master|worker/\d+|signer/\d+|keeper): ", line), line
+
+
+def test_a_reload_that_fails_half_way_drops_no_session(folder, hopseald):
+    """Workers accept as soon as they are there; those of a generation that
+    can not be forked as a whole finish what they have begun."""
+    with Sink() as sink:
+        site = inbound(folder, sink.port, "max-per-network: 1000", common=[],
+                       workers=100)
+        daemon = hopseald(site.config)
+        master = daemon.pids()[0]
+        files = resource.prlimit(master, resource.RLIMIT_NOFILE)
+        n = max(int(f) for f in os.listdir(f"/proc/{master}/fd"))
+        is_over, broken = threading.Event(), []
+
+        def sessions(name):
+            k = 0
+            while not is_over.is_set():
+                k += 1
+                try:
+                    with Client(site.port) as c:
+                        time.sleep(0.05)
+                        reply = c.mail("a@one.example", "b@two.example",
+                                       b"From: <a@one.example>\r\nMessage-ID: "
+                                       b"<%d.%d@x>\r\n\r\nx\r\n" % (name, k))
+                        assert reply[0] == 250, reply
+                except (AssertionError, OSError, Closed) as fault:
+                    broken.append(repr(fault))
+
+        clients = [threading.Thread(target=sessions, args=(k,), daemon=True)
+                   for k in range(16)]
+        for c in clients:
+            c.start()
+        for limit in range(n + 60, n + 90, 3):      # a worker takes one of them
+            resource.prlimit(master, resource.RLIMIT_NOFILE,
+                             (limit, files[1]))
+            reload(daemon)
+            resource.prlimit(master, resource.RLIMIT_NOFILE, files)
+        is_over.set()
+        for c in clients:
+            c.join()
+        assert "cannot fork a worker: Too many open files" in daemon.log()
+        assert broken == []
+        mids = [m.content.split(b"Message-ID: <")[1] for m in sink.mails]
+        assert len(mids) == len(set(mids))
