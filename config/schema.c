@@ -57,7 +57,7 @@ const struct config_row config_rows[] = {
 	    "form of log lines: words, or a JSON object each"},
 	{"workers",           K_UINT32,    TOP(workers),             0,        256,        "0",
 	    "worker processes; 0 is one a core"},
-	{"worker-watchdog",   K_SECONDS,   TOP(watchdog_s),          1 * SEC,  60 * MIN,   "1m",
+	{"worker-watchdog",   K_SECONDS,   TOP(watchdog_s),          5 * SEC,  60 * MIN,   "1m",
 	    "a worker or signer that does nothing for so long is ended and replaced"},
 	{"sandbox",           K_WORD,      TOP(is_sandboxed),        0,        0,          "on",
 	    "whether processes give up files and system calls they do not need"},

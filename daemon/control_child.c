@@ -207,12 +207,12 @@ control_tell(const struct control_process *k, const struct control_told *t,
 void
 control_leave(struct control_process *k, int64_t now_ms)
 {
+	child_excuse(&k->child);	/* the next may do better */
 	if (k->fd < 0)
 		return;
 	close(k->fd);
 	k->fd = -1;
 	k->kill_ms = now_ms + 2 * CONTROL_LEAVE_MS;
-	child_excuse(&k->child);
 }
 
 bool

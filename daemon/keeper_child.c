@@ -114,8 +114,10 @@ keeper_configure(struct keeper *k, const struct config *c,
 	    !is_same(password, k->store_password) ||
 	    password_ns != k->password_ns ||
 	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
-	    memcmp(&limits, &k->limits, sizeof(limits)) != 0))
+	    memcmp(&limits, &k->limits, sizeof(limits)) != 0)) {
 		kill(k->child.pid, KEEPER_LEAVE);
+		child_excuse(&k->child);
+	}
 	free(k->folder);
 	free(k->store);
 	free(k->store_password);

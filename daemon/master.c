@@ -120,7 +120,7 @@ start(struct master *m, struct shared_config *s)
 	m->count++;
 	g->next = m->newest;
 	m->newest = g;
-	return 0;
+	return g->is_leaving ? status : 0;
 }
 
 /* What a configuration that was just read does not mean, perhaps. */
@@ -368,8 +368,11 @@ reap(struct master *m)
 		if (keeper_reap(&m->keeper, pid, status, now()) ||
 		    queue_reap(&m->queue, pid, status, now()))
 			continue;
-		if (control_reap(&m->control, pid, status, now()))
+		if (control_reap(&m->control, pid, status, now())) {
+			/* the next one counts its tickets anew */
+			m->reload.asked = m->reload.answers = 0;
 			continue;
+		}
 		for (; g != NULL; g = g->next) {
 			what = generation_reap(g, pid, status, now());
 			if (what != GENERATION_NOT_OURS)

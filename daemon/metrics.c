@@ -190,7 +190,7 @@ metrics_beaten(pid_t pid)
 		if (__atomic_load_n(&self.all->slots[k].pid,
 		    __ATOMIC_ACQUIRE) == pid)
 			return load(&self.all->slots[k].beat_ms);
-	return 0;
+	return -1;
 }
 
 void

@@ -155,7 +155,8 @@ void metrics_beat(int64_t now_ms);
 /* Whether it accepts sessions, or does what it is for. */
 void metrics_ready(bool is_ready);
 
-/* The last beat of a process; 0: it has not said so yet, or is none of ours. */
+/* The last beat of a process; 0: it has not said so yet; -1: it has no place
+ * to say it at, since there are too many, or is none of ours. */
 int64_t metrics_beaten(pid_t pid);
 
 /* How the processes of a kind do. */

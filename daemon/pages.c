@@ -101,14 +101,18 @@ pages_is_alive(int64_t now_ms, struct buf *out)
 {
 	struct metrics_health h;
 
+	bool is_hung;
+
 	metrics_health(METRIC_PROCESS_WORKER, now_ms, DEAD_MS, &h);
+	/* who leaves with his last sessions serves nobody else */
+	is_hung = h.n_ready != 0 && h.n_late == h.n_ready;
 	if (h.n == 0)
 		buf_add_str(out, "no worker runs\n");
-	else if (h.n_late == h.n)
+	else if (is_hung)
 		buf_add_str(out, "no worker answers: all of them hang\n");
 	else
 		buf_add_str(out, "ok\n");
-	return h.n != 0 && h.n_late != h.n;
+	return h.n != 0 && !is_hung;
 }
 
 /* ---- pages --------------------------------------------------------------- */

@@ -42,7 +42,8 @@ watchdog_look(struct watchdog *w, pid_t pid, const char *who, int64_t beat_ms,
 	if (now_ms < w->next_ms)
 		return w->next_ms;
 	w->next_ms = now_ms + limit_ms / WATCHDOG_LOOKS;
-	w->n_silent = beat_ms == w->beat_ms ? w->n_silent + 1 : 0;
+	w->n_silent = beat_ms == w->beat_ms && beat_ms >= 0
+	    ? w->n_silent + 1 : 0;
 	w->beat_ms = beat_ms;
 	end(w, pid, who, limit_ms);
 	return w->next_ms;

@@ -30,7 +30,8 @@ int64_t watchdog_beat_ms(int64_t limit_ms);
  * Looks, where it is time to. Who was silent for limit_ms gets
  * SIGABRT, so that it says where it was; at the next look SIGKILL.
  *
- * beat_ms  its last beat, whatever its clock; 0: none yet
+ * beat_ms  its last beat, whatever its clock; 0: none yet; negative: it has
+ *          no place to beat at, and is not judged
  * who      its name in the log
  * Returns  when to come again
  */

@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 
@@ -73,6 +75,31 @@ test_what_lived_comes_back_at_once(void **unused)
 	assert_true(c.restart_ms == now_ms);
 }
 
+/* Nor a keeper that a reload gives other things to do. */
+static void
+test_who_is_told_to_leave_has_not_failed(void **unused)
+{
+	struct keeper k = KEEPER_NONE;
+	struct config c = {.state = "one"};
+	const struct priv p = {.uid = 1};
+	int64_t next;
+
+	(void)unused;
+	assert_int_equal(keeper_configure(&k, &c, &p), 0);
+	for (int n = 0; n < 4; n++) {
+		assert_true(child_is_due(&k.child, 1000, &next));
+		k.child.pid = fork();
+		if (k.child.pid == 0)
+			for (;;)
+				pause();
+		c.memory.size++;
+		assert_int_equal(keeper_configure(&k, &c, &p), 0);
+		assert_int_equal(waitpid(k.child.pid, NULL, 0), k.child.pid);
+		assert_true(reap(&k.child, k.child.pid, EXITED(0), 1000));
+	}
+	free(k.folder);
+}
+
 static void
 test_whose_end_it_is(void **unused)
 {
@@ -114,6 +141,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pauses_double),
 		cmocka_unit_test(test_what_lived_comes_back_at_once),
+		cmocka_unit_test(test_who_is_told_to_leave_has_not_failed),
 		cmocka_unit_test(test_whose_end_it_is),
 		cmocka_unit_test(test_none_follows_a_stop),
 	};

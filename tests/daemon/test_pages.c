@@ -95,6 +95,11 @@ readiness_names_what_is_missing(void **state)
 	assert_string_equal(alive(31000, true), "ok\n");
 	assert_string_equal(alive(31001, false),
 	    "no worker answers: all of them hang\n");
+	/* one that leaves with its last session serves nobody else */
+	queue = begin(METRIC_PROCESS_WORKER, false, 31000);
+	assert_string_equal(alive(31001, false),
+	    "no worker answers: all of them hang\n");
+	end(queue);
 	listener.delivery = DELIVERY_QUEUE;
 	assert_string_equal(ready(6000, false), "no queue runs\n");
 	queue = begin(METRIC_PROCESS_QUEUE, true, 1000);

@@ -77,6 +77,21 @@ test_a_master_that_stood_still_blames_nobody(void **state)
 	assert_int_equal(w.n_silent, 1);
 }
 
+/* There are more processes than places. */
+static void
+test_who_can_not_beat_is_not_judged(void **state)
+{
+	struct watchdog w;
+
+	(void)state;
+	assert_int_equal(metrics_beaten(getpid()), -1);
+	watchdog_begin(&w, METRIC_PROCESS_WORKER, 0, LIMIT_MS);
+	for (int k = 1; k <= 3 * (int)WATCHDOG_LOOKS; k++)
+		watchdog_look(&w, getpid(), "it", metrics_beaten(getpid()),
+		    k * LOOK_MS, LIMIT_MS);
+	assert_int_equal(w.n_silent, 0);
+}
+
 static void
 test_who_does_not_is_ended(void **state)
 {
@@ -126,6 +141,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_beats_lives),
 		cmocka_unit_test(test_a_master_that_stood_still_blames_nobody),
+		cmocka_unit_test(test_who_can_not_beat_is_not_judged),
 		cmocka_unit_test(test_who_does_not_is_ended),
 		cmocka_unit_test(test_who_does_not_end_is_killed),
 		cmocka_unit_test(test_beats_are_more_often_than_looks),

@@ -185,7 +185,7 @@ def test_what_hangs_is_replaced(folder, keys, hopseald, name):
     keys.add("one.example")
     with Sink() as sink:
         site = configs.egress(folder, sink.port)
-        daemon = hopseald("worker-watchdog: 1s\n" + site.config)
+        daemon = hopseald("worker-watchdog: 5s\n" + site.config)
         daemon.crashes = True
         pid, = of(daemon, name)
         os.kill(pid, signal.SIGSTOP)
