@@ -300,6 +300,8 @@ begin(struct queue_report *q)
 	r->n_reporting++;
 	if (!has_telling(&e->file->m))
 		choose(e);
+	else
+		e->has_failed = true;	/* others may have, since */
 	if (e->marks != NULL || fdatasync(e->file->fd) != 0)
 		queue_report_later(q, "its file can not be written");
 	else if (!name_report(&e->file->m, q->id))

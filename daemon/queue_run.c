@@ -138,6 +138,20 @@ write_marks(struct queue_run *r, struct queue_entry *e)
 	queue_entry_look(r, e);
 }
 
+/* The next process knows nothing else. */
+static void
+write_all_marks(struct queue_run *r)
+{
+	struct queue_entry *e, *next;
+
+	for (size_t at = 0; at < r->n_buckets; at++) {
+		for (e = r->buckets[at]; e != NULL; e = next) {
+			next = e->chained;
+			write_marks(r, e);
+		}
+	}
+}
+
 /* Returns whether there may be more in this bucket. */
 static bool
 expire_entry(struct queue_run *r, struct queue_entry *e, unsigned *left)
@@ -165,9 +179,11 @@ sweep_bucket(struct queue_run *r, size_t at, unsigned *left)
 
 	for (; e != NULL; e = next) {
 		next = e->chained;
-		if (e->jobs == NULL)
-			write_marks(r, e);
-		else if (retry_is_expired(&r->rules, &e->age, now) &&
+		bool has_jobs = e->jobs != NULL;
+
+		if (e->n_active == 0)
+			write_marks(r, e);	/* without jobs it may be gone */
+		if (has_jobs && retry_is_expired(&r->rules, &e->age, now) &&
 		    expire_entry(r, e, left))
 			return false;
 	}
@@ -313,6 +329,7 @@ queue_run_leave(struct queue_run *r)
 	struct queue_try *t, *next;
 
 	r->is_leaving = true;
+	write_all_marks(r);
 	loop_timer_stop(r->scanner);
 	loop_timer_stop(r->sweeper);
 	loop_timer_stop(r->reporter);

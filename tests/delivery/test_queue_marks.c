@@ -56,6 +56,50 @@ delivered_is_delivered_though_not_written(void **state)
 	}
 }
 
+/* Others are still waited for: a process after us is to know it, too. */
+static void
+what_was_not_written_is_written_soon(void **state)
+{
+	(void)state;
+	queue_site_write_error = 0;
+	begin("queue-retry: 1h\n", TO_HOP);
+	queue_hop[0].refused_rcpt = "<carol@two.example>";
+	queue_hop[0].rcpt = "450 4.2.0 busy";
+	queue_site_write_error = ENOSPC;
+	put(&two);
+	queue_site_work();
+	queue_site_write_error = 0;
+	queue_site_pass(10 * M);
+	assert_int_equal(queue_hop[0].n_mails, 1);	/* no try of it */
+	assert_int_equal(queue_site_status("m1", 0, 0), 'd');
+	queue_site_restart();
+	queue_run_start(queue_site_run);
+	queue_site_work();
+	assert_int_equal(queue_hop[0].n_taken, 1);
+	queue_site_end();
+}
+
+/* ... or before we leave, at the latest. */
+static void
+who_leaves_writes_it(void **state)
+{
+	(void)state;
+	begin_with("450 4.2.0 busy");
+	queue_site_write_error = ENOSPC;
+	put(&two);
+	queue_site_work();
+	queue_site_write_error = 0;
+	assert_int_equal(queue_site_status("m1", 0, 0), 'q');
+	queue_run_leave(queue_site_run);
+	queue_site_work();
+	assert_int_equal(queue_site_status("m1", 0, 0), 'd');
+	queue_site_restart();
+	queue_run_start(queue_site_run);
+	queue_site_work();
+	assert_int_equal(queue_hop[0].n_taken, 1);
+	queue_site_end();
+}
+
 /* There is nothing left to try: it is written later. */
 static void
 all_settled_and_not_written(void **state)
@@ -189,6 +233,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delivered_is_delivered_though_not_written),
+		cmocka_unit_test(what_was_not_written_is_written_soon),
+		cmocka_unit_test(who_leaves_writes_it),
 		cmocka_unit_test(all_settled_and_not_written),
 		cmocka_unit_test(a_request_knows_it_too),
 		cmocka_unit_test(unsure_and_not_written),

@@ -363,10 +363,44 @@ what_is_being_told_is_not_tried_again(void **state)
 	queue_site_end();
 }
 
+/* Nobody joins those that are being told: he stands in the next one, without
+ * a restart in between. */
+static void
+who_failed_meanwhile_is_told_next(void **state)
+{
+	static const struct queue_site_mail two = {.id = "m1",
+	    .report_to = ALICE, .to = {"<bob@two.example>",
+	    "<carol@two.example>"}};
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		queue_site_begin("", "  l: {listen: [\"127.0.0.1:25\"], role: "
+		    "inbound, domains: [two.example], verify: off, " TO_HOP
+		    "}\n");
+		queue_site_put(&two);
+		queue_site_patch("m1", 0, 0, QUEUE_TELLING_FAILED);
+		queue_site_patch("m1", 1, 0, k == 0 ? QUEUE_FAILED
+						    : QUEUE_EXPIRED);
+		queue_run_start(queue_site_run);
+		queue_site_pass(M);
+		assert_int_equal(queue_hop[0].n_taken, 2);
+		assert_string_equal(queue_hop[0].last_path, ALICE);
+		assert_non_null(strstr(queue_hop[0].content,
+		    "Final-Recipient: rfc822; carol@two.example\r\n"));
+		assert_int_equal(queue_site_logged("m1: sender non-delivery "
+		    "notification: m1r0"), 1);
+		assert_int_equal(queue_site_logged("m1: sender non-delivery "
+		    "notification: m1r1"), 1);
+		assert_int_equal(queue_site_status("m1", 0, 0), '-');
+		queue_site_end();
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_failed_meanwhile_is_told_next),
 		cmocka_unit_test(a_failure_is_reported_and_removed),
 		cmocka_unit_test(a_report_asks_for_none),
 		cmocka_unit_test(what_is_returned),
