@@ -37,6 +37,26 @@ tell(void *arg)
 		    next_ms - now_ms);
 }
 
+/* Of listeners that are gone, or are others now. */
+static void
+drop_unfit(struct control_orders *o)
+{
+	const struct orders_scene s = {o->orders, o->config,
+	    loop_now_ms(o->loop)};
+	unsigned what;
+
+	orders_trim(o->orders, o->config);
+	for (size_t k = 0; k < o->config->n_listeners; k++) {
+		const struct config_listener *l = &o->config->listeners[k];
+		const char *bar = orders_take_back(&s, l, &what);
+
+		if (bar != NULL)
+			log_line(LOG_WARNING_, "listener %s can not have "
+			    "verify=%s any more, it is taken back: %s",
+			    l->name, orders_verify_word[what], bar);
+	}
+}
+
 struct control_orders *
 control_orders_new(struct loop *l, const struct worker_env *env, int fd)
 {
@@ -55,7 +75,7 @@ control_orders_new(struct loop *l, const struct worker_env *env, int fd)
 		control_orders_free(&o);
 		return NULL;
 	}
-	orders_trim(o->orders, o->config);
+	drop_unfit(o);
 	tell(o);
 	return o;
 }

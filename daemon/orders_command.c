@@ -91,6 +91,22 @@ misfit(const struct config_listener *l, const struct order *o)
 	return o->what == VERIFY_OFF ? needs_verdict(l) : NULL;
 }
 
+const char *
+orders_take_back(const struct orders_scene *s,
+    const struct config_listener *l, unsigned *what)
+{
+	struct order o = {.kind = ORDERS_VERIFY};
+	const char *bar;
+
+	o.until_ms = orders_until(s->orders, bytes_of(l->name), o.kind,
+	    s->now_ms, &o.what);
+	bar = o.until_ms == 0 ? NULL : misfit(l, &o);
+	if (bar != NULL)
+		(void)orders_set(s->orders, bytes_of(l->name), o.kind, 0, 0);
+	*what = o.what;
+	return bar;
+}
+
 static bool
 is_for(const struct order *o, const struct config_listener *l)
 {

@@ -38,6 +38,16 @@ bool orders_command(const struct orders_scene *s,
     const struct control_request *r, struct buf *why);
 
 /*
+ * Takes back what was ordered of a listener under another configuration, and
+ * would be refused under this one.
+ *
+ * what     gets the enum config_verify that was ordered
+ * Returns  why, in words; NULL: it stays, or there was nothing
+ */
+const char *orders_take_back(const struct orders_scene *s,
+    const struct config_listener *l, unsigned *what);
+
+/*
  * What is in force, a line each with its LF, as `hopseal status` shows it.
  *
  * out      grows by up to 100 octets an order

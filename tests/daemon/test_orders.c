@@ -170,6 +170,35 @@ a_listener_that_is_gone_loses_its_orders(void **state)
 	assert_true(now_of(f, "out", 1).is_paused);
 }
 
+/* What `set` would refuse now, an older configuration allowed. */
+static void
+what_does_not_fit_any_more_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct config_listener l = {.name = "l", .verify = VERIFY_OBSERVE};
+	const struct config c = {.listeners = &l, .n_listeners = 1};
+	const struct orders_scene s = {f->written, &c, 1000};
+	unsigned what;
+
+	assert_null(orders_take_back(&s, &l, &what));
+	assert_int_equal(orders_set(f->written, NAME("l"), ORDERS_VERIFY,
+	    VERIFY_OFF, ORDERS_FOREVER), 0);
+	assert_int_equal(orders_set(f->written, NAME("l"), ORDERS_PAUSE, 0,
+	    ORDERS_FOREVER), 0);
+	assert_null(orders_take_back(&s, &l, &what));
+	assert_int_equal(now_of(f, "l", 1000).verify, VERIFY_OFF);
+	l.n_policy = 1;
+	assert_non_null(orders_take_back(&s, &l, &what));
+	assert_int_equal(what, VERIFY_OFF);
+	assert_int_equal(now_of(f, "l", 1000).verify, VERIFY_OBSERVE);
+	assert_true(now_of(f, "l", 1000).is_paused);
+	assert_null(orders_take_back(&s, &l, &what));
+	/* one that is over is none */
+	assert_int_equal(orders_set(f->written, NAME("l"), ORDERS_VERIFY,
+	    VERIFY_OFF, 999), 0);
+	assert_null(orders_take_back(&s, &l, &what));
+}
+
 static void
 there_is_an_end_of_names(void **state)
 {
@@ -346,6 +375,7 @@ main(void)
 		TEST(who_reads_can_not_write),
 		TEST(a_child_sees_what_is_ordered_later),
 		TEST(a_listener_that_is_gone_loses_its_orders),
+		TEST(what_does_not_fit_any_more_is_taken_back),
 		TEST(there_is_an_end_of_names),
 		TEST(networks_are_watched_for_a_while),
 		TEST(what_is_in_force_is_listed),

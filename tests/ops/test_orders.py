@@ -224,3 +224,20 @@ def test_test_under_tls(folder, sink, how):
         said = hopseal(daemon, "test", "l", "--to", f"<{BOB}>")
         assert "TLS       TLSv1.3, " in said
         assert ("STARTTLS" in said.split("\n")[3]) == (how == "starttls")
+
+
+def test_what_a_reload_does_not_allow_is_taken_back(folder, sink):
+    """`verify=off` was fit for a listener that had no `policy`."""
+    (folder / "dns.json").write_text("{}")
+    site = inbound(folder, sink.port, "replay: off",
+                   common=["keys-file: dns.json"])
+    policy = "    policy:\n      - {condition: never-entered, action: refuse}\n"
+    with harness.Hopseald(folder, site.config) as daemon:
+        hopseal(daemon, "set", "l", "verify=off")
+        send(site.port)
+        daemon.config.write_text(site.config + policy)
+        hopseal(daemon, "reload")
+        daemon.wait_log("listener l can not have verify=off any more, it is "
+                        "taken back: its `policy` goes by verdicts")
+        send(site.port, 550)
+        assert "verify" not in hopseal(daemon, "resume", "l")
