@@ -199,7 +199,9 @@ queue_entry_look(struct queue_run *r, struct queue_entry *e)
 	if (is_over && e->file != NULL && is_all_over(&e->file->m)) {
 		close_file(e);
 		remove_message(r, e->id);
-		entry_free(r, e);
+		e->is_removed = e->is_removed || e->marks != NULL;
+		if (!e->is_removed)
+			entry_free(r, e);
 		return;
 	}
 	if (e->has_news)
@@ -210,7 +212,8 @@ queue_entry_look(struct queue_run *r, struct queue_entry *e)
 	close_file(e);
 	if (e->has_failed && !e->is_held)
 		queue_report_want(r, e);
-	if (is_over && e->marks == NULL && e->report == NULL && !e->is_held)
+	if (is_over && e->marks == NULL && e->report == NULL && !e->is_held &&
+	    !e->is_removed)
 		entry_free(r, e);
 }
 

@@ -130,11 +130,13 @@ write_marks(struct queue_run *r, struct queue_entry *e)
 {
 	int error = 0;
 
-	if (e->marks == NULL || e->file != NULL)
+	if ((e->marks == NULL && !e->is_removed) || e->file != NULL)
 		return;
 	(void)queue_entry_open(r, e, &error);
-	if (error != 0 && error != -E_NOMEM && error != -E_SYSTEM)
+	if (error != 0 && error != -E_NOMEM && error != -E_SYSTEM) {
 		queue_marks_drop(e);	/* there is no such message */
+		e->is_removed = false;
+	}
 	queue_entry_look(r, e);
 }
 

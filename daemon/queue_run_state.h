@@ -51,6 +51,8 @@ struct queue_entry {
 	bool is_partial;		/* jobs are missing, for lack of memory */
 	bool has_news;			/* somebody has it, not synced yet */
 	bool has_failed;		/* somebody is to be told of it */
+	bool is_removed;		/* its file went unwritten: the sweep
+					   looks whether it is gone */
 	struct queue_report *report;	/* that is being made; NULL: none */
 	char id[];
 };

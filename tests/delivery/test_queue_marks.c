@@ -8,6 +8,8 @@
 #include <errno.h>
 
 #include <sodium.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tests/delivery/kit.h"
 
@@ -98,6 +100,45 @@ who_leaves_writes_it(void **state)
 	queue_site_work();
 	assert_int_equal(queue_hop[0].n_taken, 1);
 	queue_site_end();
+}
+
+/* The file system was made read-only behind the 250: the file says nothing of
+ * that, and stays. */
+static int unlink_error;
+
+int unlinkat(int fd, const char *name, int flags);
+
+int
+unlinkat(int fd, const char *name, int flags)
+{
+	errno = unlink_error;
+	return unlink_error != 0 ? -1 : (int)syscall(SYS_unlinkat, fd, name,
+	    flags);
+}
+
+static void
+what_can_not_be_removed_is_not_sent_again(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		queue_site_write_error = 0;
+		begin("", TO_HOP);
+		put(&plain);
+		queue_site_write_error = unlink_error = EROFS;
+		queue_site_work();
+		queue_site_pass(20 * M);
+		assert_int_equal(queue_hop[0].n_taken, 1);
+		assert_int_equal(queue_site_status("m1", 0, 0), 'q');
+		queue_site_write_error = unlink_error = 0;
+		if (k == 1) {
+			assert_true(queue_site_says("retry m1", "ok"));
+			queue_site_work();
+		}
+		queue_site_pass(10 * M);
+		assert_int_equal(queue_site_status("m1", 0, 0), '-');
+		assert_int_equal(queue_hop[0].n_taken, 1);
+		queue_site_end();
+	}
 }
 
 /* There is nothing left to try: it is written later. */
@@ -235,6 +276,7 @@ main(void)
 		cmocka_unit_test(delivered_is_delivered_though_not_written),
 		cmocka_unit_test(what_was_not_written_is_written_soon),
 		cmocka_unit_test(who_leaves_writes_it),
+		cmocka_unit_test(what_can_not_be_removed_is_not_sent_again),
 		cmocka_unit_test(all_settled_and_not_written),
 		cmocka_unit_test(a_request_knows_it_too),
 		cmocka_unit_test(unsure_and_not_written),
