@@ -49,10 +49,13 @@ struct relay_rcpt {
 					   copy; NULL: none */
 	struct relay_rcpt *chained;	/* relay_index.c */
 	uint32_t hash;
-	const struct relay_rcpt *twin;	/* goes with that one: the same onward
+	struct relay_rcpt *twin;	/* goes with that one: the same onward
 					   recipient; NULL: none */
+	struct bytes told_as;		/* whom reports of the queue name: ->to,
+					   or a twin's */
 	size_t asked_as;		/* its number in what is open there */
-	unsigned asked_in;		/* which of those transactions */
+	unsigned asked_in;		/* which of those transactions; 0: it is
+					   to be asked for again */
 	struct relay_answer answer;
 	bool is_named;			/* in To or Cc */
 	/* the memory's, relay_memory.c */

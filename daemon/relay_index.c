@@ -16,11 +16,11 @@ add(uint32_t hash, struct bytes b)
 
 /* ---- recipients ---------------------------------------------------------- */
 
-const struct relay_rcpt *
+struct relay_rcpt *
 relay_index_twin(const struct relay *r, const struct relay_rcpt *rcpt)
 {
 	uint32_t hash = add(HASH_START, rcpt->out.rcpt_to);
-	const struct relay_rcpt *k = r->by_path[hash % RELAY_CHAINS];
+	struct relay_rcpt *k = r->by_path[hash % RELAY_CHAINS];
 
 	while (k != NULL && (k->hash != hash ||
 	    !bytes_eq(k->out.rcpt_to, rcpt->out.rcpt_to)))

@@ -223,7 +223,7 @@ describe_copy(struct relay *r, const struct onward *o, struct queue_copy *c)
 		    .status = QUEUE_WAITING,
 		    .due_s = loop_time_s(r->hub->loop),
 		    .path = k->out.rcpt_to,
-		    .to = k->to.raw,
+		    .to = k->told_as,
 		    .notify = k->said.notify,
 		    .orcpt = k->said.orcpt,
 		};

@@ -71,6 +71,58 @@ is_full(const struct relay *r)
 	    decide_may_sign(l, &r->hub->inventory->domains);
 }
 
+/* ---- what two ask for who are one onward ---- */
+
+enum {
+	ASKS_SUCCESS = 1,
+	ASKS_FAILURE = 2,
+	ASKS_DELAY = 4,
+};
+
+/* By what is asked for. */
+static const char *const notifies[] = {
+	"NEVER", "SUCCESS", "FAILURE", "SUCCESS,FAILURE", "DELAY",
+	"SUCCESS,DELAY", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY",
+};
+
+/* What NOTIFY asks for; where it is not said, see RFC 3461 4.1. */
+static unsigned
+asks(struct bytes notify)
+{
+	unsigned asked = 0;
+
+	if (notify.n == 0)
+		return ASKS_FAILURE | ASKS_DELAY;
+	while (notify.n != 0) {
+		struct bytes word = bytes_cut(&notify, ',');
+
+		for (unsigned k = ASKS_SUCCESS; k <= ASKS_DELAY; k <<= 1)
+			if (bytes_case_eq(word, bytes_of(notifies[k])))
+				asked |= k;
+	}
+	return asked;
+}
+
+/*
+ * A recipient is told of as its twin wants it, too. Reports name the first who
+ * asks for those of failures, and nobody who said NEVER.
+ */
+static void
+ask_more(struct relay_rcpt *rcpt, const struct relay_rcpt *twin)
+{
+	unsigned was = asks(rcpt->said.notify);
+	unsigned all = was | asks(twin->said.notify);
+
+	if (all == was)
+		return;
+	rcpt->said.notify = bytes_of(notifies[all]);
+	rcpt->asked_in = 0;	/* the next hop heard less */
+	if (was != 0 && (all & ~was & ASKS_FAILURE) == 0)
+		return;
+	rcpt->said.orcpt = twin->said.orcpt;
+	rcpt->told_as = twin->to.raw;
+}
+
 /* ---- a new recipient ---- */
 
 static void answer(struct relay *r);
@@ -176,6 +228,7 @@ take_down(struct relay *r, const struct smtp_server_rcpt *said)
 	if (rewrite_envelope(&rcpt->out, r->listener, &with,
 	        &r->mail.from, &rcpt->to, r->arena) != 0)
 		return NULL;
+	rcpt->told_as = rcpt->to.raw;
 	rcpt->said.path = rcpt->out.rcpt_to;
 	if (rcpt->out.is_return)
 		rcpt->said.orcpt = (struct bytes){NULL, 0};	/* it is ours */
@@ -254,9 +307,13 @@ take(struct relay *r, struct relay_rcpt *first, const struct relay_answer *a)
 {
 	*r->rcpts_end = first;
 	while (*r->rcpts_end != NULL) {
-		if ((*r->rcpts_end)->twin == NULL)
-			relay_index_rcpt(r, *r->rcpts_end);
-		r->rcpts_end = &(*r->rcpts_end)->next;
+		struct relay_rcpt *rcpt = *r->rcpts_end;
+
+		if (rcpt->twin == NULL)
+			relay_index_rcpt(r, rcpt);
+		else
+			ask_more(rcpt->twin, rcpt);
+		r->rcpts_end = &rcpt->next;
 	}
 	r->n_rcpts += (unsigned)first->n_of;
 	r->n_said++;

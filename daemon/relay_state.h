@@ -251,7 +251,7 @@ void relay_return_decide(const struct relay *r, struct decision *d);
 
 /* Who goes to the same onward address as another: he is delivered to once.
  * NULL: nobody yet. */
-const struct relay_rcpt *relay_index_twin(const struct relay *r,
+struct relay_rcpt *relay_index_twin(const struct relay *r,
     const struct relay_rcpt *rcpt);
 
 /* One that we said 250 to, and is nobody's twin. */

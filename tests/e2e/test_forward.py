@@ -23,11 +23,11 @@ def message(mid="1"):
             f"Message-ID: <{mid}@one.example>\r\n\r\nText\r\n").encode()
 
 
-def signed(keys, mid="1"):
+def signed(keys, mid="1", to=(BOB,)):
     return harness.run(
         harness.HOPSEAL, "sign", "--domain", "one.example", "--selector", "ed",
         "--key", keys.pem("one.example", "ed"), "--mail-from", ALICE,
-        "--rcpt-to", BOB, stdin=message(mid))
+        *(w for r in to for w in ("--rcpt-to", r)), stdin=message(mid))
 
 
 def put_secret(folder, name, text, when=None):

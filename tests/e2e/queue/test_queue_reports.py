@@ -111,6 +111,31 @@ def test_NOTIFY_RET_ENVID_and_ORCPT(site):
         assert verified(s, mail)
 
 
+def asked_twice(s, *rcpts, content):
+    with Client(s.port) as c:
+        c.command("EHLO client.example")
+        assert c.command(f"MAIL FROM:<{ALICE}>")[0] == 250
+        for rcpt, words in rcpts:
+            assert c.command(f"RCPT TO:<{rcpt}> {words}")[0] == 250
+        taken(c.content(content))
+
+
+def test_one_who_is_named_twice_is_told_of_as_each_wants_it(site):
+    with refusing(BOB) as sink:
+        s = site(sink)
+        for n, (words, told) in enumerate((
+                (("NOTIFY=NEVER", "NOTIFY=SUCCESS"), 0),
+                (("NOTIFY=NEVER ORCPT=rfc822;no@one.example",
+                  "NOTIFY=FAILURE ORCPT=rfc822;yes@one.example"), 1))):
+            asked_twice(s, *((BOB, w) for w in words), content=message(n))
+            s.wait_empty()
+            assert len(sink.mails) == told
+        (mail,) = sink.mails
+        (rcpt,) = parts(mail)[3]
+        assert rcpt["Final-Recipient"] == f"rfc822; {BOB}"
+        assert rcpt["Original-Recipient"] == "rfc822; yes@one.example"
+
+
 def test_one_report_for_all_that_failed(site):
     with refusing(BOB, CAROL) as sink:
         s = site(sink)
@@ -187,7 +212,7 @@ class Forwarder(Queueing):
         keys.add("one.example").add("two.example")
         site = configs.Site(
             folder, "forward", onward, "domains: [two.example]",
-            f'aliases: {{"{BOB}": "{ROBERT}"}}',
+            f'aliases: {{"{BOB}": "{ROBERT}", "{CAROL}": "{ROBERT}"}}',
             "mail-from: returns@two.example", "delivery: queue",
             common=["keys: keys", "keys-file: dns.json", *QUICK])
         self.keys, self.port, self.config = keys, site.port, site.config
@@ -213,6 +238,22 @@ def test_B1_a_chain_that_fails_is_told_one_hop_back(folder, hopseald, keys):
                            "--rcpt-to", ALICE, "--dns", keys.file,
                            stdin=mail.content, ok=False)
         assert done.returncode == 0, done.stdout
+        s.wait_empty()
+
+
+def test_of_two_aliases_that_meet_the_one_who_wants_it_is_told_of(
+        folder, hopseald, keys):
+    with refusing(ROBERT, reply=f"550 5.1.1 <{ROBERT}> unknown") as sink:
+        s = Forwarder(folder, sink.port, keys)
+        s.daemon = hopseald(s.config)
+        content = signed(keys, to=(BOB, CAROL))
+        asked_twice(s, (BOB, "NOTIFY=NEVER"), (CAROL, "NOTIFY=FAILURE"),
+                    content=content)
+        (mail,) = arrived(sink, 1)
+        assert mail.rcpt_to == [ALICE]
+        (rcpt,) = parts(mail)[3]
+        assert rcpt["Final-Recipient"] == f"rfc822; {CAROL}"
+        assert ROBERT.encode() not in mail.content.lower()
         s.wait_empty()
 
 
