@@ -1,5 +1,6 @@
 #include "daemon/child.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,20 +79,31 @@ child_end(struct child *c, int signal)
 		kill(c->pid, SIGKILL);
 }
 
-void
-child_meet(int control, int channel, const char *name)
+static bool
+connect_pair(int control, int channel)
 {
-	int pair[2];
+	int pair[2], was;
+	bool is_done;
 
-	if (control < 0)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_line(LOG_ERROR_, "cannot connect to the %s: %m", name);
-		return;
-	}
-	if (passfd_give(control, pair[0]) != 0 ||
-	    passfd_give(channel, pair[1]) != 0)
-		log_line(LOG_ERROR_, "cannot connect to the %s: %m", name);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
+	is_done = passfd_give(control, pair[0]) == 0 &&
+	    passfd_give(channel, pair[1]) == 0;
+	was = errno;
 	close(pair[0]);
 	close(pair[1]);
+	errno = was;
+	return is_done;
+}
+
+bool
+child_meet(struct child *c, int control, int channel, const char *name)
+{
+	bool is_done = control < 0 || connect_pair(control, channel);
+
+	if (!is_done && !c->is_missed)
+		log_line(LOG_ERROR_, "cannot connect to the %s: %m; it is "
+		    "tried again", name);
+	c->is_missed = !is_done;
+	return is_done;
 }

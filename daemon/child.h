@@ -17,6 +17,8 @@ struct child {
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
 	bool is_stopping;	/* no other is to follow */
+	bool is_missed;		/* somebody could not be connected, as was
+				   logged */
 };
 
 /*
@@ -49,10 +51,13 @@ void child_end(struct child *c, int signal);
 
 /*
  * Connects a worker: one end of a pair goes to the process by its control
- * socket, the other into the worker's channel. Failures are logged.
+ * socket, the other into the worker's channel. That it fails is logged once,
+ * until it succeeds again.
  *
  * control  -1: there is no process; the worker gets its end with the next one
+ * Returns  false where it is to be tried again in CHILD_MEET_MS
  */
-void child_meet(int control, int channel, const char *name);
+#define CHILD_MEET_MS 1000
+bool child_meet(struct child *c, int control, int channel, const char *name);
 
 #endif

@@ -83,6 +83,7 @@ close_channels(struct worker_process *c)
 	if (c->queue_channel >= 0)
 		close(c->queue_channel);
 	c->channel = c->queue_channel = -1;
+	c->is_unmet = c->is_queue_unmet = false;
 }
 
 /* Sockets to its keeper and queue process wait for it in their channels. */
@@ -96,14 +97,14 @@ open_channels(struct generation *g, struct worker_process *c,
 		return -E_SYSTEM;
 	c->channel = pair[0];
 	env->keeper_fd = pair[1];
-	keeper_meet(g->keeper, c->channel);
+	c->is_unmet = !keeper_meet(g->keeper, c->channel);
 	if (!queue_is_used(g->shared->config))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -E_SYSTEM;
 	c->queue_channel = pair[0];
 	env->queue_fd = pair[1];
-	queue_meet(g->queue, c->queue_channel);
+	c->is_queue_unmet = !queue_meet(g->queue, c->queue_channel);
 	return 0;
 }
 
@@ -590,10 +591,40 @@ look_at_all(struct generation *g, int64_t now_ms)
 	return next;
 }
 
-int64_t
-generation_tick(struct generation *g, int64_t now_ms)
+/* Whether somebody is still to be tried again. */
+static bool
+meet_unmet(struct generation *g)
 {
-	int64_t next = look_at_all(g, now_ms);
+	bool is_any = false;
+
+	for (size_t k = 0; k < g->n_workers; k++) {
+		struct worker_process *c = g->workers + k;
+
+		if (c->is_unmet)
+			c->is_unmet = !keeper_meet(g->keeper, c->channel);
+		if (c->is_queue_unmet)
+			c->is_queue_unmet = !queue_meet(g->queue,
+			    c->queue_channel);
+		is_any = is_any || c->is_unmet || c->is_queue_unmet;
+	}
+	return is_any;
+}
+
+/* Returns when to come again. */
+static int64_t
+meet_again(struct generation *g, int64_t now_ms)
+{
+	if (now_ms < g->meet_ms)
+		return g->meet_ms;
+	g->meet_ms = now_ms + CHILD_MEET_MS;
+	return meet_unmet(g) ? g->meet_ms : INT64_MAX;
+}
+
+/* Returns when to come again. */
+static int64_t
+start_due(struct generation *g, int64_t now_ms)
+{
+	int64_t next = INT64_MAX;
 
 	/* without a signer it is being replaced as a whole */
 	if (g->is_leaving || !generation_can_sign(g))
@@ -611,6 +642,19 @@ generation_tick(struct generation *g, int64_t now_ms)
 	return next;
 }
 
+int64_t
+generation_tick(struct generation *g, int64_t now_ms)
+{
+	const int64_t due[] = {look_at_all(g, now_ms), start_due(g, now_ms),
+	    meet_again(g, now_ms)};
+	int64_t next = INT64_MAX;
+
+	for (size_t k = 0; k < sizeof(due) / sizeof(due[0]); k++)
+		if (due[k] < next)
+			next = due[k];
+	return next;
+}
+
 void
 generation_wipe(struct generation *g)
 {
@@ -623,8 +667,8 @@ void
 generation_meet_queue(struct generation *g)
 {
 	for (size_t k = 0; k < g->n_workers; k++)
-		if (g->workers[k].queue_channel >= 0)
-			queue_meet(g->queue, g->workers[k].queue_channel);
+		g->workers[k].is_queue_unmet = g->workers[k].queue_channel >= 0;
+	(void)meet_unmet(g);
 }
 
 void
@@ -640,8 +684,8 @@ void
 generation_meet(struct generation *g)
 {
 	for (size_t k = 0; k < g->n_workers; k++)
-		if (g->workers[k].channel >= 0)
-			keeper_meet(g->keeper, g->workers[k].channel);
+		g->workers[k].is_unmet = g->workers[k].channel >= 0;
+	(void)meet_unmet(g);
 }
 
 bool

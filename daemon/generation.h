@@ -27,6 +27,8 @@ struct worker_process {
 	struct watchdog watchdog;
 	int channel;		/* for its sockets to keepers; -1: none */
 	int queue_channel;	/* likewise to queue processes */
+	bool is_unmet;		/* it has none to the keeper that is there */
+	bool is_queue_unmet;	/* nor to the queue process */
 };
 
 struct generation {
@@ -45,6 +47,7 @@ struct generation {
 	struct queue *queue;		/* likewise */
 	struct worker_process *workers;
 	size_t n_workers;
+	int64_t meet_ms;		/* who is unmet is tried again then */
 	bool is_up;			/* every worker has been ready */
 	bool is_leaving;
 };
@@ -88,7 +91,8 @@ enum generation_loss generation_reap(struct generation *g, pid_t pid,
     int status, int64_t now_ms);
 
 /*
- * Starts workers again that are due, and ends those that hang.
+ * Starts workers again that are due, ends those that hang, and connects those
+ * that could not be with keeper and queue process.
  *
  * Returns  when there is something to do again; INT64_MAX: nothing
  */

@@ -69,9 +69,10 @@ int64_t keeper_tick(struct keeper *k, int64_t now_ms, bool *is_new);
 /*
  * Connects a worker: one end of a pair goes to the keeper, the other into
  * the worker's channel (memory_new()). Without a keeper it does nothing:
- * the worker gets its end when the next one starts.
+ * the worker gets its end when the next one starts. Returns false where it is
+ * to be tried again (child_meet()).
  */
-void keeper_meet(const struct keeper *k, int channel);
+bool keeper_meet(struct keeper *k, int channel);
 
 /* A process ended. Returns whether it was the keeper. */
 bool keeper_reap(struct keeper *k, pid_t pid, int status, int64_t now_ms);

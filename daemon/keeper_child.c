@@ -171,10 +171,10 @@ keeper_tick(struct keeper *k, int64_t now_ms, bool *is_new)
 	return INT64_MAX;
 }
 
-void
-keeper_meet(const struct keeper *k, int channel)
+bool
+keeper_meet(struct keeper *k, int channel)
 {
-	child_meet(k->control, channel, "keeper");
+	return child_meet(&k->child, k->control, channel, "keeper");
 }
 
 static void

@@ -75,9 +75,10 @@ int64_t queue_tick(struct queue *q, const struct worker_env *env,
 /*
  * Connects a worker: one end of a pair goes to the process, the other into
  * the worker's channel. Without a process it does nothing: the worker gets its
- * end when the next one starts.
+ * end when the next one starts. Returns false where it is to be tried again
+ * (child_meet()).
  */
-void queue_meet(const struct queue *q, int channel);
+bool queue_meet(struct queue *q, int channel);
 
 /* A process ended. Returns whether it was the queue's. */
 bool queue_reap(struct queue *q, pid_t pid, int status, int64_t now_ms);

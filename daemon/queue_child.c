@@ -207,10 +207,10 @@ queue_tick(struct queue *q, const struct worker_env *env, int64_t now_ms,
 	return INT64_MAX;
 }
 
-void
-queue_meet(const struct queue *q, int channel)
+bool
+queue_meet(struct queue *q, int channel)
 {
-	child_meet(q->control, channel, "queue");
+	return child_meet(&q->child, q->control, channel, "queue");
 }
 
 static void

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -13,6 +15,7 @@
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
+#include "daemon/passfd.h"
 
 #define PID 4711
 #define EXITED(n) ((n) << 8)
@@ -135,6 +138,116 @@ test_none_follows_a_stop(void **unused)
 	assert_true(next == INT64_MAX);
 }
 
+static void
+pair_of(int ends[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
+	    ends), 0);
+}
+
+static void
+close_pair(int ends[2])
+{
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* What has come over a socket until now, descriptors closed. */
+static unsigned
+drain(int socket)
+{
+	unsigned n = 0;
+	bool is_over;
+	int fd;
+
+	while ((fd = passfd_take(socket, &is_over)) >= 0) {
+		close(fd);
+		n++;
+	}
+	return n;
+}
+
+/* It gets a socket to the other, and the other one to it. */
+static void
+test_who_meets_has_a_socket(void **unused)
+{
+	struct child c = {.pid = PID};
+	int control[2], channel[2], a, b;
+	bool is_over;
+	char octet;
+
+	(void)unused;
+	pair_of(control);
+	pair_of(channel);
+	assert_true(child_meet(&c, control[0], channel[0], "it"));
+	a = passfd_take(control[1], &is_over);
+	b = passfd_take(channel[1], &is_over);
+	assert_true(a >= 0 && b >= 0);
+	assert_int_equal(write(a, "x", 1), 1);
+	assert_int_equal(read(b, &octet, 1), 1);
+	close(a);
+	close(b);
+	assert_true(child_meet(&c, -1, channel[0], "it"));	/* later */
+	assert_int_equal(drain(channel[1]), 0);
+	close_pair(control);
+	close_pair(channel);
+}
+
+/* One that stands still takes no more; once it goes on, who was not connected
+ * can be. */
+static void
+test_who_could_not_meet_is_to_be_tried_again(void **unused)
+{
+	struct child c = {.pid = PID};
+	int control[2], channel[2];
+	unsigned n = 0;
+
+	(void)unused;
+	pair_of(control);
+	pair_of(channel);
+	while (child_meet(&c, control[0], channel[0], "it")) {
+		assert_int_equal(drain(channel[1]), 1);
+		assert_true(++n < 100000);
+	}
+	assert_false(child_meet(&c, control[0], channel[0], "it"));
+	assert_int_equal(drain(channel[1]), 0);
+	assert_int_equal(drain(control[1]), n);
+	assert_true(child_meet(&c, control[0], channel[0], "it"));
+	close_pair(control);
+	close_pair(channel);
+}
+
+/* And once more when it had succeeded in between. */
+static void
+test_what_fails_again_and_again_is_told_once(void **unused)
+{
+	struct child c = {.pid = PID};
+	int out[2], was = dup(STDERR_FILENO);
+	char text[4096];
+	ssize_t n;
+
+	(void)unused;
+	assert_int_equal(pipe(out), 0);
+	dup2(out[1], STDERR_FILENO);
+	log_open("test");
+	for (int k = 0; k < 3; k++)
+		assert_false(child_meet(&c, out[1], out[1], "it"));
+	assert_true(child_meet(&c, -1, out[1], "it"));
+	assert_false(child_meet(&c, out[1], out[1], "it"));
+	dup2(was, STDERR_FILENO);
+	log_open("test");
+	n = read(out[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = 0;
+	n = 0;
+	for (const char *p = text; (p = strstr(p, "cannot connect")) != NULL;
+	    p++)
+		n++;
+	assert_int_equal(n, 2);
+	close_pair(out);
+	close(was);
+}
+
 int
 main(void)
 {
@@ -144,6 +257,9 @@ main(void)
 		cmocka_unit_test(test_who_is_told_to_leave_has_not_failed),
 		cmocka_unit_test(test_whose_end_it_is),
 		cmocka_unit_test(test_none_follows_a_stop),
+		cmocka_unit_test(test_who_meets_has_a_socket),
+		cmocka_unit_test(test_who_could_not_meet_is_to_be_tried_again),
+		cmocka_unit_test(test_what_fails_again_and_again_is_told_once),
 	};
 
 	log_open("test");

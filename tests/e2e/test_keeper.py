@@ -3,6 +3,7 @@ goes on without it (V9)."""
 
 import os
 import re
+import resource
 import signal
 
 import pytest
@@ -262,6 +263,64 @@ def test_V9_the_keeper_says_nothing(folder, hopseald, one):
         ask_until_known(site.port, daemon)
         assert send(site.port, [DAVE], message(mid="9"))[1][0] == 250
         assert recipients(sink).count([DAVE]) == 2
+
+
+def test_V9_a_worker_that_could_not_be_connected_is_in_a_moment(
+        folder, hopseald, one):
+    """The master had no descriptor left for a moment: the worker is ready
+    without a keeper, and does not stay so."""
+    with Sink() as sink:
+        site = inbound(folder, sink.port, common=[])
+        daemon = hopseald(site.config)
+        keeper = keeper_of(daemon)
+        ask_until_known(site.port, daemon)
+        start_short_of_descriptors(daemon, "cannot connect to the keeper")
+        until_known(site.port, daemon)
+        assert keeper_of(daemon) == keeper
+        assert daemon.log().count("cannot connect to the keeper") == 1
+
+
+def start_short_of_descriptors(daemon, said):
+    """Has a worker begin where its master has too few descriptors to connect
+    it, but enough to start it; said is in the log then."""
+    daemon.crashes = True
+    master = daemon.pids()[0]
+    hard = resource.prlimit(master, resource.RLIMIT_NOFILE)[1]
+    used = [int(fd) for fd in os.listdir(f"/proc/{master}/fd")]
+    for limit in range(len(used), max(used) + 40):
+        before = len(daemon.log())
+        (worker,) = children(daemon, "hopseald-worker")
+        resource.prlimit(master, resource.RLIMIT_NOFILE, (limit, hard))
+        daemon.kill(worker)
+
+        def came():
+            return "cannot start a worker" in daemon.log()[before:] or \
+                ready_worker(daemon, worker)
+
+        harness.until(came, "another worker")
+        resource.prlimit(master, resource.RLIMIT_NOFILE, (hard, hard))
+        harness.until(lambda: ready_worker(daemon, worker), "a worker")
+        if said in daemon.log()[before:]:
+            return
+    raise AssertionError(f"never {said!r}:\n{daemon.log()}")
+
+
+def ready_worker(daemon, than):
+    return children(daemon, "hopseald-worker") - {than}
+
+
+def until_known(port, daemon):
+    """ask_until_known(), for as long as it takes."""
+    numbers = iter(range(2000, 10 ** 6))
+
+    def is_known():
+        before = daemon.log().count("delivered before")
+        n = next(numbers)
+        deliver(port, 1, first=n)
+        deliver(port, 1, first=n)
+        return daemon.log().count("delivered before") > before
+
+    harness.until(is_known, "a memory")
 
 
 @pytest.mark.parametrize("what", ["text", "cut", "flipped"])

@@ -12,7 +12,9 @@ import pytest
 import harness
 from configs import inbound
 from harness import until
-from smtptools import Client
+from queuekit import ALICE, BOB, Queueing, message, transaction
+from smtptools import Client, Sink
+from test_keeper import start_short_of_descriptors
 from test_process import children, pid_name, reload, wait_ready
 
 QUEUE = "hopseald-queue"
@@ -134,6 +136,25 @@ def test_one_that_dies_is_followed(folder, hopseald):
         daemon.kill(pid)
         other_queue(daemon, pid)
     assert daemon.log().count("died of signal 9") == 3
+
+
+def test_a_worker_that_could_not_be_connected_is_in_a_moment(folder, hopseald,
+                                                             keys):
+    """The master had no descriptor left for a moment: the worker refuses for
+    a while what it could not queue, and does not stay so."""
+    with Sink() as sink:
+        site = Queueing(folder, sink.port, keys)
+        daemon = hopseald(site.config)
+        pid = queue_of(daemon)
+        site.wait_control()
+        start_short_of_descriptors(daemon, "cannot connect to the queue")
+
+        def is_taken():
+            with Client(site.port) as c:
+                return transaction(c, ALICE, [BOB], message())[0] == 250
+
+        until(is_taken, "a worker with a queue")
+        assert queues(daemon) == {pid}
 
 
 def test_a_reload_has_another(folder, hopseald):
