@@ -14,10 +14,29 @@
 #define WAIT_MIN_MS 100
 #define WAIT_MAX_MS (60 * 1000)
 
+/* Returns when to come again. */
+static int64_t
+kill_late(struct child *c, int64_t now_ms)
+{
+	if (c->leave_ms == 0)
+		return INT64_MAX;
+	if (c->kill_ms == 0)
+		c->kill_ms = now_ms + c->leave_ms;
+	if (c->kill_ms > now_ms)
+		return c->kill_ms;
+	log_line(LOG_WARNING_, "pid %ld was told to leave and does not: it is "
+	    "killed", (long)c->pid);
+	kill(c->pid, SIGKILL);
+	c->kill_ms = INT64_MAX;
+	return INT64_MAX;
+}
+
 bool
 child_is_due(struct child *c, int64_t now_ms, int64_t *next)
 {
 	*next = INT64_MAX;
+	if (c->pid != 0)
+		*next = kill_late(c, now_ms);
 	if (c->pid != 0 || c->is_stopping)
 		return false;
 	if (c->restart_ms > now_ms) {
@@ -43,6 +62,14 @@ child_excuse(struct child *c)
 }
 
 void
+child_leave(struct child *c, int signal, int64_t limit_ms)
+{
+	if (c->leave_ms == 0)
+		c->leave_ms = limit_ms;
+	kill(c->pid, signal);
+}
+
+void
 child_log_end(const char *name, pid_t pid, int status)
 {
 	if (WIFSIGNALED(status))
@@ -61,6 +88,7 @@ child_reap(struct child *c, const char *name, unsigned process, pid_t pid,
 	if (c->pid == 0 || c->pid != pid)
 		return false;
 	c->pid = 0;
+	c->leave_ms = c->kill_ms = 0;
 	if (c->restart_ms < now_ms)
 		c->restart_ms = now_ms;
 	if (status == 0)

@@ -17,6 +17,9 @@ struct child {
 	int64_t restart_ms;	/* not before */
 	int64_t wait_ms;	/* before the next start, if that fails too */
 	bool is_stopping;	/* no other is to follow */
+	int64_t leave_ms;	/* told to leave: how long it has for that; 0:
+				   it was not */
+	int64_t kill_ms;	/* likewise: the end of that; 0: not set yet */
 	bool is_missed;		/* somebody could not be connected, as was
 				   logged */
 };
@@ -25,13 +28,23 @@ struct child {
  * Whether one is to start now; that is then its start, and where it fails
  * another is due at restart_ms.
  *
- * next     set where none is: when one will be; INT64_MAX: it runs, or none
- *          is to follow
+ * One that was told to leave and is late is killed.
+ *
+ * next     set where false: when to come again; INT64_MAX: it runs, or none is
+ *          to follow
  */
 bool child_is_due(struct child *c, int64_t now_ms, int64_t *next);
 
 /* It is told to end: that is no failure, and the next may start at once. */
 void child_excuse(struct child *c);
+
+/*
+ * Tells it to leave, so that another one follows. The time it has begins with
+ * the next child_is_due(); to be told again does not make that longer.
+ *
+ * limit_ms what hangs must not keep the next one away for longer
+ */
+void child_leave(struct child *c, int signal, int64_t limit_ms);
 
 /*
  * A process ended.

@@ -17,6 +17,8 @@
 
 /* Told to leave at once; what it was told before is kept. */
 #define KEEPER_LEAVE SIGUSR1
+#define KEEPER_LEAVE_MS (20 * 1000)	/* for a slow disk; then it is killed,
+					   which costs nothing but answers */
 
 /*
  * Takes peers from the control socket and serves them, until KEEPER_LEAVE,

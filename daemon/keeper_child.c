@@ -115,7 +115,7 @@ keeper_configure(struct keeper *k, const struct config *c,
 	    password_ns != k->password_ns ||
 	    p->uid != k->priv.uid || p->gid != k->priv.gid ||
 	    memcmp(&limits, &k->limits, sizeof(limits)) != 0)) {
-		kill(k->child.pid, KEEPER_LEAVE);
+		child_leave(&k->child, KEEPER_LEAVE, KEEPER_LEAVE_MS);
 		child_excuse(&k->child);
 	}
 	free(k->folder);

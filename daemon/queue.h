@@ -15,6 +15,7 @@
 /* Told to leave: begins nothing new, still commits, and goes once no final
  * dot is out without an answer, after a minute at the latest. */
 #define QUEUE_LEAVE SIGUSR1
+#define QUEUE_LEAVE_MS (90 * 1000)	/* it hangs then, and is killed */
 
 /*
  * Takes workers from the control socket and serves them, delivers what is due,

@@ -240,7 +240,7 @@ queue_leave(struct queue *q)
 	if (q->child.pid == 0)
 		return;
 	child_excuse(&q->child);
-	kill(q->child.pid, QUEUE_LEAVE);
+	child_leave(&q->child, QUEUE_LEAVE, QUEUE_LEAVE_MS);
 }
 
 void

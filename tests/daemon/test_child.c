@@ -138,6 +138,62 @@ test_none_follows_a_stop(void **unused)
 	assert_true(next == INT64_MAX);
 }
 
+/* It goes soon, also where the test fails. */
+static pid_t
+sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(10);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+/* What hangs is killed at the end of its time, which being told again does not
+ * make longer. */
+static void
+test_who_does_not_leave_is_killed(void **unused)
+{
+	struct child c = {.pid = sleeper()};
+	int64_t next;
+	int status;
+
+	(void)unused;
+	child_leave(&c, SIGCONT, 1000);
+	assert_false(child_is_due(&c, 5000, &next));
+	assert_true(next == 6000);
+	child_leave(&c, SIGCONT, 1000);
+	assert_false(child_is_due(&c, 5999, &next));
+	assert_true(next == 6000);
+	assert_int_equal(waitpid(c.pid, &status, WNOHANG), 0);
+	assert_false(child_is_due(&c, 6000, &next));
+	assert_true(next == INT64_MAX);
+	assert_int_equal(waitpid(c.pid, &status, 0), c.pid);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+static void
+test_the_next_one_was_not_told_to_leave(void **unused)
+{
+	struct child c = {.pid = sleeper()};
+	int64_t next;
+	int status;
+
+	(void)unused;
+	child_leave(&c, SIGKILL, 1000);
+	assert_false(child_is_due(&c, 5000, &next));
+	assert_true(next == 6000);
+	assert_int_equal(waitpid(c.pid, &status, 0), c.pid);
+	assert_true(reap(&c, c.pid, status, 5001));
+	assert_true(child_is_due(&c, 5001, &next));
+	c.pid = PID;
+	assert_false(child_is_due(&c, 5002, &next));
+	assert_true(next == INT64_MAX);
+}
+
 static void
 pair_of(int ends[2])
 {
@@ -257,11 +313,14 @@ main(void)
 		cmocka_unit_test(test_who_is_told_to_leave_has_not_failed),
 		cmocka_unit_test(test_whose_end_it_is),
 		cmocka_unit_test(test_none_follows_a_stop),
+		cmocka_unit_test(test_who_does_not_leave_is_killed),
+		cmocka_unit_test(test_the_next_one_was_not_told_to_leave),
 		cmocka_unit_test(test_who_meets_has_a_socket),
 		cmocka_unit_test(test_who_could_not_meet_is_to_be_tried_again),
 		cmocka_unit_test(test_what_fails_again_and_again_is_told_once),
 	};
 
 	log_open("test");
+	alarm(10);		/* one that nobody ends is awaited for ever */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,6 +161,31 @@ def test_V7_another_memory_by_reload(folder, hopseald, one):
         assert len(sink.mails) == had
 
 
+def test_V7_one_that_hangs_does_not_keep_the_next_away(folder, hopseald, one):
+    """Told to leave by a reload, and killed for not doing so; what it knew the
+    next one knows."""
+    with Sink() as sink:
+        site = egress(folder, sink.port)
+        daemon = hopseald(site.config)
+        daemon.crashes = True
+        keeper = keeper_of(daemon)
+        ask_until_known(site.port, daemon)
+        deliver(site.port, 3)
+        had = len(sink.mails)
+        deliver(site.port, 3)       # its answer is behind what it was told
+        assert len(sink.mails) == had
+        os.kill(keeper, signal.SIGSTOP)
+        assert "ready" in reload(daemon,
+                                 "memory: {age: 1d, size: 2M}\n" + site.config)
+        harness.until(lambda: children(daemon, KEEPER) - {keeper},
+                      "another keeper", 2 * harness.WAIT)
+        assert f"keeper (pid {keeper}) died of signal 9" in daemon.log()
+        until_known(site.port, daemon)
+        had = len(sink.mails)
+        deliver(site.port, 3)
+        assert len(sink.mails) == had
+
+
 def ask_until_known(port, daemon):
     """Until a message is delivered once of two times: the keeper is there."""
     for n in range(1000, 1200):

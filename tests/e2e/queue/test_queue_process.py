@@ -170,6 +170,21 @@ def test_a_reload_has_another(folder, hopseald):
     assert queues(daemon) == {second}
 
 
+@pytest.mark.skipif(not os.environ.get("LONG"),
+                    reason="it is waited for a minute and a half")
+def test_one_that_hangs_does_not_keep_the_next_away(folder, hopseald):
+    """Told to leave by a reload, and killed for not doing so."""
+    site = Spooled(folder)
+    daemon = hopseald(site.config)
+    daemon.crashes = True
+    first = queue_of(daemon)
+    os.kill(first, signal.SIGSTOP)
+    assert "ready" in reload(daemon)
+    until(lambda: queues(daemon) - {first}, "another queue process",
+          90 + harness.WAIT)
+    assert f"queue (pid {first}) died of signal 9" in daemon.log()
+
+
 def test_state_and_user_stay(folder, hopseald):
     """Old workers and new have one queue: another folder needs a restart."""
     site = Spooled(folder)
