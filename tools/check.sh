@@ -44,7 +44,7 @@ single() { # name, command...
 
 # A cmocka program: its own lines say what happened to each test.
 program() { # name, program
-	log=$out/$(basename "$1").log
+	log=$out/$(echo "$1" | tr / -).log	# others have its last name
 	timeout 600 "$2" >"$log" 2>&1
 	status=$?
 	ran=$(lines '^\[ RUN      \]' "$log")
