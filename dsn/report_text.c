@@ -123,6 +123,9 @@ static const struct meaning {
 	    "Send it again with less in it."},
 	{4, 6, "The address leads round in a circle.",
 	    "Reach the person in another way and tell of this message."},
+	{4, 7, "The server did not take it in time.",	/* whatever it said */
+	    "Check how the part behind the @ is spelled; if it is right, send "
+	    "the message again later."},
 	{4, ANY, "The server could not be reached.",
 	    "Check how the part behind the @ is spelled; if it is right, send "
 	    "the message again later."},

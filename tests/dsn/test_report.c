@@ -517,7 +517,7 @@ advice(void **state)
 		{"5.2.3", "too large for the mailbox"},
 		{"5.3.4", "too large for the server"},
 		{"5.4.6", "in a circle"}, {"4.4.1", "could not be reached"},
-		{"4.4.7", "could not be reached"}, {"5.5.3", "too many"},
+		{"4.4.7", "did not take it in time"}, {"5.5.3", "too many"},
 		{"5.6.7", "of this kind"}, {"5.7.1", "A rule there"},
 		{"5.0.0", "It was refused."}, {"5.2.9", "It was refused."},
 		{"5.999.1", "It was refused."},
