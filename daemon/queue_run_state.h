@@ -19,6 +19,10 @@
  * Recipients of one copy that go to one destination. The first of them that
  * the next try asks for is at ->from; a try that could not ask for all leaves
  * it in their middle.
+ *
+ * Where the next hop took some of them and left others for a transaction of
+ * their own, the tries that follow ask for ->n_each at a time, and only for
+ * those that are due, until nobody is.
  */
 struct queue_job {
 	struct plan_job plan;		/* the first member */
@@ -26,6 +30,7 @@ struct queue_job {
 	struct queue_job *next;		/* of the entry */
 	uint32_t copy;
 	uint32_t from;
+	uint32_t n_each;		/* 0: as many as may be */
 	uint32_t hash;			/* of the destination's name */
 };
 
@@ -110,6 +115,7 @@ struct queue_asked {
 	struct queue_rcpt *rcpt;	/* of the entry's file */
 	enum queue_status before;	/* this try */
 	bool is_accepted;		/* by RCPT */
+	bool is_left;			/* for a transaction of its own */
 	bool is_settled;
 };
 
@@ -121,6 +127,7 @@ struct queue_try {
 	struct outbound *outbound;	/* NULL: over */
 	struct queue_copy *copy;
 	bool is_lmtp;			/* the next hop */
+	bool is_whole;			/* all was answered, the content too */
 	size_t n_asked, n_heard, n_accepted;
 	uint32_t from;			/* where the job stood before */
 	enum plan_end end;
@@ -294,6 +301,15 @@ struct queue_fate {
 	bool is_end;			/* it was said of the content */
 };
 
+/*
+ * Whether a reply to RCPT says that others before it fill the transaction:
+ * 452 or 552, with 4.5.3, 5.5.3 or no enhanced code. Without one it may be said
+ * of the recipient; it is not where nobody was accepted before.
+ *
+ * Source   RFC 5321 4.5.3.1.10
+ */
+bool queue_is_too_many(const struct smtp_reply *reply);
+
 /* The fate that a reply is. */
 struct queue_fate queue_fate_of(const struct smtp_reply *reply,
     const struct outbound *o);
@@ -308,6 +324,11 @@ struct queue_fate queue_fate_of(const struct smtp_reply *reply,
 void queue_settle(struct queue_run *r, struct queue_entry *e,
     const struct queue_copy *c, struct queue_rcpt *rcpt,
     enum queue_status before, const struct queue_fate *fate);
+
+/* A try took others, and left it for the next one: that was no try of it. It is
+ * due at once. */
+void queue_settle_left(struct queue_run *r, struct queue_entry *e,
+    struct queue_rcpt *rcpt);
 
 /* Its time is over. */
 void queue_settle_expired(struct queue_run *r, struct queue_entry *e,

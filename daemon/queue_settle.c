@@ -21,6 +21,14 @@ escape(struct bytes octets, char *out, size_t n)
 
 /* ---- fates --------------------------------------------------------------- */
 
+bool
+queue_is_too_many(const struct smtp_reply *reply)
+{
+	return (reply->code == 452 || reply->code == 552) &&
+	    (reply->enhanced.n == 0 ||
+	    bytes_eq(bytes_skip(reply->enhanced, 1), BYTES_LIT(".5.3")));
+}
+
 struct queue_fate
 queue_fate_of(const struct smtp_reply *reply, const struct outbound *o)
 {
@@ -202,6 +210,18 @@ queue_settle(struct queue_run *r, struct queue_entry *e,
 		queue_patch(e, rcpt);
 		log_fate(r, m, c, rcpt, fate, "deferred", "");
 	}
+}
+
+void
+queue_settle_left(struct queue_run *r, struct queue_entry *e,
+    struct queue_rcpt *rcpt)
+{
+	int64_t now_s = loop_time_s(r->hub->loop);
+
+	if (rcpt->due_s <= now_s)
+		return;
+	rcpt->due_s = now_s;		/* it was tried before its time */
+	queue_patch(e, rcpt);
 }
 
 void

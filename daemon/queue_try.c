@@ -98,6 +98,10 @@ queue_try_over(struct queue_try *t)
 	if (!find_due(t, &due)) {
 		queue_job_drop(r, j);
 	} else {
+		if (due > now)
+			j->n_each = 0;
+		else if (j->n_each != 0 && !t->is_whole)
+			j->n_each = QUEUE_TRY_RCPTS;	/* it says so of all */
 		if (t->end == PLAN_NO_MATTER) {
 			j->from = t->from;
 			due = due < now + AGAIN_MS ? now + AGAIN_MS : due;
@@ -127,6 +131,40 @@ settle_rest(struct queue_try *t, const struct queue_fate *fate)
 	for (size_t k = 0; k < t->n_asked; k++)
 		if (!t->asked[k].is_settled)
 			settle(t, &t->asked[k], t->asked[k].before, fate);
+}
+
+/*
+ * The content was answered: whom the next hop had no room for beside the others
+ * is asked for in the next transaction, at once.
+ *
+ * That ends: whoever was accepted in this one is settled by it, so that he is
+ * over or due later (retry_delay() is a second at least), and while ->n_each
+ * is set only those that are due are asked for. So each of these transactions
+ * leaves fewer that are due. One that did not come to its end, as where the
+ * next hop hung up or said 421, leaves nobody for the next: they wait as all
+ * others of it do.
+ */
+static void
+leave_rest(struct queue_try *t)
+{
+	size_t n = 0;
+
+	t->is_whole = true;
+	for (size_t k = 0; k < t->n_asked; k++) {
+		struct queue_asked *a = &t->asked[k];
+
+		if (!a->is_left)
+			continue;
+		a->is_settled = true;
+		queue_settle_left(t->run, t->job->entry, a->rcpt);
+		n++;
+	}
+	if (n == 0)
+		return;
+	t->job->n_each = (uint32_t)t->n_accepted;
+	log_line(LOG_NOTICE_, "%s: %s took %zu recipients in a transaction; "
+	    "left for the next: %zu", t->job->entry->id,
+	    outbound_relay(t->outbound), t->n_accepted, n);
 }
 
 /* Nothing came of it: as if it had not been. */
@@ -182,15 +220,19 @@ on_rcpt(struct queue_try *t)
 	if (fate.code / 100 == 2) {
 		a->is_accepted = true;
 		t->n_accepted++;
+	} else if (t->n_accepted != 0 && queue_is_too_many(&result->reply)) {
+		a->is_left = true;
 	} else {
 		settle(t, a, a->before, &fate);
 	}
 	if (t->n_heard < t->n_asked)
 		return;
-	if (t->n_accepted != 0)
+	if (t->n_accepted != 0) {
 		send_message(t);
-	else
+	} else {
+		t->is_whole = true;
 		end(t, PLAN_GOOD);
+	}
 }
 
 static void
@@ -201,6 +243,8 @@ on_refused(struct queue_try *t)
 	bool is_good = result->has_talked || fate.code / 100 == 5;
 
 	keep_reason(t, fate.text);
+	if (t->n_heard == t->n_asked && fate.code != 421)
+		leave_rest(t);		/* it was DATA */
 	settle_rest(t, &fate);
 	end(t, is_good ? PLAN_GOOD : PLAN_BAD);
 }
@@ -208,6 +252,10 @@ on_refused(struct queue_try *t)
 static void
 on_ended(struct queue_try *t)
 {
+	const struct smtp_reply *last = &outbound_result(t->outbound)->reply;
+
+	if (last->code != 421)
+		leave_rest(t);
 	for (size_t k = 0; k < t->n_asked; k++) {
 		struct queue_asked *a = &t->asked[k];
 		struct smtp_reply reply;
@@ -215,7 +263,8 @@ on_ended(struct queue_try *t)
 
 		if (a->is_settled)
 			continue;
-		reply = outbound_rcpt_reply(t->outbound, k);
+		reply = a->is_left ? *last : outbound_rcpt_reply(t->outbound,
+		    k);
 		fate = queue_fate_of(&reply, t->outbound);
 		fate.is_end = true;
 		settle(t, a, a->before, &fate);
@@ -301,13 +350,23 @@ queue_try_leave(struct queue_try *t)
 
 /* ---- beginning ----------------------------------------------------------- */
 
+static bool
+is_to_be_asked(const struct queue_try *t, const struct queue_rcpt *rcpt)
+{
+	const struct queue_run *r = t->run;
+
+	return (t->job->n_each == 0 || retry_wait_ms(&r->rules, rcpt->due_s,
+	    loop_time_s(r->hub->loop)) == 0) && is_of_job(t, rcpt);
+}
+
 static void
 gather_from(struct queue_try *t, size_t k)
 {
 	struct queue_copy *c = t->copy;
+	size_t most = t->job->n_each != 0 ? t->job->n_each : QUEUE_TRY_RCPTS;
 
-	for (; k < c->n_rcpts && t->n_asked < QUEUE_TRY_RCPTS; k++)
-		if (is_of_job(t, &c->rcpts[k]))
+	for (; k < c->n_rcpts && t->n_asked < most; k++)
+		if (is_to_be_asked(t, &c->rcpts[k]))
 			t->asked[t->n_asked++] = (struct queue_asked){
 			    .rcpt = &c->rcpts[k],
 			    .before = c->rcpts[k].status};

@@ -117,6 +117,8 @@ hear_rcpt(struct queue_hop *h, struct talk *t, struct bytes line)
 	if (h->refused_rcpt != NULL && !bytes_eq(bytes_of(h->refused_rcpt),
 	        path))
 		reply = NULL;
+	if (t->n_rcpts < h->max_rcpts)
+		reply = NULL;
 	t->n_rcpts += is_yes(reply);
 	say(t, reply, "250 2.1.5 Ok");
 }

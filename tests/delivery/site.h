@@ -17,6 +17,8 @@ struct queue_hop {
 	const char *can;		/* in place of what it offers: lines
 					   of EHLO with CRLF, or NULL */
 	const char *refused_rcpt;	/* this one alone gets ->rcpt */
+	unsigned max_rcpts;		/* of a transaction: ->rcpt is for those
+					   behind them */
 	bool is_lmtp;
 	/* counted */
 	unsigned n_connections, n_mails, n_rcpts, n_taken;

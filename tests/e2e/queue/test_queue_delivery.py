@@ -9,6 +9,7 @@ import pytest
 
 import configs
 import harness
+import queuekit
 from harness import until
 from smtptools import Client, Sink, SILENCE
 from test_process import pid_name, reload
@@ -79,6 +80,34 @@ def test_a_next_hop_that_comes_later(folder, keys, hopseald):
     sink = Sink(port)
     until(lambda: len(sink.mails) == 6, "the messages")
     until(lambda: not site.waiting(), "an empty queue")
+
+
+def test_a_next_hop_that_takes_one_recipient_a_transaction(folder, keys,
+                                                          hopseald):
+    """RFC 5321 4.5.3.1.10: the others follow at once, without a retry."""
+    accepted = []
+
+    def rcpt(path):
+        accepted.append(path)
+        return ("250 2.1.5 ok" if len(accepted) == 1 else
+                "452 4.5.3 one a transaction")
+
+    def dot(mail):
+        accepted.clear()
+        return "250 2.0.0 taken"
+
+    sink = Sink(rcpt=rcpt, dot=dot)
+    site = Queueing(folder, keys, sink.port)
+    daemon = hopseald(site.config.replace("retry: 1s", "retry: 1h").replace(
+        "retry-max: 2s", "retry-max: 1h"))
+    to = [f"r{k}@two.example" for k in range(60)]
+    queuekit.send(site.port, to, queuekit.message(to=",\r\n ".join(to)))
+    until(lambda: not site.waiting(), "an empty queue")
+    assert sorted(r for m in sink.mails for r in m.rcpt_to) == sorted(to)
+    assert {len(m.rcpt_to) for m in sink.mails} == {1}
+    assert len({m.content for m in sink.mails}) == 1
+    assert not sink.refused and not sink.faults
+    assert "status=deferred" not in daemon.log()
 
 
 def test_killed_without_an_answer(folder, keys, hopseald):
