@@ -235,6 +235,7 @@ queue_report_later(struct queue_report *q, const char *why)
 void
 queue_report_give_up(struct queue_report *q, const char *why)
 {
+	q->about->has_failed = false;	/* the word is for all */
 	metrics_count(METRIC_DSNS, DSN_HELD, 0);
 	log_line(LOG_ERROR_, "%s: ALARM: its failure can not be reported: %s; "
 	    "kept for the postmaster: hopseal queue show %s", q->about->id,

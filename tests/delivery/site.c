@@ -430,6 +430,7 @@ queue_site_put(const struct queue_site_mail *mail)
 	    .n_content = sizeof(BODY) - 1,
 	    .body_at = sizeof("Subject: x\r\n\r\n") - 1,
 	    .report_to = of(mail->report_to),
+	    .report_as = of(mail->report_as),
 	    .ret = of(mail->ret),
 	    .envid = of(mail->envid),
 	    .about = of(mail->about),

@@ -66,6 +66,7 @@ struct queue_site_mail {
 	int64_t signed_s;		/* 0: now */
 	size_t n_to;			/* 0: to[]; else so many r<K>@... */
 	const char *report_to;		/* NULL: nobody is told */
+	const char *report_as;		/* the domain that signs; NULL: none */
 	const char *ret, *envid;	/* NULL: none */
 	const char *notify, *orcpt;	/* of all recipients; likewise */
 	const char *said;		/* as the client said all; NULL: as they

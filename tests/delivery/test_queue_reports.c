@@ -396,11 +396,34 @@ who_failed_meanwhile_is_told_next(void **state)
 	}
 }
 
+/* A report that can not be made at all is not begun again for the others: the
+ * postmaster is told once, of all. */
+static void
+what_can_not_be_reported_is_for_people_once(void **state)
+{
+	const struct queue_site_mail two = {.id = "m1", .report_to = ALICE,
+	    .report_as = "two.example", .to = {"<b@two.example>",
+	    "<c@two.example>"}};	/* there is no key */
+
+	(void)state;
+	begin("", TO_HOP);
+	queue_site_put(&two);
+	queue_site_patch("m1", 0, 0, QUEUE_TELLING_FAILED);
+	queue_site_patch("m1", 1, 0, QUEUE_FAILED);
+	queue_run_add(queue_site_run, "m1");
+	queue_site_pass(H);
+	assert_int_equal(queue_site_logged("m1: ALARM: its failure can not be "
+	    "reported: "), 1);
+	assert_int_equal(queue_site_status("m1", 1, 0), 'f');
+	queue_site_end();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_failed_meanwhile_is_told_next),
+		cmocka_unit_test(what_can_not_be_reported_is_for_people_once),
 		cmocka_unit_test(a_failure_is_reported_and_removed),
 		cmocka_unit_test(a_report_asks_for_none),
 		cmocka_unit_test(what_is_returned),
